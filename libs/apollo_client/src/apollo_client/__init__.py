@@ -1,0 +1,1 @@
+"""The REST client, the apollo command and the embedded local mode."""

@@ -1,0 +1,94 @@
+"""The packed blobs inside a TaskAssignment and a TaskEvent: splits, map outputs and part uploads.
+
+They travel as JSON in one `bytes` field each, because repeated protobuf submessages decode far slower.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPiece:
+    """A byte range of one input object.
+
+    `offset` and `length_bytes` count raw (compressed) bytes; a compressed object is read whole. `version` is the
+    store's ETag (S3) or size and modification time (file), checked on read. A text piece owns the lines that
+    *start* inside it: a piece with offset > 0 skips to the first line start after offset - 1.
+    """
+
+    url: str
+    offset: int
+    length_bytes: int
+    object_size_bytes: int
+    version: str
+    codec: str = ""  # "", "gzip", "bzip2", "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What one map task reads, in order."""
+
+    pieces: tuple[SplitPiece, ...]
+    format: str = "lines"  # lines | fixed:N | whole
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(piece.length_bytes for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutputRef:
+    """An accepted map output; `path` is the attempt's directory below the intermediate volume."""
+
+    task: str
+    attempt: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartUpload:
+    """One uploaded piece of a multipart upload; numbers count from 1."""
+
+    number: int
+    etag: str
+    size_bytes: int
+
+
+def encode_split(split: Split) -> bytes:
+    return _pack({"format": split.format, "pieces": [asdict(piece) for piece in split.pieces]})
+
+
+def decode_split(blob: bytes) -> Split:
+    document = json.loads(blob)
+    return Split(tuple(SplitPiece(**piece) for piece in document["pieces"]), document["format"])
+
+
+def encode_map_outputs(outputs: Iterable[MapOutputRef]) -> bytes:
+    return _pack([asdict(output) for output in outputs])
+
+
+def decode_map_outputs(blob: bytes) -> list[MapOutputRef]:
+    return [MapOutputRef(**output) for output in json.loads(blob)]
+
+
+def encode_part_uploads(parts: Iterable[PartUpload]) -> bytes:
+    return _pack([asdict(part) for part in parts])
+
+
+def decode_part_uploads(blob: bytes) -> list[PartUpload]:
+    return [PartUpload(**part) for part in json.loads(blob)]
+
+
+def encode_counters(counters: dict[str, dict[str, int]]) -> bytes:
+    return _pack(counters)
+
+
+def decode_counters(blob: bytes) -> dict[str, dict[str, int]]:
+    counters: dict[str, dict[str, int]] = json.loads(blob) if blob else {}
+    return counters
+
+
+def _pack(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

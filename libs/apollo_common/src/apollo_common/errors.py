@@ -1,0 +1,185 @@
+"""Apollo's own errors: each has a stable reason code, a sentence for the user, and says whether trying again may help.
+
+Adapters map the errors of third-party libraries to these where the library is touched; nothing above an adapter
+catches a foreign exception.
+"""
+
+from typing import ClassVar
+
+
+class ApolloError(Exception):
+    """Base of all errors that a user may see. `str(error)` is a sentence for the user, free of secrets."""
+
+    reason: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+
+class TemporaryError(ApolloError):
+    """Trying the same again may succeed."""
+
+    reason = "temporary"
+    retryable = True
+
+
+class PermanentError(ApolloError):
+    """Trying the same again fails in the same way."""
+
+    reason = "permanent"
+
+
+# Storage
+
+
+class StorageUnavailable(TemporaryError):
+    reason = "storage_unavailable"
+
+
+class ObjectNotFound(PermanentError):
+    reason = "object_not_found"
+
+
+class BucketNotFound(PermanentError):
+    reason = "bucket_not_found"
+
+
+class StorageAccessDenied(PermanentError):
+    reason = "storage_access_denied"
+
+
+class InputChanged(PermanentError):
+    """An input object is not the one that the splits were planned from."""
+
+    reason = "input_changed"
+
+
+class InputCorrupt(PermanentError):
+    """A compressed input cannot be decoded."""
+
+    reason = "input_corrupt"
+
+
+class InvalidLocation(PermanentError):
+    """A URL that names no place that Apollo can read or write."""
+
+    reason = "invalid_location"
+
+
+class OutputExists(PermanentError):
+    reason = "output_exists"
+
+
+class OutputNotWritable(PermanentError):
+    reason = "output_not_writable"
+
+
+class UploadLost(TemporaryError):
+    """The store no longer knows an upload; a new attempt gets a new one."""
+
+    reason = "upload_lost"
+
+
+class VolumeFull(TemporaryError):
+    """The intermediate or output volume has no space left."""
+
+    reason = "volume_full"
+
+
+# The user's program
+
+
+class ProgramError(TemporaryError):
+    """The program misbehaved. Retried, because the cause may be its machine; `maxAttempts` bounds it."""
+
+    reason = "program_failed"
+
+
+class ProgramExited(ProgramError):
+    """Exit status other than 0, or death by a signal."""
+
+    reason = "program_exited"
+
+    def __init__(self, message: str, *, exit_status: int = -1, signal: int = 0) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+        self.signal = signal
+
+
+class ProgramReadNothing(ProgramError):
+    """Exit status 0 without reading any of a non-empty input."""
+
+    reason = "program_read_nothing"
+
+
+class ProgramProtocolError(ProgramError):
+    """Bytes on the socket that the artifact protocol does not allow."""
+
+    reason = "program_protocol_error"
+
+
+class ProgramTimeout(ProgramError):
+    """No bytes in or out of the program for the job's timeout."""
+
+    reason = "program_timeout"
+
+
+class ProgramStartFailed(PermanentError):
+    """The program cannot be executed on this machine."""
+
+    reason = "program_start_failed"
+
+
+class RecordTooLarge(PermanentError):
+    """A record larger than a quarter of the memory budget."""
+
+    reason = "record_too_large"
+
+
+class InvalidValue(PermanentError):
+    """A built-in met a value that it cannot work on, such as `builtin:sum` a word."""
+
+    reason = "invalid_value"
+
+
+# Shuffle
+
+
+class FetchFailed(TemporaryError):
+    """A reduce cannot read an accepted map output; only that map task is run again."""
+
+    reason = "fetch_failed"
+
+    def __init__(self, message: str, *, task: str, attempt: str) -> None:
+        super().__init__(message)
+        self.task = task
+        self.attempt = attempt
+
+
+# Coordinator
+
+
+class WorkerUnreachable(TemporaryError):
+    reason = "worker_unreachable"
+
+
+class WorkerBusy(TemporaryError):
+    reason = "worker_busy"
+
+
+class UnknownJob(PermanentError):
+    reason = "unknown_job"
+
+
+class JobEnded(PermanentError):
+    reason = "job_ended"
+
+
+class LimitExceeded(TemporaryError):
+    """An operator's limit on jobs, tasks or workers."""
+
+    reason = "limit_exceeded"
+
+
+class IdempotencyConflict(PermanentError):
+    """The idempotency key was used with another body."""
+
+    reason = "idempotency_conflict"

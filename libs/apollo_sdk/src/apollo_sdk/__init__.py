@@ -1,0 +1,1 @@
+"""Write Apollo mappers and reducers in Python. Imports the standard library only."""

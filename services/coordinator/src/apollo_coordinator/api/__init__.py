@@ -1,0 +1,1 @@
+"""HTTP: routes, schemas, server-sent events, OpenAPI. Translates; decides nothing."""

@@ -1,0 +1,139 @@
+"""The scheduling state: jobs, tasks, attempts and workers. Only `apply` and the scheduler change it.
+
+Everything outside the core treats these objects as read-only.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from apollo_common.assignment import PartUpload, Split
+from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
+from apollo_coordinator.core.spec import JobSpec
+
+Counters = dict[str, dict[str, int]]
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMMITTING = "committing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
+
+
+class TaskKind(StrEnum):
+    MAP = "mapper"  # the words of the original API
+    REDUCE = "reducer"
+
+
+class TaskStatus(StrEnum):
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class AttemptStatus(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self is not AttemptStatus.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt or a job failed, in words and in parts."""
+
+    reason: str  # an apollo_common.errors reason code
+    message: str
+    retryable: bool = True
+    task: str = ""
+    attempt: str = ""
+    program: str = ""
+    exit_status: int | None = None
+    signal: int | None = None
+    input: str = ""
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptOutput:
+    """What an accepted attempt left: a directory of map output, or an uploaded part."""
+
+    path: str = ""  # map output, below the intermediate volume
+    upload_id: str = ""
+    parts: tuple[PartUpload, ...] = ()
+    size_bytes: int = 0
+    records: int = 0
+    sha256: str = ""
+
+
+@dataclass(slots=True)
+class Attempt:
+    id: AttemptId
+    worker: WorkerId
+    started_ms: int
+    status: AttemptStatus = AttemptStatus.RUNNING
+    ended_ms: int | None = None
+    upload_id: str = ""
+    failure: Failure | None = None
+    # Progress is no fact: it is lost with the coordinator and comes again with the next heartbeat.
+    input_bytes: int = 0
+    input_bytes_total: int = 0
+    program_status: str = ""
+    heard_ms: int = 0
+
+
+@dataclass(slots=True)
+class Task:
+    id: TaskId
+    index: int
+    kind: TaskKind
+    status: TaskStatus = TaskStatus.SCHEDULED
+    split: Split | None = None  # map tasks
+    attempts: list[Attempt] = field(default_factory=list)
+    accepted: AttemptId | None = None
+    output: AttemptOutput | None = None
+    counters: Counters = field(default_factory=dict)  # of the accepted attempt
+    started_ms: int | None = None
+    ended_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    id: JobId
+    spec: JobSpec
+    created_ms: int
+    status: JobStatus = JobStatus.QUEUED
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    maps: list[Task] = field(default_factory=list)
+    reduces: list[Task] = field(default_factory=list)
+    planned: bool = False
+    failure: Failure | None = None
+    counters: Counters = field(default_factory=dict)  # of accepted attempts
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker the pool announced. `job` binds it to one job (Kubernetes); None: it serves any."""
+
+    id: WorkerId
+    address: str
+    job: JobId | None = None
+    attempt: AttemptId | None = None
+    joined_ms: int = 0
+    heard_ms: int = 0
+    quarantined: bool = False
+    pod_name: str = ""

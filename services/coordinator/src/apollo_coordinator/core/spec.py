@@ -1,0 +1,69 @@
+"""What a user asks for: the job specification, validated by the API before it comes here."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+DEFAULT_SPLIT_SIZE_BYTES = 64 * MIB
+DEFAULT_MEMORY_BUDGET_BYTES = 256 * MIB
+DEFAULT_MAX_ATTEMPTS = 4
+
+
+class ProgramSource(StrEnum):
+    ARTIFACT = "artifact"
+    BUILTIN = "builtin"
+    SHELL = "shell"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRef:
+    """A program as the job keeps it: an artifact by digest, `builtin:NAME`, or a shell command."""
+
+    source: ProgramSource
+    name: str  # artifact name, "builtin:sum", or the command itself
+    digest: str = ""  # SHA-256 in hex; artifacts only
+    protocol: str = "text"  # frames | text
+    stdio: str = "socket"  # socket | pipe; text only
+
+
+@dataclass(frozen=True, slots=True)
+class SideFileRef:
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job as accepted. Holds no credentials: those live in the secret store, by job id."""
+
+    input_paths: tuple[str, ...]  # as given
+    output_path: str  # as given
+    mapper: ProgramRef
+    reducer: ProgramRef | None = None  # None: map-only
+    combiner: ProgramRef | None = None
+    n_reducers: int = 1
+    name: str = ""
+    input_type: str = "file/txt"
+    use_ssl: bool = True
+    split_size_bytes: int = DEFAULT_SPLIT_SIZE_BYTES
+    overwrite: bool = False
+    params: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    files: tuple[SideFileRef, ...] = ()
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    timeout_seconds: int = 0  # of silence by a program; 0: the operator's default
+    partitioner: str = "hash"
+    output_format: str = "text"
+    compression: str = ""
+    max_workers: int = 0  # 0: as many as the pool has
+    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
+    priority: int = 0
+    speculation: bool = True
+    keep_intermediate: bool = False
+    max_bad_records: int = 0
+    ignore_input: bool = False
+    credentials_secret: str = ""
+    idempotency_key: str = ""
+    body_digest: str = ""  # of the request, to tell a retry from another job under the same key

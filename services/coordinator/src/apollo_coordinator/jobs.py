@@ -1,0 +1,71 @@
+"""The service that the API speaks with: submit, stop and look at jobs. The engine implements it."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from apollo_common.ids import AttemptId, JobId, TaskId
+from apollo_coordinator.core.model import Attempt, Counters, Job, Task, Worker
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.ports import JobSecrets
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    job: Job
+    created: bool  # False: the idempotency key named a job that was there already
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One line of a job's story. `id` rises by one from 1; 0 marks progress, which is not kept or told again."""
+
+    id: int
+    kind: str
+    at_ms: int
+    body: dict[str, Any]
+    last: bool = False
+
+
+class JobService(Protocol):
+    """Errors: UnknownJob, JobEnded, LimitExceeded, and what the storage preflight of `submit` meets."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether jobs are taken now."""
+        ...
+
+    async def submit(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:
+        """Check input and output, journal the job, return it queued.
+
+        ObjectNotFound (no input), OutputExists (or reserved by another job), IdempotencyConflict, VolumeFull.
+        """
+        ...
+
+    async def stop(self, job: JobId) -> Job: ...
+
+    def job(self, job: JobId) -> Job: ...
+
+    def jobs(self, *, after: JobId | None = None, limit: int = 100) -> Sequence[Job]:
+        """In order of creation."""
+        ...
+
+    def tasks(self, job: JobId) -> Sequence[Task]:
+        """Map tasks, then reduce tasks."""
+        ...
+
+    def task(self, task: TaskId) -> Task: ...
+
+    def attempt(self, attempt: AttemptId) -> Attempt: ...
+
+    def counters(self, job: JobId) -> Counters:
+        """Accepted attempts, plus what the running ones have reported."""
+        ...
+
+    def workers(self) -> Sequence[Worker]: ...
+
+    def artifact_in_use(self, digest: str) -> bool: ...
+
+    def events(self, job: JobId, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """What happened with id > after, then what happens, until the job has ended."""
+        ...

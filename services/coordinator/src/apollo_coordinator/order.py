@@ -1,0 +1,94 @@
+"""What the engine and a worker say to each other about one attempt, free of any wire format."""
+
+from dataclasses import dataclass, field
+
+from apollo_common.assignment import MapOutputRef, PartUpload
+from apollo_common.ids import AttemptId, TaskId
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.model import Counters, Task
+from apollo_coordinator.core.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTarget:
+    """Where an attempt uploads its part; invisible until the commit."""
+
+    url: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptOrder:
+    """Everything that a worker needs to run one attempt."""
+
+    job_id: str
+    task: Task
+    attempt_id: AttemptId
+    attempt_number: int
+    spec: JobSpec
+    input_access: StorageAccess
+    output_access: StorageAccess
+    map_outputs: tuple[MapOutputRef, ...] = ()  # reduce attempts
+    output: OutputTarget | None = None  # reduce and map-only attempts
+    output_path: str = ""  # shuffling map attempts
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    process_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptProgress:
+    """Also the heartbeat."""
+
+    input_bytes: int
+    input_bytes_total: int
+    counters: Counters
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLog:
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDone:
+    counters: Counters
+    parts: tuple[PartUpload, ...] = ()
+    output_bytes: int = 0
+    output_records: int = 0
+    output_sha256: str = ""
+    partition_bytes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    reason: str
+    message: str
+    retryable: bool
+    exit_status: int | None = None
+    signal: int | None = None
+    stderr_tail: str = ""
+    lost_map_task: TaskId | None = None
+    lost_map_attempt: AttemptId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCancelled:
+    pass
+
+
+AttemptReport = AttemptStarted | AttemptProgress | AttemptLog | AttemptDone | AttemptFailed | AttemptCancelled
+"""The last three end the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDescription:
+    worker_id: str
+    version: str
+    attempt_id: str  # empty while idle
+    artifact_digests: frozenset[str] = field(default_factory=frozenset)
+    platform: str = ""
+    memory_limit_bytes: int = 0

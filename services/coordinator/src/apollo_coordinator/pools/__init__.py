@@ -1,0 +1,1 @@
+"""Where workers come from: local processes, a fixed list of addresses, memory for tests."""

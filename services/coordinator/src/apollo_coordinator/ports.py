@@ -1,0 +1,179 @@
+"""What the engine needs from the outside, as protocols. Every port has a memory adapter for tests."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.order import AttemptOrder, AttemptReport, WorkerDescription
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Milliseconds since 1970; never goes back within one process."""
+        ...
+
+
+# Workers
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUp:
+    """A worker is ready for work. The same id never comes again after WorkerGone."""
+
+    worker: WorkerId
+    address: str
+    job: JobId | None = None
+    pod_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    worker: WorkerId
+    reason: str  # a sentence for the user
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTrouble:
+    """The pool cannot provide workers, in words: image pull, quota, a program that does not start."""
+
+    job: JobId | None
+    message: str
+
+
+PoolEvent = WorkerUp | WorkerGone | PoolTrouble
+
+
+class WorkerLink(Protocol):
+    """One worker, as the engine speaks with it. Errors: WorkerUnreachable, WorkerBusy."""
+
+    def run(self, order: AttemptOrder) -> AsyncIterator[AttemptReport]:
+        """Start an attempt and hear of it until it ends. Silence past the deadline raises WorkerUnreachable."""
+        ...
+
+    def attach(self, attempt: AttemptId) -> AsyncIterator[AttemptReport]:
+        """Hear again of an attempt that runs there. ObjectNotFound when the worker does not know it."""
+        ...
+
+    async def cancel(self, attempt: AttemptId, reason: str) -> None: ...
+
+    async def describe(self) -> WorkerDescription: ...
+
+    async def install(self, digest: str, content: Path) -> None:
+        """Put an artifact into the worker's cache; nothing happens when it is there."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class WorkerPool(Protocol):
+    """Where workers come from."""
+
+    async def start(self, listener: Callable[[PoolEvent], None]) -> None:
+        """Begin; the listener is called on the event loop and does not block. Adopts workers that still live."""
+        ...
+
+    async def scale(self, job: JobId | None, workers: int) -> None:
+        """Say how many workers are wanted in all for a job (None: for the whole pool). A fixed pool ignores it."""
+        ...
+
+    async def release(self, worker: WorkerId) -> None:
+        """The engine does not want this worker any more: idle, quarantined or unreachable."""
+        ...
+
+    def link(self, worker: WorkerId) -> WorkerLink: ...
+
+    async def close(self) -> None:
+        """End the workers that die with the coordinator and stop watching."""
+        ...
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFact:
+    """A fact as the journal keeps it. `sequence` rises over the whole journal, `job_sequence` from 1 within a job."""
+
+    sequence: int
+    job: JobId
+    job_sequence: int
+    at_ms: int
+    kind: str
+    body: str  # JSON
+
+
+class Journal(Protocol):
+    """Durable facts, in order. A fact that `append` has returned for survives a crash. VolumeFull."""
+
+    async def append(self, facts: Sequence[StoredFact]) -> None: ...
+
+    def read_all(self) -> AsyncIterator[StoredFact]: ...
+
+    async def read_job(self, job: JobId, *, after: int = 0, limit: int = 1000) -> list[StoredFact]:
+        """A job's facts with job_sequence > after."""
+        ...
+
+    async def forget(self, job: JobId) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactInfo:
+    """An uploaded file. `type` as the original API has it: "executable"; `protocol`: frames | text."""
+
+    name: str
+    type: str
+    size_bytes: int
+    digest: str  # SHA-256 in hex
+    protocol: str
+    created_ms: int
+
+
+class ArtifactStore(Protocol):
+    """Files by digest, names that point at them. Errors: ObjectNotFound, VolumeFull."""
+
+    async def get(self, name: str) -> ArtifactInfo | None: ...
+
+    async def all(self) -> list[ArtifactInfo]: ...
+
+    async def delete(self, name: str) -> None: ...
+
+    def path(self, digest: str) -> Path:
+        """Where the bytes lie. Kept while any job that has not ended refers to the digest."""
+        ...
+
+
+class LogStore(Protocol):
+    """Standard error of attempts: bounded (head and tail), readable while it grows."""
+
+    async def append(self, attempt: AttemptId, content: bytes) -> None: ...
+
+    async def read(self, attempt: AttemptId) -> bytes | None: ...
+
+    def follow(self, attempt: AttemptId) -> AsyncIterator[bytes]:
+        """What is there, then what comes, until the attempt is closed."""
+        ...
+
+    async def close_attempt(self, attempt: AttemptId) -> None: ...
+
+    async def forget(self, job: JobId) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class JobSecrets:
+    """Credentials that came in a job's body. Never in the journal, a log, an error or an answer."""
+
+    input_access: StorageAccess
+    output_access: StorageAccess
+
+
+class SecretStore(Protocol):
+    async def put(self, job: JobId, secrets: JobSecrets) -> None: ...
+
+    async def get(self, job: JobId) -> JobSecrets | None: ...
+
+    async def delete(self, job: JobId) -> None: ...

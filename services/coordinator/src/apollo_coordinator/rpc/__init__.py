@@ -1,0 +1,1 @@
+"""Worker traffic over gRPC: proto messages to core types and back."""

@@ -1,0 +1,1 @@
+"""The gRPC surface of the worker: proto messages in and out, nothing decided here."""
