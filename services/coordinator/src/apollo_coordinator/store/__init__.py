@@ -1,1 +1,1 @@
-"""What the coordinator keeps on its volume: journal, artifacts, program logs, job credentials; and the output commit."""
+"""What the coordinator keeps on its volume: journal, artifacts, program logs, job credentials, and the commit."""
