@@ -183,3 +183,20 @@ class IdempotencyConflict(PermanentError):
     """The idempotency key was used with another body."""
 
     reason = "idempotency_conflict"
+
+
+# Artifacts
+
+
+class ArtifactRejected(PermanentError):
+    """An upload that no worker could execute, or whose name cannot be used. `fix` says what to do about it."""
+
+    reason = "artifact_rejected"
+
+    def __init__(self, message: str, *, fix: str) -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
+class ArtifactTooLarge(PermanentError):
+    reason = "artifact_too_large"

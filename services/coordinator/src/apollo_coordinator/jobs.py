@@ -35,6 +35,10 @@ class JobService(Protocol):
         """Whether jobs are taken now."""
         ...
 
+    def submitted(self, idempotency_key: str, body_digest: str) -> Job | None:
+        """The job that this key made, if there is one. IdempotencyConflict when its body was another."""
+        ...
+
     async def submit(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:
         """Check input and output, journal the job, return it queued.
 

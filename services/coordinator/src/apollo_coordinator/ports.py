@@ -1,6 +1,7 @@
 """What the engine needs from the outside, as protocols. Every port has a memory adapter for tests."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -123,7 +124,10 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ArtifactInfo:
-    """An uploaded file. `type` as the original API has it: "executable"; `protocol`: frames | text."""
+    """An uploaded file. `type`: executable (as in the original API) or file (a job's side file).
+
+    `protocol`: frames or text; empty for a file.
+    """
 
     name: str
     type: str
@@ -136,6 +140,13 @@ class ArtifactInfo:
 class ArtifactStore(Protocol):
     """Files by digest, names that point at them. Errors: ObjectNotFound, VolumeFull."""
 
+    async def receive(self, name: str, chunks: AsyncIterator[bytes], *, kind: str = "executable") -> ArtifactInfo:
+        """Store an upload under its name; nothing is kept unless `chunks` ends well. `kind`: executable or file.
+
+        ArtifactRejected, ArtifactTooLarge, and whatever `chunks` raises.
+        """
+        ...
+
     async def get(self, name: str) -> ArtifactInfo | None: ...
 
     async def all(self) -> list[ArtifactInfo]: ...
@@ -144,6 +155,14 @@ class ArtifactStore(Protocol):
 
     def path(self, digest: str) -> Path:
         """Where the bytes lie. Kept while any job that has not ended refers to the digest."""
+        ...
+
+    def pinned(self, digests: Iterable[str]) -> AbstractContextManager[None]:
+        """Keep these bytes from `collect` while a job that will refer to them is being submitted."""
+        ...
+
+    async def collect(self, in_use: Callable[[str], bool]) -> int:
+        """Remove the bytes that no name, no pin and, as `in_use` tells by digest, no job refers to; how many files."""
         ...
 
 
