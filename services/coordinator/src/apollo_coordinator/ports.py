@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from apollo_common.assignment import Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.order import AttemptOrder, AttemptReport, WorkerDescription
+from apollo_coordinator.core.model import Job, Task
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.order import AttemptOrder, AttemptReport, OutputTarget, WorkerDescription
 
 
 class Clock(Protocol):
@@ -196,3 +199,48 @@ class SecretStore(Protocol):
     async def get(self, job: JobId) -> JobSecrets | None: ...
 
     async def delete(self, job: JobId) -> None: ...
+
+
+# Data
+
+
+class InputPlanner(Protocol):
+    """Finds the input and cuts it into splits. Errors: those of ObjectStore, InvalidLocation."""
+
+    async def check_input(self, spec: JobSpec, access: StorageAccess) -> None:
+        """ObjectNotFound when an input path names nothing."""
+        ...
+
+    async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:
+        """One split per map task; none when the input holds no bytes."""
+        ...
+
+
+class OutputCommitter(Protocol):
+    """Parts of a job's output: opened per attempt, published together. OutputNotWritable; those of ObjectStore."""
+
+    async def check_free(self, spec: JobSpec, access: StorageAccess) -> None:
+        """OutputExists when something is there and the job may not overwrite it."""
+        ...
+
+    async def open_part(self, job: Job, task: Task, attempt: AttemptId, access: StorageAccess) -> OutputTarget:
+        """Begin the upload of `part-r-NNNNN` (map-only: `part-m-NNNNN`), with the attempt id as metadata."""
+        ...
+
+    async def commit(self, job: Job, access: StorageAccess) -> None:
+        """Publish the accepted outputs of `job.output_tasks`, `_SUCCESS` last. Run again after a crash, it goes on."""
+        ...
+
+    async def discard(self, job: Job, access: StorageAccess) -> None:
+        """Abort every upload of the job's attempts that no commit published; unknown ones are no error."""
+        ...
+
+
+class IntermediateStore(Protocol):
+    """Map outputs on the volume that workers share."""
+
+    async def remove(self, job: JobId) -> None: ...
+
+    async def sweep(self, known: frozenset[JobId]) -> None:
+        """Remove what belongs to no known job."""
+        ...

@@ -72,6 +72,7 @@ class AttemptOutput:
     """What an accepted attempt left: a directory of map output, or an uploaded part."""
 
     path: str = ""  # map output, below the intermediate volume
+    url: str = ""  # of the part object
     upload_id: str = ""
     parts: tuple[PartUpload, ...] = ()
     size_bytes: int = 0
@@ -86,6 +87,7 @@ class Attempt:
     started_ms: int
     status: AttemptStatus = AttemptStatus.RUNNING
     ended_ms: int | None = None
+    output_url: str = ""  # part-writing attempts: where the upload will become visible
     upload_id: str = ""
     failure: Failure | None = None
     # Progress is no fact: it is lost with the coordinator and comes again with the next heartbeat.
@@ -93,6 +95,7 @@ class Attempt:
     input_bytes_total: int = 0
     program_status: str = ""
     heard_ms: int = 0
+    counters: Counters | None = None  # of a running attempt, as last reported
 
 
 @dataclass(slots=True)
@@ -123,6 +126,12 @@ class Job:
     planned: bool = False
     failure: Failure | None = None
     counters: Counters = field(default_factory=dict)  # of accepted attempts
+    trouble: str = ""  # why no workers come, in the pool's words; no fact
+
+    @property
+    def output_tasks(self) -> list[Task]:
+        """The tasks whose outputs are the job's parts: reduces, or the maps of a map-only job."""
+        return self.maps if self.spec.n_reducers == 0 else self.reduces
 
 
 @dataclass(slots=True)
@@ -137,3 +146,4 @@ class Worker:
     heard_ms: int = 0
     quarantined: bool = False
     pod_name: str = ""
+    failed_tasks: list[TaskId] = field(default_factory=list)  # different ones, since its last success

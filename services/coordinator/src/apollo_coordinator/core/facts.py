@@ -1,0 +1,223 @@
+"""What has happened. Folding the durable facts with `apply` gives the state again; nothing else changes it.
+
+Durable facts belong to a job and are journaled. Transient ones describe the present (workers, progress, timers) and are
+learnt anew after a restart.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from apollo_common.assignment import Split
+from apollo_common.ids import AttemptId, JobId, WorkerId, job_of
+from apollo_coordinator.core.model import AttemptOutput, Counters, Failure, JobStatus
+from apollo_coordinator.core.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    durable: ClassVar[bool] = False
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _JobFact(_Fact):
+    durable: ClassVar[bool] = True
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class _AttemptFact(_Fact):
+    durable: ClassVar[bool] = True
+    attempt: AttemptId
+
+    @property
+    def job(self) -> JobId:
+        return job_of(self.attempt)
+
+
+# Durable
+
+
+@dataclass(frozen=True, slots=True)
+class JobAccepted(_JobFact):
+    spec: JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted(_JobFact):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class MapsPlanned(_JobFact):
+    """The map tasks, one per split, and the reduce tasks exist from here on."""
+
+    splits: tuple[Split, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted(_AttemptFact):
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOpened(_AttemptFact):
+    url: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAccepted(_AttemptFact):
+    """The task's result; the first attempt that is done wins."""
+
+    output: AttemptOutput
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(_AttemptFact):
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost(_AttemptFact):
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCancelled(_AttemptFact):
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutputLost(_AttemptFact):
+    """The accepted output of a map attempt cannot be read any more; the task is run again."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class CommitStarted(_JobFact):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded(_JobFact):
+    """Also ends every attempt that runs (cancelled) and every task that has no result (stopped)."""
+
+    status: JobStatus
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCleaned(_JobFact):
+    """Nothing of the ended job is left on volumes, in uploads or in the secret store."""
+
+
+# Transient
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(_Fact):
+    """The durable facts have been folded; whatever the old process was waiting for is gone with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAdded(_Fact):
+    worker: WorkerId
+    address: str
+    job: JobId | None
+    pod_name: str
+    attempt: AttemptId | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRemoved(_Fact):
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSuspected(_Fact):
+    """An attempt failed on the worker."""
+
+    worker: WorkerId
+    attempt: AttemptId
+    quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded(_Fact):
+    """Nothing more comes of this attempt, so its worker is free."""
+
+    attempt: AttemptId
+    worker: WorkerId
+    succeeded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSeen(_Fact):
+    attempt: AttemptId
+    input_bytes: int
+    input_bytes_total: int
+    counters: Counters
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTroubleSeen(_Fact):
+    job: JobId | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimersFired(_Fact):
+    """Everything that was put off until now may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolScaled(_Fact):
+    job: JobId
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUpStarted(_Fact):
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class JobForgotten(_Fact):
+    job: JobId
+
+
+DurableFact = (
+    JobAccepted
+    | JobStarted
+    | MapsPlanned
+    | AttemptStarted
+    | UploadOpened
+    | AttemptAccepted
+    | AttemptFailed
+    | AttemptLost
+    | AttemptCancelled
+    | MapOutputLost
+    | CommitStarted
+    | JobEnded
+    | JobCleaned
+)
+
+TransientFact = (
+    Recovered
+    | WorkerAdded
+    | WorkerRemoved
+    | WorkerSuspected
+    | StreamEnded
+    | ProgressSeen
+    | PoolTroubleSeen
+    | TimersFired
+    | PoolScaled
+    | CleanUpStarted
+    | JobForgotten
+)
+
+Fact = DurableFact | TransientFact
