@@ -189,9 +189,7 @@ class AttachTaskRequest(betterproto2.Message):
     """
 
 
-default_message_pool.register_message(
-    "apollo.v1", "AttachTaskRequest", AttachTaskRequest
-)
+default_message_pool.register_message("apollo.v1", "AttachTaskRequest", AttachTaskRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -209,9 +207,7 @@ class CancelTaskRequest(betterproto2.Message):
     reason: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "apollo.v1", "CancelTaskRequest", CancelTaskRequest
-)
+default_message_pool.register_message("apollo.v1", "CancelTaskRequest", CancelTaskRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -219,9 +215,7 @@ class CancelTaskResponse(betterproto2.Message):
     was_running: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "apollo.v1", "CancelTaskResponse", CancelTaskResponse
-)
+default_message_pool.register_message("apollo.v1", "CancelTaskResponse", CancelTaskResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -243,9 +237,7 @@ class DescribeResponse(betterproto2.Message):
     empty while idle
     """
 
-    artifact_digests: "list[str]" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, repeated=True
-    )
+    artifact_digests: "list[str]" = betterproto2.field(4, betterproto2.TYPE_STRING, repeated=True)
     """
     SHA-256 in hex, at most a few dozen
     """
@@ -352,9 +344,7 @@ class MapWork(betterproto2.Message):
     apollo_common.assignment.Split
     """
 
-    access: "StorageAccess | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    access: "StorageAccess | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
 
     partitioner: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
@@ -366,9 +356,7 @@ class MapWork(betterproto2.Message):
     0: map-only, records go to `TaskAssignment.output`
     """
 
-    combiner: "Program | None" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    combiner: "Program | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
     """
     absent: none
     """
@@ -408,9 +396,7 @@ class OutputTarget(betterproto2.Message):
     "" | gzip | bzip2 | zstd
     """
 
-    access: "StorageAccess | None" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    access: "StorageAccess | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
 
 
 default_message_pool.register_message("apollo.v1", "OutputTarget", OutputTarget)
@@ -422,9 +408,7 @@ class Program(betterproto2.Message):
     What to execute: an installed artifact, a built-in, or a shell command.
     """
 
-    source: "ProgramSource" = betterproto2.field(
-        1, betterproto2.TYPE_ENUM, default_factory=lambda: ProgramSource(0)
-    )
+    source: "ProgramSource" = betterproto2.field(1, betterproto2.TYPE_ENUM, default_factory=lambda: ProgramSource(0))
 
     name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
@@ -436,13 +420,9 @@ class Program(betterproto2.Message):
     artifact only
     """
 
-    protocol: "Protocol" = betterproto2.field(
-        4, betterproto2.TYPE_ENUM, default_factory=lambda: Protocol(0)
-    )
+    protocol: "Protocol" = betterproto2.field(4, betterproto2.TYPE_ENUM, default_factory=lambda: Protocol(0))
 
-    stdio: "Stdio" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, default_factory=lambda: Stdio(0)
-    )
+    stdio: "Stdio" = betterproto2.field(5, betterproto2.TYPE_ENUM, default_factory=lambda: Stdio(0))
     """
     text protocol only
     """
@@ -480,9 +460,7 @@ class PutArtifactResponse(betterproto2.Message):
     already_present: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "apollo.v1", "PutArtifactResponse", PutArtifactResponse
-)
+default_message_pool.register_message("apollo.v1", "PutArtifactResponse", PutArtifactResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -557,48 +535,28 @@ class TaskAssignment(betterproto2.Message):
 
     attempt_number: "int" = betterproto2.field(5, betterproto2.TYPE_UINT32)
 
-    kind: "TaskKind" = betterproto2.field(
-        6, betterproto2.TYPE_ENUM, default_factory=lambda: TaskKind(0)
-    )
+    kind: "TaskKind" = betterproto2.field(6, betterproto2.TYPE_ENUM, default_factory=lambda: TaskKind(0))
 
-    program: "Program | None" = betterproto2.field(
-        7, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    program: "Program | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True)
 
-    map: "MapWork | None" = betterproto2.field(
-        8, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    map: "MapWork | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
 
-    reduce: "ReduceWork | None" = betterproto2.field(
-        9, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    reduce: "ReduceWork | None" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, optional=True)
 
-    output: "OutputTarget | None" = betterproto2.field(
-        10, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    output: "OutputTarget | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True)
     """
     absent for a map attempt that shuffles
     """
 
     params: "dict[str, str]" = betterproto2.field(
-        11,
-        betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        11, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING)
     )
 
     env: "dict[str, str]" = betterproto2.field(
-        12,
-        betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        12, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING)
     )
 
-    files: "list[SideFile]" = betterproto2.field(
-        13, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    files: "list[SideFile]" = betterproto2.field(13, betterproto2.TYPE_MESSAGE, repeated=True)
 
     memory_budget_bytes: "int" = betterproto2.field(14, betterproto2.TYPE_INT64)
 
@@ -633,36 +591,22 @@ class TaskEvent(betterproto2.Message):
     rises by one from 1 within an attempt
     """
 
-    accepted: "Accepted | None" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    accepted: "Accepted | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
-    running: "Running | None" = betterproto2.field(
-        6, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    running: "Running | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
-    progress: "Progress | None" = betterproto2.field(
-        7, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    progress: "Progress | None" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, optional=True, group="event")
     """
     also the heartbeat
     """
 
-    log: "LogChunk | None" = betterproto2.field(
-        8, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    log: "LogChunk | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
-    done: "Done | None" = betterproto2.field(
-        9, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    done: "Done | None" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
-    failed: "Failed | None" = betterproto2.field(
-        10, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    failed: "Failed | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
-    cancelled: "Cancelled | None" = betterproto2.field(
-        11, betterproto2.TYPE_MESSAGE, optional=True, group="event"
-    )
+    cancelled: "Cancelled | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
 
 default_message_pool.register_message("apollo.v1", "TaskEvent", TaskEvent)
@@ -789,9 +733,7 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
-    async def put_artifact(
-        self, messages: "AsyncIterator[ArtifactChunk]"
-    ) -> "PutArtifactResponse":
+    async def put_artifact(self, messages: "AsyncIterator[ArtifactChunk]") -> "PutArtifactResponse":
         """
         Installs one artifact in the worker's cache. The digest is verified before the answer.
         """
@@ -806,9 +748,7 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
         yield TaskEvent()
 
-    async def attach_task(
-        self, message: "AttachTaskRequest"
-    ) -> "AsyncIterator[TaskEvent]":
+    async def attach_task(self, message: "AttachTaskRequest") -> "AsyncIterator[TaskEvent]":
         """
         Resumes the event stream of an attempt after a lost connection. NOT_FOUND when the worker does not know it.
         """
@@ -823,24 +763,18 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
-    async def __rpc_describe(
-        self, stream: "grpclib.server.Stream[DescribeRequest, DescribeResponse]"
-    ) -> None:
+    async def __rpc_describe(self, stream: "grpclib.server.Stream[DescribeRequest, DescribeResponse]") -> None:
         request = await stream.recv_message()
         assert request is not None
         response = await self.describe(request)
         await stream.send_message(response)
 
-    async def __rpc_put_artifact(
-        self, stream: "grpclib.server.Stream[ArtifactChunk, PutArtifactResponse]"
-    ) -> None:
+    async def __rpc_put_artifact(self, stream: "grpclib.server.Stream[ArtifactChunk, PutArtifactResponse]") -> None:
         request = stream.__aiter__()
         response = await self.put_artifact(request)
         await stream.send_message(response)
 
-    async def __rpc_run_task(
-        self, stream: "grpclib.server.Stream[TaskAssignment, TaskEvent]"
-    ) -> None:
+    async def __rpc_run_task(self, stream: "grpclib.server.Stream[TaskAssignment, TaskEvent]") -> None:
         request = await stream.recv_message()
         assert request is not None
         await self._call_rpc_handler_server_stream(
@@ -849,9 +783,7 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
             request,
         )
 
-    async def __rpc_attach_task(
-        self, stream: "grpclib.server.Stream[AttachTaskRequest, TaskEvent]"
-    ) -> None:
+    async def __rpc_attach_task(self, stream: "grpclib.server.Stream[AttachTaskRequest, TaskEvent]") -> None:
         request = await stream.recv_message()
         assert request is not None
         await self._call_rpc_handler_server_stream(
@@ -860,9 +792,7 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
             request,
         )
 
-    async def __rpc_cancel_task(
-        self, stream: "grpclib.server.Stream[CancelTaskRequest, CancelTaskResponse]"
-    ) -> None:
+    async def __rpc_cancel_task(self, stream: "grpclib.server.Stream[CancelTaskRequest, CancelTaskResponse]") -> None:
         request = await stream.recv_message()
         assert request is not None
         response = await self.cancel_task(request)

@@ -1,0 +1,24 @@
+"""The apollo command: reads options and job files, speaks with a coordinator through RestClient, shows what happens.
+
+One file per group of commands, imported when it is called. No command speaks HTTP or schedules anything itself.
+"""
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit; an interrupt at any moment, also during imports, ends it without a traceback."""
+    try:
+        from apollo_client.cli.root import execute  # noqa: PLC0415  # an import may be interrupted too
+
+        status = execute(sys.argv[1:])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has left, like `head`. Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 128 + signal.SIGPIPE
+    sys.exit(status)

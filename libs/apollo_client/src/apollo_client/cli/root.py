@@ -1,0 +1,61 @@
+"""The command group, and how whatever goes wrong becomes one sentence and an exit status."""
+
+from importlib import import_module
+
+import click
+
+from apollo_client import __version__
+from apollo_common.errors import ApolloError
+
+STATUS_FAILED = 1
+STATUS_USAGE = 2
+STATUS_INTERRUPTED = 130
+
+_COMMANDS = {
+    "run": "run",
+    "demo": "demo",
+    "up": "up",
+    "submit": "submit",
+    "jobs": "jobs",
+    "job": "jobs",
+    "wait": "jobs",
+    "stop": "jobs",
+    "counters": "jobs",
+    "logs": "logs",
+    "artifacts": "artifacts",
+    "version": "version",
+}
+"""Command -> the module that has it; imported when it is called, because every import is time before the job starts."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(f"apollo_client.cli.{module}"), cmd_name)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, "--version", message="apollo %(version)s")
+def cli() -> None:
+    """Run MapReduce jobs: here on this machine (run), or on a coordinator (submit and the others)."""
+
+
+def execute(arguments: list[str]) -> int:
+    """Run the command line; the exit status."""
+    try:
+        status = cli.main(arguments, prog_name="apollo", standalone_mode=False)
+    except click.Abort:
+        return STATUS_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ApolloError as error:
+        click.echo(f"apollo: {error}", err=True)
+        return STATUS_FAILED
+    return status if isinstance(status, int) else 0

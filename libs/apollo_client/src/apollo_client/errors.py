@@ -1,0 +1,43 @@
+"""What can go wrong between a client and a coordinator."""
+
+from dataclasses import dataclass
+
+from apollo_common.errors import ApolloError, PermanentError, TemporaryError
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of a request, as the coordinator says it."""
+
+    field: str
+    message: str
+    fix: str = ""
+
+
+class RequestRefused(PermanentError):
+    """The coordinator answered with an error (problem+json, RFC 9457). `str()` is its sentence for the user."""
+
+    reason = "request_refused"
+
+    def __init__(self, message: str, *, status: int, fields: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.fields = fields
+
+
+class CoordinatorUnreachable(TemporaryError):
+    """Nobody answers at the coordinator's address, or the connection broke and did not come back."""
+
+    reason = "coordinator_unreachable"
+
+
+class NotACoordinator(PermanentError):
+    """Something answers at the address, but not in the coordinator's words."""
+
+    reason = "not_a_coordinator"
+
+
+class LocalModeFailed(ApolloError):
+    """The embedded coordinator or `apollo up` cannot start on this machine."""
+
+    reason = "local_mode_failed"

@@ -1,0 +1,296 @@
+"""The coordinator's REST API, called. The only file that knows aiohttp's client; its errors are mapped here.
+
+A call that may be repeated without harm is retried while the coordinator is away: reads, uploads, stops, and
+submissions, which carry an idempotency key for that purpose.
+"""
+
+import asyncio
+import json
+import random
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from apollo_client.errors import CoordinatorUnreachable, FieldError, NotACoordinator, RequestRefused
+from apollo_client.sse import EventParser, JobEvent
+
+Document = dict[str, Any]
+
+DEFAULT_URL = "http://127.0.0.1:4750"
+UNIX_SCHEME = "unix://"
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+# The coordinator sends a comment at least this often on a quiet event stream; beyond it the connection is dead.
+EVENTS_SILENCE_SECONDS = 90
+# How long a call waits for a coordinator that does not answer, and for one that answered before (it may be restarting).
+PATIENCE_SECONDS = 2.0
+RESTART_PATIENCE_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+MAX_ANSWER_BYTES = 64 << 20
+PAGE_SIZE = 1000
+
+_ADDRESS = re.compile(r"https?://[^/?#@\s]+/?|unix:///\S.*")
+_RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+
+
+class RestClient:
+    """One coordinator, spoken with over HTTP. Use it as an async context manager.
+
+    `url` is http(s)://host:port, or unix:///path for a Unix socket. `token` goes into the Authorization header.
+    Every method raises CoordinatorUnreachable, NotACoordinator or RequestRefused.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, *, token: str | None = None) -> None:
+        if not _ADDRESS.fullmatch(url):
+            raise NotACoordinator(f"{url!r} is no address of a coordinator; write one like {DEFAULT_URL}.")
+        self.url = url.rstrip("/")
+        self._socket_path = url.removeprefix(UNIX_SCHEME) if url.startswith(UNIX_SCHEME) else None
+        # Over a Unix socket the host is a mere word.
+        self._base = "http://localhost" if self._socket_path else self.url
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+        self._patience_seconds = PATIENCE_SECONDS
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.UnixConnector(path=self._socket_path) if self._socket_path else aiohttp.TCPConnector()
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=READ_TIMEOUT_SECONDS
+        )
+        self._session = aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    # Jobs
+
+    async def submit(self, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
+        """POST a job; the answer is {job, mProgram, rProgram}. The same key and body give the same job."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return await self._document("POST", "/api/v1/jobs", json=body, headers=headers)
+
+    async def job(self, job: str) -> Document:
+        return await self._document("GET", f"/api/v1/jobs/{_segment(job)}")
+
+    def jobs(self) -> AsyncIterator[Document]:
+        """In order of creation."""
+        return self._list("/api/v1/jobs")
+
+    async def stop(self, job: str) -> Document:
+        return await self._document("DELETE", f"/api/v1/jobs/{_segment(job)}")
+
+    async def counters(self, job: str) -> dict[str, dict[str, int]]:
+        return await self._document("GET", f"/api/v1/jobs/{_segment(job)}/counters")
+
+    def tasks(self, job: str) -> AsyncIterator[Document]:
+        """Map tasks, then reduce tasks."""
+        return self._list(f"/api/v1/jobs/{_segment(job)}/tasks")
+
+    def attempts(self, task: str) -> AsyncIterator[Document]:
+        return self._list(f"/api/v1/tasks/{_segment(task)}/attempts")
+
+    def workers(self) -> AsyncIterator[Document]:
+        return self._list("/api/v1/workers")
+
+    async def events(self, job: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """What happened with id > after, then what happens, until the job has ended.
+
+        A broken connection is resumed without a gap; CoordinatorUnreachable when it stays away for a minute.
+        """
+        last, deadline, pause = after, None, FIRST_PAUSE_SECONDS
+        while True:
+            parser = EventParser()
+            try:
+                async with self._answer(
+                    "GET",
+                    f"/api/v1/jobs/{_segment(job)}/events",
+                    headers={"Accept": "text/event-stream", "Last-Event-ID": str(last)},
+                    timeout=aiohttp.ClientTimeout(
+                        sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=EVENTS_SILENCE_SECONDS
+                    ),
+                ) as response:
+                    async for chunk in response.content.iter_any():
+                        deadline, pause = None, FIRST_PAUSE_SECONDS
+                        for event in parser.feed(chunk):
+                            last = event.id or last
+                            yield event
+                    return
+            except (aiohttp.ClientError, TimeoutError, CoordinatorUnreachable) as error:
+                now = time.monotonic()
+                deadline = deadline or now + RESTART_PATIENCE_SECONDS
+                if now > deadline:
+                    raise self._unreachable(error) from error
+            except ValueError as error:
+                raise NotACoordinator(f"What answers at {self.url} sends no events of a job: {error}.") from error
+            pause = await _pause(pause)
+
+    async def log(self, attempt: str, *, follow: bool = False) -> AsyncIterator[bytes]:
+        """What an attempt's program wrote to standard error; with `follow` until the attempt ends."""
+        path = f"/api/v1/attempts/{_segment(attempt)}/logs" + ("?follow=true" if follow else "")
+        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_SECONDS)
+        try:
+            async with self._answer("GET", path, timeout=timeout) as response:
+                async for chunk in response.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    # Artifacts
+
+    async def upload(self, path: Path, *, name: str | None = None, side_file: bool = False) -> Document:
+        """Upload a file, streamed; the answer is {name, type, size, hash}. Replaces an artifact of that name."""
+        target = "/api/v1/artifacts" + ("?type=file" if side_file else "")
+
+        @contextmanager
+        def form() -> Iterator[Document]:
+            # Opened again for every try. Unquoted: the file name travels as UTF-8 and is the artifact's name.
+            with path.open("rb") as content:
+                data = aiohttp.FormData(quote_fields=False)
+                data.add_field("program", content, filename=name or path.name)
+                yield {"data": data}
+
+        return await self._document("PUT", target, body=form)
+
+    def artifacts(self) -> AsyncIterator[Document]:
+        return self._list("/api/v1/artifacts")
+
+    async def artifact(self, name: str) -> Document | None:
+        """The artifact, or None when there is none of that name."""
+        try:
+            return await self._document("GET", f"/api/v1/artifacts/{_segment(name)}")
+        except RequestRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def delete_artifact(self, name: str) -> None:
+        await self._call("DELETE", f"/api/v1/artifacts/{_segment(name)}", retried=False)
+
+    # HTTP
+
+    async def _list(self, path: str) -> AsyncIterator[Document]:
+        url: str | None = f"{path}?limit={PAGE_SIZE}"
+        while url:
+            content, url = await self._call("GET", url)
+            for document in self._parsed(content, list):
+                yield document
+
+    async def _document(self, method: str, path: str, **options: Any) -> Document:
+        content, _ = await self._call(method, path, **options)
+        document: Document = self._parsed(content, dict)
+        return document
+
+    def _parsed(self, content: bytes, kind: type) -> Any:
+        try:
+            document = json.loads(content)
+        except ValueError as error:
+            raise NotACoordinator(f"What answers at {self.url} does not speak JSON; is it a coordinator?") from error
+        if not isinstance(document, kind):
+            raise NotACoordinator(f"What answers at {self.url} is no coordinator: it sent {document!r:.80}.")
+        return document
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        retried: bool = True,
+        body: Callable[[], AbstractContextManager[Document | None]] = nullcontext,
+        **options: Any,
+    ) -> tuple[bytes, str | None]:
+        """What an answer of status 2xx holds, and the path of the next page.
+
+        Asked for again while the coordinator is away, if `retried`; `body` makes the request's body for each try.
+        """
+        deadline = time.monotonic() + self._patience_seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                with body() as sent:
+                    async with self._answer(method, path, **(sent or {}), **options) as response:
+                        return await self._bounded(response), _next_page(response)
+            except (aiohttp.ClientError, TimeoutError, CoordinatorUnreachable) as error:
+                if not retried or time.monotonic() > deadline:
+                    raise self._unreachable(error) from error
+            pause = await _pause(pause)
+
+    @asynccontextmanager
+    async def _answer(self, method: str, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request, one answer of status 2xx. Raises aiohttp's errors, RequestRefused, CoordinatorUnreachable."""
+        if self._session is None:
+            raise RuntimeError("a RestClient is used as an async context manager")
+        async with self._session.request(method, self._base + path, allow_redirects=False, **options) as response:
+            if response.status in _RETRIED_STATUSES:
+                raise CoordinatorUnreachable(str(await self._refusal(response)))
+            if response.status >= 300:
+                raise await self._refusal(response)
+            self._patience_seconds = RESTART_PATIENCE_SECONDS
+            yield response
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> RequestRefused:
+        try:
+            problem = json.loads(await self._bounded(response))
+            fields = tuple(
+                FieldError(entry["field"], entry["message"], entry.get("fix") or "")
+                for entry in problem.get("errors") or ()
+            )
+            message = problem.get("detail") or problem["title"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return RequestRefused(
+                f"What answers at {self.url} said {response.status} {response.reason}; is it a coordinator?",
+                status=response.status,
+            )
+        if response.status == 401:
+            message = f"{message} Set APOLLO_TOKEN to the coordinator's token."
+        return RequestRefused(message, status=response.status, fields=fields)
+
+    async def _bounded(self, response: aiohttp.ClientResponse) -> bytes:
+        content = bytearray()
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise NotACoordinator(f"What answers at {self.url} sent more than {MAX_ANSWER_BYTES} bytes at once.")
+        return bytes(content)
+
+    def _unreachable(self, error: Exception) -> CoordinatorUnreachable:
+        if isinstance(error, CoordinatorUnreachable):
+            return error
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return CoordinatorUnreachable(f"The certificate of {self.url} is not trusted: {error}")
+        why = "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
+        return CoordinatorUnreachable(
+            f"The coordinator at {self.url} {why}. Start one with `apollo up`, or name another one with --coordinator "
+            "or APOLLO_COORDINATOR."
+        )
+
+
+async def _pause(seconds: float) -> float:
+    """Sleep for about that long; the answer is how long to sleep next time."""
+    await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311  # jitter is no secret
+    return min(2 * seconds, LONGEST_PAUSE_SECONDS)
+
+
+def _next_page(response: aiohttp.ClientResponse) -> str | None:
+    """Path and query only: the token goes nowhere else than to the address that the user gave."""
+    link = response.links.get("next")
+    url = link.get("url") if link is not None else None
+    return url.raw_path_qs if isinstance(url, URL) else None
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
