@@ -123,6 +123,11 @@ class Recovered(_Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class GraceEnded(_Fact):
+    """Workers that have not come back by now do not come back."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerAdded(_Fact):
     worker: WorkerId
     address: str
@@ -208,6 +213,7 @@ DurableFact = (
 
 TransientFact = (
     Recovered
+    | GraceEnded
     | WorkerAdded
     | WorkerRemoved
     | WorkerSuspected

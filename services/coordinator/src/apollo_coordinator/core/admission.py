@@ -1,0 +1,37 @@
+"""Which jobs are taken. Checked before a job is journaled; a refusal changes nothing."""
+
+from apollo_common.errors import IdempotencyConflict, LimitExceeded, OutputExists
+from apollo_coordinator.core.model import Job
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.state import State
+
+
+def submitted_before(state: State, idempotency_key: str, body_digest: str) -> Job | None:
+    """The job that the same request made earlier. IdempotencyConflict."""
+    job_id = state.idempotency.get(idempotency_key) if idempotency_key else None
+    if job_id is None:
+        return None
+    job = state.jobs[job_id]
+    if job.spec.body_digest != body_digest:
+        raise IdempotencyConflict(
+            f"the idempotency key was used for job {job_id} with another body; send each new job under a new key"
+        )
+    return job
+
+
+def check(state: State, spec: JobSpec) -> None:
+    """OutputExists when an unfinished job writes there; LimitExceeded when too many jobs wait."""
+    holder = state.outputs.get(output_key(spec))
+    if holder is not None:
+        raise OutputExists(
+            f"job {holder} is writing to {spec.output_path}; wait for it, stop it, or name another output"
+        )
+    if state.unfinished_jobs >= state.limits.max_unfinished_jobs:
+        raise LimitExceeded(
+            f"{state.unfinished_jobs} jobs are unfinished, which is the limit; submit again when some have ended"
+        )
+
+
+def output_key(spec: JobSpec) -> str:
+    """Under what an output is reserved: `s3://b/out` and `s3://b/out/` are the same place."""
+    return spec.output_path.rstrip("/")

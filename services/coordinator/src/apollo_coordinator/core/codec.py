@@ -1,0 +1,137 @@
+"""Durable facts as JSON, for the journal.
+
+A kind names the class in dashes; the body holds its fields. Reading is tolerant: unknown fields are dropped and
+missing ones take their default, so that a newer core reads an older journal.
+"""
+
+import base64
+import json
+import re
+import sys
+import types
+import typing
+import zlib
+from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from apollo_common.assignment import Split, SplitPiece
+from apollo_common.errors import PermanentError
+from apollo_coordinator.core import facts
+
+FACT_VERSION = 1
+"""Rises when a body changes in a way that older code would misread."""
+
+
+class UnreadableFact(PermanentError):
+    """The journal holds what this version does not understand."""
+
+    reason = "journal_unreadable"
+
+
+def kind_of(fact: type[facts.DurableFact]) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", fact.__name__).lower()
+
+
+KINDS: dict[str, type[facts.DurableFact]] = {kind_of(fact): fact for fact in typing.get_args(facts.DurableFact)}
+_NAMES = {fact: kind for kind, fact in KINDS.items()}
+
+
+def encode(fact: facts.DurableFact) -> tuple[str, str]:
+    """Kind and JSON body; `at_ms` and the job stand beside them in the journal."""
+    document: dict[str, Any] = {"v": FACT_VERSION}
+    for entry in fields(fact):
+        value = getattr(fact, entry.name)
+        if entry.name == "splits":
+            document["tasks"] = len(value)
+            document["splits"] = _pack_splits(value)
+        elif entry.name not in ("at_ms", "job"):
+            document[entry.name] = _to_json(value)
+    return _NAMES[type(fact)], json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode(kind: str, body: str, *, job: str, at_ms: int) -> facts.DurableFact:
+    """UnreadableFact for a kind or version of a later Apollo."""
+    fact = KINDS.get(kind)
+    document = json.loads(body)
+    if fact is None or document.get("v", 1) > FACT_VERSION:
+        raise UnreadableFact(f"the journal was written by a later version of Apollo ({kind}); start that version again")
+    if fact is facts.MapsPlanned:
+        document["splits"] = _unpack_splits(document["splits"])
+    document["at_ms"] = at_ms
+    document["job"] = job
+    value: facts.DurableFact = _build(fact, document)
+    return value
+
+
+def _to_json(value: Any) -> Any:
+    if is_dataclass(value):
+        return {entry.name: _to_json(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    return value
+
+
+def _from_json(expected: Any, value: Any) -> Any:
+    origin = typing.get_origin(expected)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else _from_json(_not_none(expected), value)
+    if origin is tuple:
+        item = typing.get_args(expected)[0]
+        return tuple(_from_json(item, each) for each in value)
+    if isinstance(expected, type):
+        if is_dataclass(expected):
+            return _build(expected, value)
+        if issubclass(expected, StrEnum):
+            return expected(value)
+    return value
+
+
+def _build(expected: Any, document: dict[str, Any]) -> Any:
+    values = {}
+    for name, (kind, required) in _shape(expected).items():
+        if name in document:
+            values[name] = _from_json(kind, document[name])
+        elif required:
+            raise UnreadableFact(f"the journal holds a {expected.__name__} without {name}; restore it from a backup")
+    return expected(**values)
+
+
+@cache
+def _shape(expected: Any) -> dict[str, tuple[Any, bool]]:
+    hints = typing.get_type_hints(expected)
+    return {
+        entry.name: (hints[entry.name], entry.default is MISSING and entry.default_factory is MISSING)
+        for entry in fields(expected)
+    }
+
+
+def _not_none(union: Any) -> Any:
+    return next(choice for choice in typing.get_args(union) if choice is not type(None))
+
+
+def _pack_splits(splits: tuple[Split, ...]) -> str:
+    """One compressed blob: a list of 100,000 splits would be the longest thing in the journal by far."""
+    rows = [
+        [
+            split.format,
+            [[p.url, p.offset, p.length_bytes, p.object_size_bytes, p.version, p.codec] for p in split.pieces],
+        ]
+        for split in splits
+    ]
+    return base64.b64encode(zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)).decode()
+
+
+def _unpack_splits(blob: str) -> tuple[Split, ...]:
+    rows = json.loads(zlib.decompress(base64.b64decode(blob)))
+    return tuple(
+        Split(
+            tuple(
+                SplitPiece(sys.intern(url), offset, length, size, sys.intern(version), codec)
+                for url, offset, length, size, version, codec in pieces
+            ),
+            format_,
+        )
+        for format_, pieces in rows
+    )

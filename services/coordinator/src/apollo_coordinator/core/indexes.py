@@ -1,0 +1,117 @@
+"""Upkeep of the indexes in State. Called by `apply` alone."""
+
+import heapq
+
+from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_coordinator.core.model import JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.state import JobQueue, State, Timer, counted_failures, counted_losses
+
+FREE_LOSSES = 2
+"""Lost attempts of a task that are repeated at once; from then on they wait as failed ones do."""
+
+
+def refresh(state: State, queue: JobQueue) -> None:
+    """List the job among those that may start an attempt, under its present share, or take it off."""
+    _drop_stale(queue)
+    if queue.may_start(state.limits):
+        queue.listed_share = queue.share
+        if queue.listed_share not in queue.heap_shares:
+            queue.heap_shares.add(queue.listed_share)
+            heapq.heappush(state.ready, (queue.listed_share, queue.number, queue.job.id))
+    else:
+        queue.listed_share = None
+    refresh_bound(state, queue.job.id)
+    while state.ready and not is_listed(state, state.ready[0]):
+        share, _, job = heapq.heappop(state.ready)
+        stale = state.queues.get(job)
+        if stale is not None:
+            stale.heap_shares.discard(share)
+
+
+def is_listed(state: State, entry: tuple[float, int, JobId]) -> bool:
+    """Whether an entry of `State.ready` is the present one of its job."""
+    queue = state.queues.get(entry[2])
+    return queue is not None and queue.listed_share == entry[0]
+
+
+def refresh_bound(state: State, binding: JobId | None) -> None:
+    if binding is None:
+        return
+    queue = state.queues.get(binding)
+    if queue is not None and queue.listed_share is not None and state.idle.get(binding):
+        state.ready_bound[binding] = None
+    else:
+        state.ready_bound.pop(binding, None)
+
+
+def _drop_stale(queue: JobQueue) -> None:
+    for heap, tasks in ((queue.pending_maps, queue.job.maps), (queue.pending_reduces, queue.job.reduces)):
+        while heap and tasks[heap[0]].status is not TaskStatus.SCHEDULED:
+            heapq.heappop(heap)
+
+
+# Tasks that wait
+
+
+def put_off(state: State, queue: JobQueue, task: Task, now_ms: int) -> None:
+    """Make a task ready for its next attempt, after a delay that doubles with each that ended badly."""
+    waits = counted_failures(task) + max(0, counted_losses(task) - FREE_LOSSES)
+    if waits == 0:
+        make_pending(queue, task)
+        return
+    limits = state.limits
+    delay_ms = min(limits.retry_delay_ms << min(waits - 1, 32), limits.max_retry_delay_ms)
+    _set_timer(state, now_ms + delay_ms, queue.job.id, task)
+
+
+def pause(state: State, queue: JobQueue, until_ms: int) -> None:
+    """Start no attempt of the job until then."""
+    queue.paused = True
+    if until_ms > queue.paused_until_ms:
+        queue.paused_until_ms = until_ms
+        _set_timer(state, until_ms, queue.job.id, None)
+
+
+def fire_timers(state: State, now_ms: int) -> None:
+    while state.timers and state.timers[0].due_ms <= now_ms:
+        timer = heapq.heappop(state.timers)
+        queue = state.queues.get(timer.job)
+        if queue is None or queue.job.status is not JobStatus.RUNNING:
+            continue
+        if timer.task is None:
+            queue.paused = queue.paused_until_ms > now_ms
+        elif timer.task.status is TaskStatus.SCHEDULED:
+            make_pending(queue, timer.task)
+        refresh(state, queue)
+
+
+def make_pending(queue: JobQueue, task: Task) -> None:
+    heapq.heappush(queue.pending_maps if task.kind is TaskKind.MAP else queue.pending_reduces, task.index)
+
+
+def _set_timer(state: State, due_ms: int, job: JobId, task: Task | None) -> None:
+    state.timers_created += 1
+    heapq.heappush(state.timers, Timer(due_ms, state.timers_created, job, task))
+
+
+# Workers and clean-up
+
+
+def occupy(state: State, worker_id: WorkerId, attempt: AttemptId) -> None:
+    worker = state.workers.get(worker_id)
+    if worker is None:  # folding the journal: workers are announced later
+        return
+    worker.attempt = attempt
+    state.idle.get(worker.job, {}).pop(worker_id, None)
+    refresh_bound(state, worker.job)
+
+
+def make_idle(state: State, worker_id: WorkerId) -> None:
+    binding = state.workers[worker_id].job
+    state.idle.setdefault(binding, {})[worker_id] = None
+    refresh_bound(state, binding)
+
+
+def note_cleanable(state: State, queue: JobQueue) -> None:
+    if queue.job.status.ended and not queue.cleaning and not queue.outstanding:
+        state.cleanable[queue.job.id] = None

@@ -1,0 +1,134 @@
+"""What must hold between any two events. For tests and the simulation: it looks at everything, so it is slow."""
+
+from apollo_coordinator.core.admission import output_key
+from apollo_coordinator.core.model import AttemptStatus, Counters, Job, JobStatus, Task, TaskStatus
+from apollo_coordinator.core.state import JobQueue, State, counted_failures, counted_losses, worker_cap
+from apollo_coordinator.core.transitions import history
+
+
+class InvariantBroken(AssertionError):
+    pass
+
+
+def check(state: State) -> None:
+    """InvariantBroken, naming the rule and the thing."""
+    for job in state.jobs.values():
+        _check_job(state, job)
+    for queue in state.queues.values():
+        _check_queue(state, queue)
+    _check_workers(state)
+    _check_totals(state)
+
+
+def _require(holds: bool, rule: str, *, at: object) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise InvariantBroken(f"{rule}: {at}")
+
+
+def _check_job(state: State, job: Job) -> None:
+    for task in (*job.maps, *job.reduces):
+        _check_task(state, job, task)
+    if job.status is JobStatus.SUCCEEDED or job.status is JobStatus.COMMITTING:
+        done = all(task.status is TaskStatus.COMPLETED for task in (*job.maps, *job.reduces))
+        _require(job.planned and done, "a job commits with all its tasks completed", at=job.id)
+    _require((job.ended_ms is not None) == job.status.ended, "an ended job has an end", at=job.id)
+    _require((job.failure is not None) == (job.status is JobStatus.FAILED), "a failed job says why", at=job.id)
+    total: Counters = {}
+    for task in (*job.maps, *job.reduces):
+        for group, names in task.counters.items():
+            for name, value in names.items():
+                sums = total.setdefault(group, {})
+                sums[name] = sums.get(name, 0) + value
+    kept = {
+        group: {n: v for n, v in names.items() if v} for group, names in job.counters.items() if any(names.values())
+    }
+    told = {group: {n: v for n, v in names.items() if v} for group, names in total.items() if any(names.values())}
+    _require(kept == told, "a job's counters are those of its accepted attempts", at=job.id)
+
+
+def _check_task(state: State, job: Job, task: Task) -> None:
+    succeeded = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.SUCCEEDED]
+    running = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.RUNNING]
+    story = history(task)
+    _require(len(succeeded) <= 1, "one accepted attempt per task", at=story)
+    _require(task.accepted == (succeeded[0].id if succeeded else None), "the accepted attempt succeeded", at=story)
+    _require((task.output is not None) == bool(succeeded), "a result belongs to an accepted attempt", at=story)
+    _require((task.status is TaskStatus.COMPLETED) == bool(succeeded), "a completed task has a result", at=story)
+    _require(bool(running) == (task.status is TaskStatus.IN_PROGRESS), "a task in progress has attempts", at=story)
+    _require(counted_failures(task) <= job.spec.max_attempts, "failed attempts are bounded", at=story)
+    _require(counted_losses(task) <= state.limits.max_lost_attempts + 1, "lost attempts are bounded", at=story)
+    if not job.status.ended:
+        _require(counted_failures(task) < job.spec.max_attempts, "a task out of attempts fails its job", at=story)
+
+
+def _check_queue(state: State, queue: JobQueue) -> None:
+    job = queue.job
+    running = {
+        attempt.id
+        for task in (*job.maps, *job.reduces)
+        for attempt in task.attempts
+        if attempt.status is AttemptStatus.RUNNING
+    }
+    _require(set(queue.running) == running, "the running attempts are indexed", at=job.id)
+    for name, tasks, accepted in (
+        ("maps", job.maps, queue.accepted_maps),
+        ("reduces", job.reduces, queue.accepted_reduces),
+    ):
+        _require(
+            accepted == sum(task.accepted is not None for task in tasks), f"accepted {name} are counted", at=job.id
+        )
+    if queue.running:
+        _require(job.status is JobStatus.RUNNING, "attempts run for running jobs only", at=job.id)
+    _require(len(queue.running) <= worker_cap(job, state.limits), "maxWorkers holds", at=job.id)
+    if job.status is JobStatus.RUNNING:
+        _check_pending(state, queue)
+
+
+def _check_pending(state: State, queue: JobQueue) -> None:
+    put_off = {timer.task.id for timer in state.timers if timer.task is not None}
+    waiting = {queue.job.maps[index].id for index in queue.pending_maps}
+    waiting |= {queue.job.reduces[index].id for index in queue.pending_reduces}
+    for task in (*queue.job.maps, *queue.job.reduces):
+        if task.status is TaskStatus.SCHEDULED:
+            _require(task.id in waiting or task.id in put_off, "a scheduled task waits for its turn", at=history(task))
+    listed = queue.listed_share is not None
+    _require(listed == queue.may_start(state.limits), "jobs that may start attempts are listed", at=queue.job.id)
+    if listed:
+        entry = (queue.listed_share, queue.number, queue.job.id)
+        _require(entry in state.ready and queue.listed_share == queue.share, "under their share", at=queue.job.id)
+
+
+def _check_workers(state: State) -> None:
+    busy: dict[str, str] = {}
+    for worker in state.workers.values():
+        idle = worker.id in state.idle.get(worker.job, {})
+        usable = worker.attempt is None and not worker.quarantined
+        _require(idle == usable, "idle workers are indexed", at=worker.id)
+        if worker.attempt is not None:
+            _require(worker.attempt not in busy, "an attempt runs on one worker", at=worker.attempt)
+            busy[worker.attempt] = worker.id
+    for queue in state.queues.values():
+        for running in queue.running.values():
+            holder = state.workers.get(running.attempt.worker)
+            orphaned = holder is None and state.orphans_due_ms is not None
+            here = holder is not None and holder.attempt == running.attempt.id
+            _require(here or orphaned, "a running attempt holds its worker", at=running.attempt.id)
+    for binding, count in state.worker_counts.items():
+        usable_workers = sum(1 for w in state.workers.values() if w.job == binding and not w.quarantined)
+        _require(count == usable_workers, "usable workers are counted", at=binding)
+
+
+def _check_totals(state: State) -> None:
+    unfinished = [job for job in state.jobs.values() if not job.status.ended]
+    running = [job for job in unfinished if job.status is not JobStatus.QUEUED]
+    _require(state.unfinished_jobs == len(unfinished), "unfinished jobs are counted", at=state.unfinished_jobs)
+    _require(state.running_jobs == len(running), "running jobs are counted", at=state.running_jobs)
+    _require(state.running_jobs <= state.limits.max_running_jobs, "running jobs are bounded", at=state.running_jobs)
+    tasks = sum(len(job.maps) + len(job.reduces) for job in running)
+    _require(state.running_tasks == tasks, "running tasks are counted", at=state.running_tasks)
+    reserved = {output_key(job.spec): job.id for job in unfinished}
+    _require(state.outputs == reserved, "outputs of unfinished jobs are reserved, each once", at=sorted(reserved))
+    for queue in state.queues.values():
+        ready_to_clean = queue.job.status.ended and not queue.outstanding and not queue.cleaning
+        if state.orphans_due_ms is None:
+            _require(ready_to_clean == (queue.job.id in state.cleanable), "ended jobs are cleaned up", at=queue.job.id)

@@ -1,0 +1,24 @@
+"""The bounds that scheduling keeps to. Values are given, never read from the environment here."""
+
+from dataclasses import dataclass
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Operators may change these; the defaults suit a cluster of some thousand workers."""
+
+    max_unfinished_jobs: int = 1_000  # more are refused
+    max_running_jobs: int = 100  # more wait their turn
+    max_tasks_per_job: int = 100_000
+    max_running_tasks: int = 1_000_000  # of all running jobs; above it no further job starts
+    max_workers_per_job: int = 10_000
+    max_lost_attempts: int = 20  # per task: attempts that ended without the program's fault
+    retry_delay_ms: int = 200  # before the second attempt; doubles with each
+    max_retry_delay_ms: int = 30_000
+    avoid_worker_ms: int = 10_000  # how long a task waits for another worker than one that it failed on
+    volume_full_pause_ms: int = 15_000  # no new attempts of a job that met a full volume
+    quarantine_after_tasks: int = 3  # different tasks that failed in a row on one worker
+    reattach_grace_ms: int = 10_000  # after a restart, for workers to come back with what they run
+    retention_ms: int = 30 * DAY_MS  # of ended jobs

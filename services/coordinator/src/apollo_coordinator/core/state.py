@@ -1,0 +1,168 @@
+"""The whole scheduling state: the model plus the indexes that keep the cost of an event flat.
+
+Only `apply` changes it. Dictionaries serve as ordered sets, so that the same events give the same decisions.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from apollo_common.errors import StorageUnavailable, UploadLost, VolumeFull, WorkerBusy
+from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of
+from apollo_coordinator.core.limits import Limits
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, Worker
+
+EXCUSED_REASONS = frozenset(error.reason for error in (StorageUnavailable, UploadLost, VolumeFull, WorkerBusy))
+"""Failures that say nothing about the program or its input: they count as lost attempts do."""
+
+MAX_PRIORITY_STEPS = 10
+
+
+class Place(NamedTuple):
+    """Where an attempt stands in the model."""
+
+    job: JobId
+    is_map: bool
+    task_index: int
+    attempt_number: int
+
+
+class Running(NamedTuple):
+    """An attempt that runs, with its task."""
+
+    task: Task
+    attempt: Attempt
+
+
+class Timer(NamedTuple):
+    """Something put off. `task` is ready again, or the job's pause is over."""
+
+    due_ms: int
+    number: int  # breaks ties in order of creation
+    job: JobId
+    task: Task | None
+
+
+@dataclass(slots=True)
+class JobQueue:
+    """What the scheduler keeps of a job until it is cleaned up."""
+
+    job: Job
+    number: int  # of creation
+    pending_maps: list[int] = field(default_factory=list)  # heaps of task indices; may hold stale entries, never on top
+    pending_reduces: list[int] = field(default_factory=list)
+    running: dict[AttemptId, Running] = field(default_factory=dict)
+    outstanding: dict[AttemptId, WorkerId] = field(default_factory=dict)  # of which the outside world may still speak
+    accepted_maps: int = 0
+    accepted_reduces: int = 0
+    map_outputs_version: int = 0  # rises whenever the set of accepted map outputs changes
+    paused_until_ms: int = 0
+    paused: bool = False
+    scaled_workers: int = 0  # what the pool was last asked for
+    cleaning: bool = False
+    listed_share: float | None = None  # the share under which `State.ready` lists the job now
+    heap_shares: set[float] = field(default_factory=set)  # of all its entries there, stale ones too
+
+    @property
+    def maps_done(self) -> bool:
+        return self.job.planned and self.accepted_maps == len(self.job.maps)
+
+    @property
+    def all_done(self) -> bool:
+        return self.maps_done and self.accepted_reduces == len(self.job.reduces)
+
+    @property
+    def share(self) -> float:
+        """Running attempts, weighted: each step of priority doubles what is fair."""
+        steps = max(-MAX_PRIORITY_STEPS, min(MAX_PRIORITY_STEPS, self.job.spec.priority))
+        return len(self.running) / 2.0**steps
+
+    def pending(self) -> list[int]:
+        """The heap that the next task comes from: maps first, reduces once every map is accepted."""
+        if self.pending_maps or not self.maps_done:
+            return self.pending_maps
+        return self.pending_reduces
+
+    def pending_tasks(self) -> list[Task]:
+        """What the indices in `pending()` count in."""
+        return self.job.maps if self.pending_maps or not self.maps_done else self.job.reduces
+
+    def may_start(self, limits: Limits) -> bool:
+        """Whether a worker would be of use now."""
+        if self.paused or not self.pending():
+            return False
+        return len(self.running) < worker_cap(self.job, limits)
+
+
+@dataclass(slots=True)
+class State:
+    limits: Limits = field(default_factory=Limits)
+    jobs: dict[JobId, Job] = field(default_factory=dict)  # in order of creation
+    queues: dict[JobId, JobQueue] = field(default_factory=dict)  # jobs that are not cleaned up yet
+    workers: dict[WorkerId, Worker] = field(default_factory=dict)
+    outputs: dict[str, JobId] = field(default_factory=dict)  # reserved by unfinished jobs
+    idempotency: dict[str, JobId] = field(default_factory=dict)
+    queued: dict[JobId, None] = field(default_factory=dict)
+    unfinished_jobs: int = 0
+    running_jobs: int = 0
+    running_tasks: int = 0  # planned tasks of running jobs
+    jobs_created: int = 0
+    ended: deque[JobId] = field(default_factory=deque)  # in order of their end
+
+    # By binding: a job's own workers, or None for those that serve any.
+    idle: dict[JobId | None, dict[WorkerId, None]] = field(default_factory=dict)
+    worker_counts: dict[JobId | None, int] = field(default_factory=dict)  # usable ones, idle or not
+
+    ready: list[tuple[float, int, JobId]] = field(default_factory=list)  # heap by share; the top is never stale
+    ready_bound: dict[JobId, None] = field(
+        default_factory=dict
+    )  # jobs with pending tasks and idle workers of their own
+    timers: list[Timer] = field(default_factory=list)  # heap
+    timers_created: int = 0
+    unscaled: dict[JobId, None] = field(default_factory=dict)  # jobs whose wish for workers may have changed
+    troubled: dict[JobId, bool] = field(default_factory=dict)  # jobs whose `trouble` says something
+    cleanable: dict[JobId, None] = field(default_factory=dict)  # ended jobs of which nothing runs any more
+    orphans: dict[WorkerId, AttemptId] = field(default_factory=dict)  # after a restart: who ran what
+    orphans_due_ms: int | None = None  # after a restart: when running attempts without a worker count as lost
+
+    def running(self, attempt: AttemptId) -> Running | None:
+        queue = self.queues.get(job_of(attempt))
+        return None if queue is None else queue.running.get(attempt)
+
+    def next_due_ms(self) -> int | None:
+        """When the next Tick matters, apart from retention."""
+        due = self.timers[0].due_ms if self.timers else None
+        if self.orphans_due_ms is not None:
+            due = self.orphans_due_ms if due is None else min(due, self.orphans_due_ms)
+        return due
+
+
+def locate(attempt: AttemptId) -> Place:
+    job, phase, index, number = attempt.split("-")
+    return Place(JobId(job), phase == "m", int(index), int(number))
+
+
+def task_of(attempt: AttemptId) -> TaskId:
+    return TaskId(attempt.rpartition("-")[0])
+
+
+def worker_cap(job: Job, limits: Limits) -> int:
+    return min(job.spec.max_workers or limits.max_workers_per_job, limits.max_workers_per_job)
+
+
+def counted_failures(task: Task) -> int:
+    """Attempts that failed by the program's or the input's fault."""
+    return sum(1 for attempt in task.attempts if attempt.status is AttemptStatus.FAILED and not _excused(attempt))
+
+
+def counted_losses(task: Task) -> int:
+    """Attempts that ended without result by nobody's fault."""
+    return sum(
+        1
+        for attempt in task.attempts
+        if attempt.status is AttemptStatus.LOST or (attempt.status is AttemptStatus.FAILED and _excused(attempt))
+    )
+
+
+def _excused(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.reason in EXCUSED_REASONS

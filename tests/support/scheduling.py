@@ -1,0 +1,114 @@
+"""The scheduling core in tests: drive it event by event, with every invariant checked after each."""
+
+from dataclasses import dataclass, field, replace
+
+from apollo_common.assignment import Split, SplitPiece
+from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_coordinator.core import commands, events, facts, invariants
+from apollo_coordinator.core.apply import apply
+from apollo_coordinator.core.codec import decode, encode
+from apollo_coordinator.core.limits import Limits
+from apollo_coordinator.core.model import Failure, Job
+from apollo_coordinator.core.scheduler import step
+from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.core.state import State
+
+PROGRAM_FAILED = Failure("program_exited", "the mapper exited with status 1", exit_status=1)
+WORKER_LOST = Failure("worker_unreachable", "the worker went silent")
+COUNTERS = {"apollo": {"input_records": 10}}
+
+
+def a_spec(**changes) -> JobSpec:
+    program = ProgramRef(ProgramSource.BUILTIN, "builtin:identity")
+    reducer = None if changes.get("n_reducers") == 0 else program
+    spec = JobSpec(("file:///in",), "file:///out", mapper=program, reducer=reducer)
+    return replace(spec, **changes)
+
+
+def splits(count: int) -> tuple[Split, ...]:
+    return tuple(Split((SplitPiece("file:///in", 10 * i, 10, 10 * count, "v"),)) for i in range(count))
+
+
+@dataclass
+class World:
+    """A state, the facts that led to it and the commands that nobody has carried out yet."""
+
+    limits: Limits = field(default_factory=Limits)
+    now_ms: int = 1_000
+
+    def __post_init__(self) -> None:
+        self.state = State(self.limits)
+        self.facts: list[facts.Fact] = []
+        self.asked: list[commands.Command] = []
+
+    def tell(self, event: events.Event) -> list[commands.Command]:
+        """The commands that the event led to."""
+        outcome = step(self.state, event, self.now_ms)
+        self.facts += outcome.facts
+        self.asked += outcome.commands
+        invariants.check(self.state)
+        return outcome.commands
+
+    def wait(self, milliseconds: int) -> list[commands.Command]:
+        self.now_ms += milliseconds
+        return self.tell(events.Tick())
+
+    # A job, in the words of the tests
+
+    def job(self, name: str = "j", maps: int = 1, **spec) -> Job:
+        """A planned job that runs."""
+        job = JobId(name)
+        self.tell(events.JobSubmitted(job, a_spec(**{"output_path": f"file:///out-{name}"} | spec)))
+        self.tell(events.InputPlanned(job, splits(maps)))
+        return self.state.jobs[job]
+
+    def workers(self, *names: str, job: str | None = None) -> None:
+        for name in names:
+            self.tell(events.WorkerJoined(WorkerId(name), f"{name}:8090", JobId(job) if job else None))
+
+    def worker_of(self, attempt: str) -> WorkerId:
+        for queue in self.state.queues.values():
+            for task in (*queue.job.maps, *queue.job.reduces):
+                for known in task.attempts:
+                    if known.id == attempt:
+                        return known.worker
+        raise LookupError(attempt)
+
+    def done(self, attempt: str) -> list[commands.Command]:
+        worker = self.worker_of(attempt)
+        return self.tell(events.AttemptDone(AttemptId(attempt), worker, COUNTERS, output_path=attempt))
+
+    def failed(self, attempt: str, failure: Failure = PROGRAM_FAILED) -> list[commands.Command]:
+        return self.tell(events.AttemptFailed(AttemptId(attempt), self.worker_of(attempt), failure))
+
+    def lost(self, attempt: str) -> list[commands.Command]:
+        return self.tell(events.AttemptLost(AttemptId(attempt), self.worker_of(attempt), WORKER_LOST))
+
+    def cancelled(self, attempt: str) -> list[commands.Command]:
+        return self.tell(events.AttemptCancelled(AttemptId(attempt), self.worker_of(attempt)))
+
+    def opened(self, attempt: str) -> list[commands.Command]:
+        upload = f"upload-{attempt}"
+        return self.tell(events.OutputOpened(AttemptId(attempt), self.worker_of(attempt), "file:///out/part", upload))
+
+    def fetch_failed(self, attempt: str, map_attempt: str) -> list[commands.Command]:
+        failure = Failure("fetch_failed", f"cannot read {map_attempt}")
+        worker = self.worker_of(attempt)
+        return self.tell(events.FetchFailed(AttemptId(attempt), worker, AttemptId(map_attempt), failure))
+
+    def restart(self) -> "World":
+        """Another coordinator that has read the journal and knows nothing else."""
+        world = World(self.limits, self.now_ms)
+        for fact in self.facts:
+            if fact.durable:
+                kind, body = encode(fact)
+                apply(world.state, decode(kind, body, job=fact.job, at_ms=fact.at_ms))
+        world.facts = [fact for fact in self.facts if fact.durable]
+        world.asked = []
+        world.tell(events.Restarted())
+        return world
+
+
+def attempts(asked: list[commands.Command]) -> list[str]:
+    """The attempts that a list of commands starts."""
+    return [str(c.attempt) for c in asked if isinstance(c, commands.RunAttempt | commands.OpenOutput)]
