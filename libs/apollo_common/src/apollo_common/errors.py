@@ -154,6 +154,27 @@ class FetchFailed(TemporaryError):
         self.attempt = attempt
 
 
+# Services
+
+
+class InvalidSetting(PermanentError):
+    """An environment variable or option of a service that it cannot start with."""
+
+    reason = "invalid_setting"
+
+
+class ArtifactMissing(TemporaryError):
+    """An attempt names an artifact that its worker does not hold (any more); installing it again helps."""
+
+    reason = "artifact_missing"
+
+
+class ArtifactCorrupt(TemporaryError):
+    """An artifact's bytes are not the ones that its digest promises."""
+
+    reason = "artifact_corrupt"
+
+
 # Coordinator
 
 

@@ -1,0 +1,193 @@
+"""Workers as processes on this machine: the pool of `apollo run` and `apollo up`."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apollo_common.errors import ApolloError
+from apollo_common.ids import JobId, WorkerId
+from apollo_common.lifecycle import TaskOwner
+from apollo_common.logging import get_logger
+from apollo_coordinator.pools.local_worker import Launch, LocalWorker, WorkerStartFailed
+from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
+from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
+
+_TROUBLE_AFTER_FAILURES = 3
+_STABLE_SECONDS = 10.0
+_KEPT_LOGS = 20
+
+_log = get_logger(__name__)
+
+
+def worker_command() -> tuple[str, ...]:
+    """The installed command beside this interpreter, else the module; either way `apollo-worker` shows in `ps`."""
+    installed = Path(sys.executable).with_name("apollo-worker")
+    return (str(installed),) if installed.exists() else (sys.executable, "-m", "apollo_worker", "apollo-worker")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPoolSettings:
+    data_dir: Path  # state, logs and work directories of workers lie below it
+    volume: Path  # map outputs, shared by all workers
+    workers: int  # at most
+    initial_workers: int = 1  # started at once; more when jobs want them
+    die_with_parent: bool = True  # `apollo run`; False: outlive a dead coordinator by `orphan_seconds`
+    orphan_seconds: float = 60.0
+    start_seconds: float = 30.0
+    stop_seconds: float = 5.0  # between SIGTERM and SIGKILL
+    command: tuple[str, ...] = field(default_factory=worker_command)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    log_level: str = "INFO"
+    supervision: Supervision = field(default_factory=Supervision)
+
+
+class ProcessPool:
+    """See apollo_coordinator.ports.WorkerPool. One task per place keeps a worker alive in it, whatever kills it.
+
+    A clean `close` ends every worker. A coordinator that is killed leaves them to their bond: they end with it, or
+    wait `orphan_seconds` to be adopted by the next one on the same data directory.
+    """
+
+    def __init__(self, settings: ProcessPoolSettings, connect: Connect) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._directory = settings.data_dir.absolute() / "workers"
+        self._logs = settings.data_dir.absolute() / "worker-logs"
+        self._live = LiveWorkers()
+        self._wanted: dict[JobId | None, int] = {}
+        self._places = 0
+        self._tasks = TaskOwner()
+
+    async def start(self, listener: Callable[[PoolEvent], None]) -> None:
+        self._live.listen(listener)
+        for directory in (self._directory, self._logs):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for worker in await self._adoptable():
+            self._open_place(worker)
+        self._fill()
+
+    async def scale(self, job: JobId | None, workers: int) -> None:
+        self._wanted[job] = workers
+        if not workers:
+            del self._wanted[job]
+        self._fill()
+
+    async def release(self, worker: WorkerId) -> None:
+        """End the process; a new one takes its place."""
+        self._live.dismiss(worker)
+
+    def link(self, worker: WorkerId) -> WorkerLink:
+        return self._live.link(worker)
+
+    async def close(self) -> None:
+        self._live.listen(lambda _event: None)
+        await self._tasks.close()
+
+    def _fill(self) -> None:
+        """Open as many places as jobs want; none is closed again, an idle worker costs little."""
+        wanted = max(self._settings.initial_workers, sum(self._wanted.values()))
+        while self._places < min(wanted, self._settings.workers):
+            self._open_place(None)
+
+    def _open_place(self, adopted: LocalWorker | None) -> None:
+        self._places += 1
+        self._tasks.spawn(self._keep_place(adopted), name=f"worker place {self._places}")
+
+    async def _keep_place(self, worker: LocalWorker | None) -> None:
+        """Keep one worker running, with backoff after a start that fails or a life that is short."""
+        failures = 0
+        while True:
+            try:
+                worker = worker or await self._start_worker()
+                lived_seconds = await self._serve(worker)
+                failures = 0 if lived_seconds > _STABLE_SECONDS else failures + 1
+            except WorkerStartFailed as error:
+                failures += 1
+                _log.warning("worker does not start", failures=failures, error=str(error))
+                if failures == _TROUBLE_AFTER_FAILURES:
+                    self._live.tell(PoolTrouble(None, str(error)))
+            finally:
+                if worker is not None:
+                    await worker.end(self._settings.stop_seconds)
+            worker = None
+            if failures:
+                await asyncio.sleep(self._settings.supervision.backoff_seconds(failures))
+
+    async def _serve(self, worker: LocalWorker) -> float:
+        """Announce a worker and look after it until it is gone; for how many seconds it was up."""
+        clock = asyncio.get_running_loop().time
+        came = clock()
+        state = worker.state
+        link = self._connect(state.address, state.token)
+        worker_id = WorkerId(state.worker_id)
+        dismissed = self._live.add(worker_id, state.address, link)
+        _log.info("worker is up", worker=worker_id, address=state.address, process=state.pid)
+        reason = "the coordinator stops"
+        watch = asyncio.ensure_future(watch_until_gone(link, self._settings.supervision, state.worker_id, dismissed))
+        try:
+            await asyncio.wait({watch, worker.exited}, return_when=asyncio.FIRST_COMPLETED)
+            reason = worker.exited.result() if worker.exited.done() else watch.result()
+            _log.info("worker is gone", worker=worker_id, reason=reason)
+            return clock() - came
+        finally:
+            watch.cancel()
+            await asyncio.wait({watch})
+            await self._live.remove(worker_id, reason)
+
+    async def _start_worker(self) -> LocalWorker:
+        worker_id = f"local-{secrets.token_hex(4)}"
+        self._prune_logs()
+        launch = Launch(
+            command=self._settings.command,
+            environment=self._worker_environment(),
+            log=self._logs / f"{worker_id}.log",
+            start_seconds=self._settings.start_seconds,
+        )
+        return await LocalWorker.start(worker_id, self._directory / worker_id, launch)
+
+    def _worker_environment(self) -> dict[str, str]:
+        """The coordinator's environment, which may hold the stores' credentials, with the worker's own settings."""
+        settings = self._settings
+        inherited = {name: value for name, value in settings.environment.items() if not name.startswith("APOLLO_")}
+        return inherited | {
+            "APOLLO_HOST": "127.0.0.1",
+            "APOLLO_PORT": "0",
+            "APOLLO_METRICS_PORT": "-1",
+            "APOLLO_WORK_DIR": str(self._directory),
+            "APOLLO_VOLUME": str(settings.volume.absolute()),
+            "APOLLO_PARENT_PID": str(os.getpid()) if settings.die_with_parent else "0",
+            "APOLLO_ORPHAN_DEADLINE_SECONDS": "0" if settings.die_with_parent else str(settings.orphan_seconds),
+            "APOLLO_LOG_LEVEL": settings.log_level,
+        }
+
+    async def _adoptable(self) -> list[LocalWorker]:
+        """Workers of a coordinator of before on this data directory that still answer to their name."""
+        adopted = []
+        for directory in sorted(self._directory.iterdir()):
+            worker = LocalWorker.adopt(directory)
+            if worker is None:
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            elif await self._answers(worker):
+                adopted.append(worker)
+            else:
+                await worker.discard()
+        return adopted
+
+    async def _answers(self, worker: LocalWorker) -> bool:
+        link = self._connect(worker.state.address, worker.state.token)
+        try:
+            return (await link.describe()).worker_id == worker.state.worker_id
+        except ApolloError:
+            return False
+        finally:
+            await link.close()
+
+    def _prune_logs(self) -> None:
+        logs = sorted(self._logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        for log in logs[:-_KEPT_LOGS]:
+            log.unlink(missing_ok=True)

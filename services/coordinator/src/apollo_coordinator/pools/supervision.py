@@ -1,0 +1,89 @@
+"""What every pool of real workers does: keep a link to each, look after it, tell the engine when it comes and goes."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from apollo_common.errors import ApolloError, WorkerUnreachable
+from apollo_common.ids import WorkerId
+from apollo_coordinator.ports import PoolEvent, WorkerGone, WorkerLink, WorkerUp
+
+Connect = Callable[[str, str], WorkerLink]
+"""Makes a link from an address (host:port) and a token; `apollo_coordinator.rpc.link.GrpcWorkerLink` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """How a pool looks after its workers."""
+
+    describe_every_seconds: float = 5.0  # also what keeps workers from believing themselves orphans
+    silence_seconds: float = 30.0  # without an answer: the worker is gone
+    backoff_first_seconds: float = 0.2  # between starts or connections that fail; doubles, jittered
+    backoff_most_seconds: float = 10.0
+
+    def backoff_seconds(self, failures: int) -> float:
+        """How long to wait after so many failures in a row (from 1)."""
+        most = min(self.backoff_most_seconds, self.backoff_first_seconds * float(1 << min(failures - 1, 16)))
+        return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+class LiveWorkers:
+    """The workers of a pool that are up, with a link each; announces each coming and going exactly once."""
+
+    def __init__(self) -> None:
+        self._links: dict[WorkerId, WorkerLink] = {}
+        self._dismissals: dict[WorkerId, asyncio.Event] = {}
+        self._listener: Callable[[PoolEvent], None] = lambda _event: None
+
+    def listen(self, listener: Callable[[PoolEvent], None]) -> None:
+        self._listener = listener
+
+    def tell(self, event: PoolEvent) -> None:
+        self._listener(event)
+
+    def add(self, worker: WorkerId, address: str, link: WorkerLink) -> asyncio.Event:
+        """Announce a worker. The event is set when the engine dismisses it."""
+        self._links[worker] = link
+        dismissed = self._dismissals[worker] = asyncio.Event()
+        self._listener(WorkerUp(worker, address))
+        return dismissed
+
+    def dismiss(self, worker: WorkerId) -> None:
+        """The engine does not want it any more; nothing happens when it is gone already."""
+        if worker in self._dismissals:
+            self._dismissals[worker].set()
+
+    async def remove(self, worker: WorkerId, reason: str) -> None:
+        """Announce that a worker is gone and close its link."""
+        link = self._links.pop(worker)
+        del self._dismissals[worker]
+        self._listener(WorkerGone(worker, reason))
+        await link.close()
+
+    def link(self, worker: WorkerId) -> WorkerLink:
+        """WorkerUnreachable when it is not up."""
+        try:
+            return self._links[worker]
+        except KeyError:
+            raise WorkerUnreachable(f"worker {worker} is gone") from None
+
+
+async def watch_until_gone(link: WorkerLink, supervision: Supervision, expected: str, dismissed: asyncio.Event) -> str:
+    """Describe a worker regularly until it is silent for too long, dismissed or another one: which, in words."""
+    clock = asyncio.get_running_loop().time
+    last_heard = clock()
+    while clock() - last_heard < supervision.silence_seconds:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(supervision.describe_every_seconds):
+                await dismissed.wait()
+            return "it was released"
+        try:
+            description = await link.describe()
+        except ApolloError:
+            continue
+        if description.worker_id != expected:
+            return "another worker answers at its address"
+        last_heard = clock()
+    return f"it has not answered for {supervision.silence_seconds:g} s"

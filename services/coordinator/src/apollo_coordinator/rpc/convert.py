@@ -1,0 +1,160 @@
+"""What the engine says about attempts, to and from the wire. Pure."""
+
+import struct
+
+from apollo_common.assignment import decode_counters, decode_part_uploads, encode_map_outputs, encode_split
+from apollo_common.ids import AttemptId, TaskId
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.model import TaskKind
+from apollo_coordinator.core.spec import ProgramRef, ProgramSource
+from apollo_coordinator.order import (
+    AttemptCancelled,
+    AttemptDone,
+    AttemptFailed,
+    AttemptLog,
+    AttemptOrder,
+    AttemptProgress,
+    AttemptReport,
+    AttemptStarted,
+    WorkerDescription,
+)
+from apollo_proto.apollo import v1
+
+_SOURCES = {
+    ProgramSource.ARTIFACT: v1.ProgramSource.ARTIFACT,
+    ProgramSource.BUILTIN: v1.ProgramSource.BUILTIN,
+    ProgramSource.SHELL: v1.ProgramSource.SHELL,
+}
+_PROTOCOLS = {"frames": v1.Protocol.FRAMES, "text": v1.Protocol.TEXT}
+_STDIO = {"socket": v1.Stdio.SOCKET, "pipe": v1.Stdio.PIPE}
+_KINDS = {TaskKind.MAP: v1.TaskKind.MAP, TaskKind.REDUCE: v1.TaskKind.REDUCE}
+
+
+def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
+    """The message that starts `order` on a worker."""
+    spec = order.spec
+    mapping = order.task.kind is TaskKind.MAP
+    program = spec.mapper if mapping else spec.reducer
+    if program is None:
+        raise ValueError(f"{order.attempt_id}: a reduce attempt of a job without a reducer")
+    return v1.TaskAssignment(
+        job_id=order.job_id,
+        task_id=order.task.id,
+        attempt_id=order.attempt_id,
+        task_index=order.task.index,
+        attempt_number=order.attempt_number,
+        kind=_KINDS[order.task.kind],
+        program=_program(program),
+        map=_map_work(order) if mapping else None,
+        reduce=None if mapping else _reduce_work(order),
+        output=_output(order),
+        params=dict(spec.params),
+        env=dict(spec.env),
+        files=[v1.SideFile(name=file.name, digest=file.digest) for file in spec.files],
+        memory_budget_bytes=spec.memory_budget_bytes,
+        timeout_ms=spec.timeout_seconds * 1000,
+        ignore_input=spec.ignore_input,
+    )
+
+
+def to_report(event: v1.TaskEvent) -> AttemptReport | None:
+    """What an event means to the engine; None for one that it need not hear, or that a newer worker sends."""
+    if event.running is not None:
+        return AttemptStarted(process_id=event.running.process_id)
+    if event.progress is not None:
+        progress = event.progress
+        return AttemptProgress(
+            progress.input_bytes, progress.input_bytes_total, decode_counters(progress.counters), progress.status
+        )
+    if event.log is not None:
+        return AttemptLog(event.log.content)
+    if event.done is not None:
+        return _done(event.done)
+    if event.failed is not None:
+        return _failed(event.failed)
+    return AttemptCancelled() if event.cancelled is not None else None
+
+
+def to_description(response: v1.DescribeResponse) -> WorkerDescription:
+    return WorkerDescription(
+        worker_id=response.worker_id,
+        version=response.version,
+        attempt_id=response.attempt_id,
+        artifact_digests=frozenset(response.artifact_digests),
+        platform=response.platform,
+        memory_limit_bytes=response.memory_limit_bytes,
+    )
+
+
+def _program(program: ProgramRef) -> v1.Program:
+    return v1.Program(
+        source=_SOURCES[program.source],
+        name=program.name,
+        digest=program.digest,
+        protocol=_PROTOCOLS[program.protocol],
+        stdio=_STDIO[program.stdio],
+    )
+
+
+def _map_work(order: AttemptOrder) -> v1.MapWork:
+    spec, task = order.spec, order.task
+    if task.split is None:
+        raise ValueError(f"{order.attempt_id}: a map attempt without a split")
+    return v1.MapWork(
+        split=encode_split(task.split),
+        access=_access(order.input_access),
+        partitioner=spec.partitioner,
+        partitions=spec.n_reducers,
+        combiner=_program(spec.combiner) if spec.combiner is not None else None,
+        output_path=order.output_path,
+    )
+
+
+def _reduce_work(order: AttemptOrder) -> v1.ReduceWork:
+    return v1.ReduceWork(partition=order.task.index, map_outputs=encode_map_outputs(order.map_outputs))
+
+
+def _output(order: AttemptOrder) -> v1.OutputTarget | None:
+    if order.output is None:
+        return None
+    return v1.OutputTarget(
+        url=order.output.url,
+        upload_id=order.output.upload_id,
+        format=order.spec.output_format,
+        compression=order.spec.compression,
+        access=_access(order.output_access),
+    )
+
+
+def _access(access: StorageAccess) -> v1.StorageAccess:
+    return v1.StorageAccess(
+        endpoint_url=access.endpoint_url,
+        region=access.region,
+        access_key_id=access.access_key_id,
+        secret_access_key=access.secret_access_key,
+        session_token=access.session_token,
+    )
+
+
+def _done(done: v1.Done) -> AttemptDone:
+    return AttemptDone(
+        counters=decode_counters(done.counters),
+        parts=tuple(decode_part_uploads(done.output_parts)) if done.output_parts else (),
+        output_bytes=done.output_bytes,
+        output_records=done.output_records,
+        output_sha256=done.output_sha256,
+        partition_bytes=struct.unpack(f"<{len(done.partition_bytes) // 8}q", done.partition_bytes),
+    )
+
+
+def _failed(failed: v1.Failed) -> AttemptFailed:
+    return AttemptFailed(
+        reason=failed.reason,
+        message=failed.message,
+        retryable=failed.retryable,
+        exit_status=failed.exit_status if failed.exit_status >= 0 else None,
+        signal=failed.signal or None,
+        stderr_tail=failed.stderr_tail.decode(errors="replace"),
+        lost_map_task=TaskId(failed.lost_map_task_id) if failed.lost_map_task_id else None,
+        lost_map_attempt=AttemptId(failed.lost_map_attempt_id) if failed.lost_map_attempt_id else None,
+    )

@@ -1,0 +1,117 @@
+"""Composition root: builds the worker's parts, serves until told to stop, and leaves nothing behind."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from apollo_common.errors import InvalidSetting
+from apollo_common.grpc import GrpcServer
+from apollo_common.lifecycle import TaskOwner, stop_signals
+from apollo_common.logging import bind_log_context, configure_logging, get_logger
+from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
+from apollo_worker.cache import ArtifactCache
+from apollo_worker.events import EventLog
+from apollo_worker.lifetime import bind_to_parent, hide_memory, orphaned, parent_gone
+from apollo_worker.rpc.health import HealthService
+from apollo_worker.rpc.service import WorkerService
+from apollo_worker.settings import WorkerSettings
+from apollo_worker.slot import AttemptRunner, AttemptSlot
+
+_STREAM_GRACE_SECONDS: Final = 1.0
+_HARD_EXIT_SECONDS: Final = 15.0
+
+_log = get_logger(__name__)
+
+LoadRunner = Callable[[WorkerSettings, ArtifactCache], AttemptRunner]
+
+
+def main() -> int:
+    """The `apollo-worker` command. Exit status 0 after an orderly stop, 2 for settings it cannot start with."""
+    try:
+        settings = WorkerSettings.load()
+    except InvalidSetting as error:
+        sys.stderr.write(f"apollo-worker: {error}\n")
+        return 2
+    configure_logging("worker", log_format=settings.log_format, level=settings.log_level)
+    bind_log_context(worker=settings.worker_id)
+    hide_memory()
+    if settings.parent_pid and not bind_to_parent(settings.parent_pid):
+        return 0
+    asyncio.run(serve(settings, load_runner))
+    return 0
+
+
+async def serve(settings: WorkerSettings, load_runner: LoadRunner) -> None:
+    """Serve until a signal, the parent's end or the orphan deadline."""
+    work_dir = settings.work_dir / settings.worker_id
+    work_dir.mkdir(parents=True, exist_ok=True)
+    cache = ArtifactCache(work_dir / "artifacts", settings.artifact_cache_bytes)
+    slot = AttemptSlot(_PreparedRunner(lambda: load_runner(settings, cache)))
+    server = GrpcServer(
+        [WorkerService(settings.worker_id, slot, cache), HealthService()], token=settings.token.get_secret_value()
+    )
+    with stop_signals() as stop:
+        async with TaskOwner() as background:
+            port = await server.listen_on(settings.host, settings.port)
+            _announce(settings, port)
+            for condition in _ends_of_life(settings, server):
+                background.spawn(_stop_after(condition, stop), name="end of life")
+            await stop.wait()
+            _log.info("worker stops")
+            _exit_hard_after(_HARD_EXIT_SECONDS)
+    await slot.close()
+    await server.stop(_STREAM_GRACE_SECONDS)
+    await asyncio.to_thread(shutil.rmtree, work_dir, ignore_errors=True)
+
+
+class _PreparedRunner:
+    """Loads the runner, with numpy and pyarrow, in the background: the worker serves half a second earlier."""
+
+    def __init__(self, load: Callable[[], AttemptRunner]) -> None:
+        self._ready = asyncio.get_running_loop().run_in_executor(None, load)
+
+    async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
+        runner = await asyncio.shield(self._ready)
+        return await runner.run(assignment, events)
+
+
+def load_runner(settings: WorkerSettings, cache: ArtifactCache) -> AttemptRunner:
+    from apollo_worker.runner import Runner  # noqa: PLC0415 - see _PreparedRunner
+
+    return Runner(settings, cache)
+
+
+def _ends_of_life(settings: WorkerSettings, server: GrpcServer) -> list[Coroutine[Any, Any, None]]:
+    """What ends this worker besides a signal: each returns when it is time."""
+    conditions = []
+    if settings.parent_pid:
+        conditions.append(parent_gone(settings.parent_pid))
+    if settings.orphan_deadline_seconds:
+        conditions.append(orphaned(lambda: server.last_call_seconds, settings.orphan_deadline_seconds))
+    return conditions
+
+
+async def _stop_after(condition: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    await condition
+    stop.set()
+
+
+def _announce(settings: WorkerSettings, port: int) -> None:
+    """Say where the worker listens: one JSON line for the pool that started it."""
+    _log.info("worker serves", host=settings.host, port=port, process=os.getpid())
+    if settings.announce:
+        line = json.dumps({"worker_id": settings.worker_id, "port": port, "pid": os.getpid()})
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def _exit_hard_after(seconds: float) -> None:
+    """A stop is bounded, whatever a thread or a full disk does."""
+    timer = threading.Timer(seconds, os._exit, args=(1,))
+    timer.daemon = True
+    timer.start()

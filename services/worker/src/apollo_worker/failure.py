@@ -1,0 +1,37 @@
+"""Turns whatever ended an attempt into the typed failure that the coordinator hears of."""
+
+import errno
+
+from apollo_common.errors import ApolloError, FetchFailed, ProgramExited, VolumeFull
+from apollo_common.logging import get_logger
+from apollo_proto.apollo.v1 import Failed
+
+STDERR_TAIL_BYTES = 4 << 10
+
+_NO_EXIT_STATUS = -1
+_log = get_logger(__name__)
+
+
+def failed_event(error: Exception, stderr_tail: bytes = b"") -> Failed:
+    """The event for `error`. An error that is not Apollo's own is logged whole and reported by its name only."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = VolumeFull(f"no space left on the worker's volume ({error.filename or 'unnamed file'})")
+    if not isinstance(error, ApolloError):
+        _log.error("attempt met an unexpected error", exc_info=error)
+        return Failed(
+            reason=ApolloError.reason,
+            message=f"the worker met an unexpected {type(error).__name__}; its log has the details",
+            retryable=True,
+            exit_status=_NO_EXIT_STATUS,
+            stderr_tail=stderr_tail[-STDERR_TAIL_BYTES:],
+        )
+    return Failed(
+        reason=error.reason,
+        message=str(error),
+        retryable=error.retryable,
+        exit_status=error.exit_status if isinstance(error, ProgramExited) else _NO_EXIT_STATUS,
+        signal=error.signal if isinstance(error, ProgramExited) else 0,
+        stderr_tail=stderr_tail[-STDERR_TAIL_BYTES:],
+        lost_map_task_id=error.task if isinstance(error, FetchFailed) else "",
+        lost_map_attempt_id=error.attempt if isinstance(error, FetchFailed) else "",
+    )

@@ -1,0 +1,105 @@
+"""What the coordinator hears of a running attempt: progress as the heartbeat, and the program's log, rate-limited."""
+
+import asyncio
+from typing import Final
+
+from apollo_common.assignment import encode_counters
+from apollo_proto.apollo.v1 import LogChunk, Progress, Running
+from apollo_worker.events import LOG_CHUNK_BYTES, EventLog
+from apollo_worker.failure import STDERR_TAIL_BYTES
+from apollo_worker.ports import Counters
+
+TICK_SECONDS: Final = 0.5
+HEARTBEAT_TICKS: Final = 4
+LOG_BYTES_PER_TICK: Final = 256 << 10
+MAX_COUNTERS: Final = 1000
+MAX_COUNTER_NAME_CHARS: Final = 200
+MAX_STATUS_CHARS: Final = 1000
+BUILT_IN_GROUP: Final = "apollo"
+
+
+class AttemptReporter:
+    """Collects counters, status and standard error as they come; `report_until_cancelled` tells them in time.
+
+    A ProgramObserver for the map or reduce program and, by `combiner_observer`, for the combiner.
+    """
+
+    def __init__(self, events: EventLog) -> None:
+        self._events = events
+        self._counters: Counters = {BUILT_IN_GROUP: {}}
+        self._counter_count = 0
+        self._status = ""
+        self._log = bytearray()
+        self._log_dropped_bytes = 0
+        self._changed = False
+        self.stderr_tail = b""
+        self.input_bytes = 0
+        self.input_bytes_total = 0
+
+    def started(self, process_id: int) -> None:
+        self._events.publish(Running(process_id=process_id))
+
+    def add(self, name: str, increment: int) -> None:
+        """Raise a counter of the built-in group."""
+        own = self._counters[BUILT_IN_GROUP]
+        own[name] = own.get(name, 0) + increment
+        self._changed = True
+
+    def counter(self, group: str, name: str, increment: int) -> None:
+        """Raise a counter of the program's; new ones beyond MAX_COUNTERS are ignored."""
+        group, name = group[:MAX_COUNTER_NAME_CHARS], name[:MAX_COUNTER_NAME_CHARS]
+        known = self._counters.get(group, {})
+        if name not in known:
+            if self._counter_count >= MAX_COUNTERS:
+                return
+            self._counter_count += 1
+        self._counters.setdefault(group, {})[name] = known.get(name, 0) + increment
+        self._changed = True
+
+    def status(self, message: str) -> None:
+        self._status = message[:MAX_STATUS_CHARS]
+        self._changed = True
+
+    def stderr(self, content: bytes) -> None:
+        self.stderr_tail = (self.stderr_tail + content[-STDERR_TAIL_BYTES:])[-STDERR_TAIL_BYTES:]
+        room = LOG_BYTES_PER_TICK - len(self._log)
+        self._log += content[:room]
+        self._log_dropped_bytes += max(0, len(content) - room)
+
+    def read(self, input_bytes: int) -> None:
+        """So many more bytes of the input have been read."""
+        self.input_bytes += input_bytes
+        self._changed = True
+
+    def counters(self) -> Counters:
+        return {group: dict(names) for group, names in self._counters.items()}
+
+    async def report_until_cancelled(self) -> None:
+        quiet_ticks = 0
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.flush_log()
+            quiet_ticks += 1
+            if self._changed or quiet_ticks >= HEARTBEAT_TICKS:
+                self._publish_progress()
+                quiet_ticks = 0
+
+    def flush_log(self) -> None:
+        """Tell what standard error has said since the last time."""
+        if self._log_dropped_bytes:
+            self._log += f"\n[apollo: {self._log_dropped_bytes} bytes of standard error dropped here]\n".encode()
+            self._log_dropped_bytes = 0
+        for start in range(0, len(self._log), LOG_CHUNK_BYTES):
+            self._events.publish(LogChunk(content=bytes(self._log[start : start + LOG_CHUNK_BYTES])))
+        self._log.clear()
+
+    def _publish_progress(self) -> None:
+        self._changed = False
+        self._events.publish(
+            Progress(
+                input_bytes=self.input_bytes,
+                input_bytes_total=self.input_bytes_total,
+                counters=encode_counters(self._counters),
+                status=self._status,
+            )
+        )

@@ -1,0 +1,94 @@
+"""The Worker service: each call checks its message and hands over to the slot or the cache."""
+
+import os
+import platform
+from collections.abc import AsyncIterator
+
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from apollo_common.errors import ApolloError, WorkerBusy
+from apollo_common.logging import get_logger
+from apollo_proto.apollo.v1 import (
+    ArtifactChunk,
+    AttachTaskRequest,
+    CancelTaskRequest,
+    CancelTaskResponse,
+    DescribeRequest,
+    DescribeResponse,
+    PutArtifactResponse,
+    TaskAssignment,
+    TaskEvent,
+    TaskKind,
+    WorkerBase,
+)
+from apollo_worker import __version__
+from apollo_worker.cache import ArtifactCache
+from apollo_worker.memory import memory_limit_bytes
+from apollo_worker.slot import AttemptSlot
+
+_LISTED_DIGESTS = 64
+_log = get_logger(__name__)
+
+
+class WorkerService(WorkerBase):
+    def __init__(self, worker_id: str, slot: AttemptSlot, cache: ArtifactCache) -> None:
+        self._worker_id = worker_id
+        self._slot = slot
+        self._cache = cache
+        self._memory_limit_bytes = memory_limit_bytes()
+
+    async def describe(self, message: DescribeRequest) -> DescribeResponse:  # noqa: ARG002
+        return DescribeResponse(
+            worker_id=self._worker_id,
+            version=__version__,
+            attempt_id=self._slot.running,
+            artifact_digests=self._cache.digests()[-_LISTED_DIGESTS:],
+            platform=f"{platform.system().lower()}/{platform.machine()}",
+            memory_limit_bytes=self._memory_limit_bytes,
+            process_id=os.getpid(),
+        )
+
+    async def put_artifact(self, messages: AsyncIterator[ArtifactChunk]) -> PutArtifactResponse:
+        first = await anext(messages, None)
+        if first is None:
+            raise GRPCError(Status.INVALID_ARGUMENT, "an artifact needs at least one chunk")
+        present = first.digest in self._cache
+        try:
+            await self._cache.store(first.digest, first.size_bytes, _contents(first, messages))
+        except ApolloError as error:
+            raise GRPCError(Status.FAILED_PRECONDITION, str(error)) from error
+        return PutArtifactResponse(already_present=present)
+
+    async def run_task(self, message: TaskAssignment) -> AsyncIterator[TaskEvent]:
+        _check(message)
+        try:
+            events = self._slot.start(message)
+        except WorkerBusy as error:
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from error
+        async for event in events.follow():
+            yield event
+
+    async def attach_task(self, message: AttachTaskRequest) -> AsyncIterator[TaskEvent]:
+        events = self._slot.find(message.attempt_id)
+        if events is None:
+            raise GRPCError(Status.NOT_FOUND, f"this worker does not know attempt {message.attempt_id}")
+        async for event in events.follow(message.after_sequence):
+            yield event
+
+    async def cancel_task(self, message: CancelTaskRequest) -> CancelTaskResponse:
+        _log.info("asked to cancel an attempt", attempt=message.attempt_id, reason=message.reason)
+        return CancelTaskResponse(was_running=await self._slot.cancel(message.attempt_id))
+
+
+async def _contents(first: ArtifactChunk, rest: AsyncIterator[ArtifactChunk]) -> AsyncIterator[bytes]:
+    yield first.content
+    async for chunk in rest:
+        yield chunk.content
+
+
+def _check(assignment: TaskAssignment) -> None:
+    """INVALID_ARGUMENT for an assignment that no coordinator of this version sends."""
+    work = {TaskKind.MAP: assignment.map, TaskKind.REDUCE: assignment.reduce}.get(assignment.kind)
+    if not assignment.attempt_id or work is None or assignment.program is None:
+        raise GRPCError(Status.INVALID_ARGUMENT, "an assignment needs an attempt id, a kind, its work and a program")

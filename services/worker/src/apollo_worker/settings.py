@@ -1,0 +1,35 @@
+"""What an operator or a pool sets on a worker, read once from `APOLLO_*` variables."""
+
+import secrets
+import socket
+from pathlib import Path
+
+from pydantic import ByteSize, Field, SecretStr
+
+from apollo_common.logging import LogFormat
+from apollo_common.settings import Settings
+
+GIB = 1 << 30
+
+
+def _own_worker_id() -> str:
+    """The host's name and a random ending: a worker that starts again is another worker."""
+    return f"{socket.gethostname()[:50]}-{secrets.token_hex(3)}"
+
+
+class WorkerSettings(Settings):
+    worker_id: str = Field(default_factory=_own_worker_id, max_length=100)
+    host: str = "0.0.0.0"  # noqa: S104 - a pod's server is for the network; local pools set 127.0.0.1
+    port: int = Field(default=8090, ge=0, le=65535)  # 0: the system chooses
+    token: SecretStr = SecretStr("")  # that callers must show; empty: none
+    metrics_port: int = Field(default=8091, ge=-1, le=65535)  # probes and /metrics over HTTP; -1: none
+    log_format: LogFormat = "json"
+    log_level: str = "INFO"
+
+    work_dir: Path = Path("/tmp/apollo-worker")  # noqa: S108 - spills and private directories of attempts
+    volume: Path = Path("/var/lib/apollo/intermediate")  # map outputs, shared by all workers of a job
+    artifact_cache_bytes: ByteSize = ByteSize(2 * GIB)
+
+    parent_pid: int = Field(default=0, ge=0)  # end with this process; 0: no such bond
+    orphan_deadline_seconds: float = Field(default=0, ge=0)  # of silence by the coordinator, then end; 0: never
+    announce: bool = False  # print {worker_id, port, pid} on standard output once ready

@@ -1,0 +1,92 @@
+"""The one place in a worker where an attempt runs.
+
+An attempt belongs to the slot, not to the call that started it: a broken stream leaves it running, only `cancel`
+or the worker's end stops it.
+"""
+
+import asyncio
+from typing import Protocol
+
+from apollo_common.errors import WorkerBusy
+from apollo_common.lifecycle import TaskOwner, cancel_and_wait
+from apollo_common.logging import get_logger, log_context
+from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment
+from apollo_worker.events import EventLog
+from apollo_worker.failure import failed_event
+
+CANCEL_GRACE_SECONDS = 10.0
+
+_log = get_logger(__name__)
+
+
+class AttemptRunner(Protocol):
+    async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
+        """Run the attempt to its end, telling its story to `events`; the result ends the story."""
+        ...
+
+
+class AttemptSlot:
+    """At most one attempt at a time; the story of the last one stays until the next begins."""
+
+    def __init__(self, runner: AttemptRunner) -> None:
+        self._runner = runner
+        self._tasks = TaskOwner()
+        self._task: asyncio.Task[None] | None = None
+        self._events: EventLog | None = None
+
+    @property
+    def running(self) -> str:
+        """The id of the attempt that runs, empty while idle."""
+        return self._events.attempt_id if self._events is not None and self._busy else ""
+
+    @property
+    def _busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def start(self, assignment: TaskAssignment) -> EventLog:
+        """Begin an attempt. The same one again joins what is already there. WorkerBusy."""
+        if self._events is not None and self._events.attempt_id == assignment.attempt_id:
+            return self._events
+        if self._busy:
+            raise WorkerBusy(f"this worker runs attempt {self.running}")
+        events = EventLog(assignment)
+        events.publish(Accepted())
+        self._events = events
+        self._task = self._tasks.spawn(self._run(assignment, events), name=f"attempt {assignment.attempt_id}")
+        return events
+
+    def find(self, attempt_id: str) -> EventLog | None:
+        """The story of the attempt that runs or ran last, if that is the one."""
+        events = self._events
+        return events if events is not None and events.attempt_id == attempt_id else None
+
+    async def cancel(self, attempt_id: str) -> bool:
+        """Stop the attempt and wait for its end, for a bounded time. Whether it was running."""
+        if self._task is None or self.running != attempt_id:
+            return False
+        self._task.cancel()
+        await asyncio.wait({self._task}, timeout=CANCEL_GRACE_SECONDS)
+        return True
+
+    async def close(self) -> None:
+        """Stop whatever runs."""
+        if self._task is not None:
+            await cancel_and_wait(self._task)
+        await self._tasks.close()
+
+    async def _run(self, assignment: TaskAssignment, events: EventLog) -> None:
+        with log_context(job=assignment.job_id, task=assignment.task_id, attempt=assignment.attempt_id):
+            _log.info("attempt started", kind=assignment.kind.name)
+            try:
+                end = await self._runner.run(assignment, events)
+            except asyncio.CancelledError:
+                events.publish(Cancelled())
+                _log.info("attempt cancelled")
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
+                end = failed_event(error)
+            events.publish(end)
+            if isinstance(end, Failed):
+                _log.warning("attempt failed", reason=end.reason, message=end.message)
+            else:
+                _log.info("attempt done", output_records=end.output_records, output_bytes=end.output_bytes)
