@@ -1,1 +1,4 @@
-"""HTTP: routes, schemas, server-sent events, OpenAPI. Translates; decides nothing."""
+"""HTTP: routes, schemas, server-sent events, OpenAPI. Translates; decides nothing.
+
+`application.make_api` builds the aiohttp application over the service ports, `server.ApiServer` listens.
+"""

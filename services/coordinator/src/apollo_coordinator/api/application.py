@@ -1,0 +1,76 @@
+"""Puts the API together: route table, middlewares, description."""
+
+import json
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from apollo_coordinator.api import middleware
+from apollo_coordinator.api.artifact_routes import ArtifactRoutes
+from apollo_coordinator.api.attempt_routes import AttemptRoutes
+from apollo_coordinator.api.docs import render
+from apollo_coordinator.api.event_routes import EventRoutes
+from apollo_coordinator.api.job_routes import JobRoutes
+from apollo_coordinator.api.metrics import ApiMetrics
+from apollo_coordinator.api.openapi import describe
+from apollo_coordinator.api.routing import Route, add_routes
+from apollo_coordinator.api.service_routes import ServiceRoutes
+from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.api.tasks import OwnedTasks
+from apollo_coordinator.jobs import JobService
+from apollo_coordinator.ports import ArtifactStore, LogStore
+
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def make_api(
+    *, service: JobService, artifacts: ArtifactStore, logs: LogStore, settings: ApiSettings, registry: CollectorRegistry
+) -> web.Application:
+    """The application; `server.ApiServer` serves it. `registry` is what /metrics shows and gets the API's metrics."""
+    tasks = OwnedTasks(settings.max_streams)
+    routes = [
+        *ArtifactRoutes(artifacts, service, settings).routes(),
+        *JobRoutes(service, artifacts, settings).routes(),
+        *EventRoutes(service, settings, tasks).routes(),
+        *AttemptRoutes(service, logs, settings, tasks).routes(),
+        *ServiceRoutes(service, registry).routes(),
+    ]
+    routes += _description(routes)
+    app = web.Application(
+        client_max_size=settings.max_body_bytes,
+        middlewares=[
+            middleware.observe(ApiMetrics(registry)),
+            middleware.finish_in_time(settings),
+            middleware.problems,
+            middleware.authorize(settings, frozenset(route.path for route in routes if route.public)),
+            middleware.refuse_other_sites(settings),
+        ],
+    )
+    add_routes(app, routes, settings, tasks)
+
+    async def end_streams(_app: web.Application) -> None:
+        tasks.end_streams()
+
+    async def close(_app: web.Application) -> None:
+        await tasks.close()
+
+    app.on_shutdown.append(end_streams)
+    app.on_cleanup.append(close)
+    return app
+
+
+def _description(routes: list[Route]) -> list[Route]:
+    document = describe(routes)
+    text, page = json.dumps(document, indent=1), render(document)
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="application/json")
+
+    async def docs(_request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": _PAGE_POLICY}
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+    return [
+        Route("GET", "/openapi.json", openapi, "This API as OpenAPI 3.1"),
+        Route("GET", "/docs", docs, "This API as a page to read", produces="text/html"),
+    ]

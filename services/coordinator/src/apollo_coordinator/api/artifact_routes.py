@@ -1,0 +1,144 @@
+"""Uploading, listing and deleting artifacts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar
+
+from aiohttp import BodyPartReader, MultipartReader, web
+
+from apollo_common.errors import ArtifactTooLarge, ObjectNotFound
+from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
+from apollo_coordinator.api.routing import Answer, Route, page
+from apollo_coordinator.api.schemas import PageQuery, UploadQuery
+from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.api.views import ArtifactView, view_artifact
+from apollo_coordinator.jobs import JobService
+from apollo_coordinator.ports import ArtifactInfo, ArtifactStore
+
+UPLOAD_FIELD = "program"
+_CHUNK_BYTES = 256 << 10
+_MULTIPART_OVERHEAD_BYTES = 64 << 10
+_NAME = "{name:[^/]+}"
+
+Read = TypeVar("Read")
+
+
+class ArtifactRoutes:
+    def __init__(self, artifacts: ArtifactStore, service: JobService, settings: ApiSettings) -> None:
+        self._artifacts = artifacts
+        self._service = service
+        self._settings = settings
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "PUT",
+                "/api/v1/artifacts",
+                self.upload,
+                "Upload an artifact under its file name; the same name again replaces it",
+                content=ArtifactView,
+                query=UploadQuery,
+                upload_field=UPLOAD_FIELD,
+                problems=(408, 413, 422, 507),
+            ),
+            Route(
+                "GET",
+                "/api/v1/artifacts",
+                self.list_all,
+                "List artifacts",
+                content=list[ArtifactView],
+                query=PageQuery,
+                problems=(422,),
+            ),
+            Route(
+                "GET",
+                f"/api/v1/artifacts/{_NAME}",
+                self.show,
+                "Show an artifact",
+                content=ArtifactView,
+                problems=(404,),
+            ),
+            Route(
+                "DELETE",
+                f"/api/v1/artifacts/{_NAME}",
+                self.delete,
+                "Delete an artifact that no unfinished job uses",
+                status=204,
+                problems=(404, 409),
+                finishes=True,
+            ),
+        ]
+
+    async def upload(self, request: web.Request, query: UploadQuery) -> ArtifactView:
+        limit = self._settings.max_upload_bytes
+        if (request.content_length or 0) > limit + _MULTIPART_OVERHEAD_BYTES:
+            raise ApiProblem(413, f"The upload is larger than {limit} bytes.", reason="artifact_too_large", close=True)
+        try:
+            reader, part = await self._program_part(request)
+            info = await self._artifacts.receive(part.filename or "", self._content(reader, part), kind=query.type)
+        except (ValueError, AssertionError, web.RequestPayloadError) as error:
+            # aiohttp's multipart reader reports damage, and a body cut before its last boundary, in these ways.
+            problem = _not_multipart("The multipart body is damaged or incomplete.")
+            problem.close = True
+            raise problem from error
+        except ArtifactTooLarge as error:
+            raise ApiProblem(413, str(error), reason=error.reason, close=True) from error
+        await self._artifacts.collect(self._service.artifact_in_use)
+        return view_artifact(info)
+
+    async def list_all(self, request: web.Request, query: PageQuery) -> Answer:
+        answer = page(request, await self._artifacts.all(), query, lambda info: info.name)
+        return Answer([view_artifact(info) for info in answer.content], headers=answer.headers)
+
+    async def show(self, request: web.Request) -> ArtifactView:
+        return view_artifact(await self._get(request))
+
+    async def delete(self, request: web.Request) -> Answer:
+        info = await self._get(request)
+        if self._service.artifact_in_use(info.digest):
+            detail = f"A job that has not ended uses artifact {info.name!r}. Stop the job or wait for it."
+            raise ApiProblem(409, detail, reason="artifact_in_use")
+        await self._artifacts.delete(info.name)
+        await self._artifacts.collect(self._service.artifact_in_use)
+        return Answer(status=204)
+
+    async def _get(self, request: web.Request) -> ArtifactInfo:
+        name = request.match_info["name"]
+        info = await self._artifacts.get(name)
+        if info is None:
+            raise ObjectNotFound(f"There is no artifact {name!r}.")
+        return info
+
+    async def _program_part(self, request: web.Request) -> tuple[MultipartReader, BodyPartReader]:
+        if request.content_type != "multipart/form-data":
+            raise _not_multipart("An upload is multipart/form-data.")
+        reader = await request.multipart()
+        part = await self._in_time(reader.next())
+        if part is None:
+            raise _not_multipart("The upload holds no field.")
+        if not isinstance(part, BodyPartReader) or part.name != UPLOAD_FIELD:
+            raise _not_multipart("The upload holds another field.")
+        if not part.filename:
+            fix = "Send the file's name with the field: it becomes the artifact's name."
+            raise invalid(FieldError(field=UPLOAD_FIELD, message="The field has no file name.", fix=fix))
+        return reader, part
+
+    async def _content(self, reader: MultipartReader, part: BodyPartReader) -> AsyncIterator[bytes]:
+        """The file's bytes. Raises, before it ends, unless the form is complete and holds nothing else."""
+        while chunk := await self._in_time(part.read_chunk(_CHUNK_BYTES)):
+            yield bytes(chunk)
+        if await self._in_time(reader.next()) is not None:
+            raise _not_multipart("The upload holds more than one field.")
+
+    async def _in_time(self, read: Awaitable[Read]) -> Read:
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                return await read
+        except TimeoutError as error:
+            raise ApiProblem(408, "The upload stopped arriving.", close=True) from error
+
+
+def _not_multipart(message: str) -> ApiProblem:
+    field = UPLOAD_FIELD
+    fix = f"Send multipart/form-data with one file in the field {field}, as curl -X PUT -F {field}=@FILE does."
+    return invalid(FieldError(field=field, message=message, fix=fix))

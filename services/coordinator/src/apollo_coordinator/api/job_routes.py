@@ -1,0 +1,156 @@
+"""Submitting, listing, showing and stopping jobs; their tasks and counters."""
+
+import asyncio
+
+from aiohttp import web
+
+from apollo_common.errors import UnknownJob
+from apollo_common.ids import JobId
+from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
+from apollo_coordinator.api.routing import Answer, Route, link_page, page, unknown_cursor
+from apollo_coordinator.api.schemas import MAX_IDEMPOTENCY_KEY, JobBody, PageQuery
+from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.api.submission import check, digest_body, resolve
+from apollo_coordinator.api.views import (
+    CountersView,
+    JobView,
+    ProgramView,
+    SubmittedView,
+    TaskView,
+    view_counters,
+    view_job,
+    view_program,
+    view_task,
+)
+from apollo_coordinator.core.model import Job
+from apollo_coordinator.core.spec import ProgramRef
+from apollo_coordinator.jobs import JobService
+from apollo_coordinator.ports import ArtifactStore
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_JOB = "/api/v1/jobs/{id}"
+
+
+class JobRoutes:
+    def __init__(self, service: JobService, artifacts: ArtifactStore, settings: ApiSettings) -> None:
+        self._service = service
+        self._artifacts = artifacts
+        self._settings = settings
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "POST",
+                "/api/v1/jobs",
+                self.submit,
+                "Submit a job",
+                content=SubmittedView,
+                status=201,
+                also={200: "The job that this idempotency key made before"},
+                problems=(400, 404, 408, 409, 413, 422, 429, 503, 507),
+                body=JobBody,
+                headers={IDEMPOTENCY_KEY: "Makes a repeated request safe: the same key and body give the same job"},
+                finishes=True,
+            ),
+            Route(
+                "GET",
+                "/api/v1/jobs",
+                self.list_all,
+                "List jobs",
+                content=list[JobView],
+                query=PageQuery,
+                problems=(422,),
+            ),
+            Route("GET", _JOB, self.show, "Show a job", content=JobView, problems=(404,)),
+            Route(
+                "DELETE",
+                _JOB,
+                self.stop,
+                "Stop a job",
+                content=JobView,
+                problems=(404, 409),
+                finishes=True,
+            ),
+            Route(
+                "GET",
+                f"{_JOB}/tasks",
+                self.tasks,
+                "List a job's tasks",
+                content=list[TaskView],
+                query=PageQuery,
+                problems=(404, 422),
+            ),
+            Route(
+                "GET",
+                f"{_JOB}/counters",
+                self.counters,
+                "A job's counters by group and name",
+                content=CountersView,
+                problems=(404,),
+            ),
+        ]
+
+    async def submit(self, request: web.Request, body: JobBody) -> Answer:
+        await check(body, self._settings)
+        key = _idempotency_key(request)
+        digest = await asyncio.to_thread(digest_body, await request.read(), key) if key else ""
+        earlier = self._service.submitted(key, digest) if key else None
+        if earlier is not None:
+            return await self._answer(earlier, created=False)
+        if not self._service.ready:
+            raise ApiProblem(
+                503, "The coordinator takes no jobs now.", reason="not_ready", headers={"Retry-After": "5"}
+            )
+        submission = await resolve(body, self._artifacts, idempotency_key=key, body_digest=digest)
+        with self._artifacts.pinned([info.digest for info in submission.artifacts.values()]):
+            submitted = await self._service.submit(submission.spec, submission.secrets)
+        return await self._answer(submitted.job, created=submitted.created)
+
+    async def list_all(self, request: web.Request, query: PageQuery) -> Answer:
+        after = None if query.after is None else JobId(query.after)
+        try:
+            jobs = self._service.jobs(after=after, limit=query.limit + 1)
+        except UnknownJob as error:
+            raise unknown_cursor() from error
+        answer = link_page(request, jobs, query, lambda job: job.id)
+        return Answer([view_job(job) for job in answer.content], headers=answer.headers)
+
+    async def show(self, request: web.Request) -> JobView:
+        return view_job(self._service.job(_job_id(request)))
+
+    async def stop(self, request: web.Request) -> JobView:
+        return view_job(await self._service.stop(_job_id(request)))
+
+    async def tasks(self, request: web.Request, query: PageQuery) -> Answer:
+        job = self._service.job(_job_id(request))
+        pods = {str(worker.id): worker.pod_name for worker in self._service.workers() if worker.pod_name}
+        answer = page(request, self._service.tasks(job.id), query, lambda task: task.id)
+        return Answer([view_task(task, job.spec, pods) for task in answer.content], headers=answer.headers)
+
+    async def counters(self, request: web.Request) -> CountersView:
+        return view_counters(self._service.counters(_job_id(request)))
+
+    async def _answer(self, job: Job, *, created: bool) -> Answer:
+        async def program(ref: ProgramRef) -> ProgramView:
+            return view_program(ref, await self._artifacts.get(ref.name))
+
+        content = SubmittedView(
+            job=view_job(job),
+            m_program=await program(job.spec.mapper),
+            r_program=await program(job.spec.reducer) if job.spec.reducer else None,
+        )
+        return Answer(content, 201 if created else 200, {"Location": f"/api/v1/jobs/{job.id}"})
+
+
+def _job_id(request: web.Request) -> JobId:
+    return JobId(request.match_info["id"])
+
+
+def _idempotency_key(request: web.Request) -> str:
+    keys = request.headers.getall(IDEMPOTENCY_KEY, [])
+    if not keys:
+        return ""
+    if len(keys) > 1 or not 1 <= len(keys[0]) <= MAX_IDEMPOTENCY_KEY or not keys[0].isprintable():
+        fix = f"Send it once, with 1 to {MAX_IDEMPOTENCY_KEY} printable characters, such as a UUID."
+        raise invalid(FieldError(field=IDEMPOTENCY_KEY, message="This is no idempotency key.", fix=fix))
+    return keys[0]

@@ -1,0 +1,202 @@
+"""What requests may hold: JSON names of the original API and Apollo's own, with strict types.
+
+These models validate and are also the source of the OpenAPI document. Checks that look at several fields, at
+artifacts or at the operator's settings are in `submission`.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from apollo_common.units import parse_size_bytes
+from apollo_coordinator.core.spec import DEFAULT_MAX_ATTEMPTS, DEFAULT_MEMORY_BUDGET_BYTES, DEFAULT_SPLIT_SIZE_BYTES
+
+MAX_REDUCERS = 10_000
+MAX_INPUT_PATHS = 10_000
+MAX_LOCATION_CHARACTERS = 4096
+MAX_NAME_BYTES = 255
+MAX_SHELL_CHARACTERS = 32_768
+MAX_VARIABLES = 1000
+MAX_VALUE_CHARACTERS = 32_768  # Linux takes 128 KiB for one variable, four bytes for a character at most
+MAX_SIDE_FILES = 1000
+MAX_LIST = 1000
+MAX_IDEMPOTENCY_KEY = 255
+MIN_MEMORY_BUDGET_BYTES = 8 << 20
+MAX_SIZE_BYTES = 1 << 44
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _wrong(message: str, fix: str) -> PydanticCustomError:
+    return PydanticCustomError("apollo", "{message}", {"message": message, "fix": fix})
+
+
+def _size(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_size_bytes(value)
+    except ValueError as error:
+        raise _wrong("This is no size", "Give bytes as a number, or a string with a unit such as 64MiB.") from error
+
+
+def _paths(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise _wrong("This holds a NUL character", "Remove it.")
+    return value
+
+
+def _line(value: str) -> str:
+    if _CONTROL.search(value):
+        raise _wrong("This holds a control character", "Remove tabs, line ends and other control characters.")
+    return value
+
+
+def _file_name(value: str) -> str:
+    if len(value.encode()) > MAX_NAME_BYTES or "/" in value or value in (".", ".."):
+        raise _wrong("This is no artifact's name", f"Give at most {MAX_NAME_BYTES} bytes without a slash.")
+    return _line(value)
+
+
+def _program(value: str) -> str:
+    if value.startswith("shell:"):
+        if not value.removeprefix("shell:").strip():
+            raise _wrong("The shell command is empty", "Write a command after shell:, such as shell:tr a-z A-Z.")
+        return _text(value)
+    return _file_name(value)
+
+
+def _variable(name: str) -> str:
+    if not _VARIABLE.fullmatch(name):
+        raise _wrong("This is no variable's name", "Use letters, digits and _, and no digit first.")
+    return name
+
+
+def _environment_variable(name: str) -> str:
+    if name.startswith("APOLLO_"):
+        raise _wrong("Names that start with APOLLO_ are Apollo's own", "Choose another name, or use params.")
+    return _variable(name)
+
+
+def _partitioner(value: str) -> str:
+    if value in ("hash", "hadoop") or re.fullmatch(r"field:[1-9][0-9]{0,3}", value):
+        return value
+    if value == "range":
+        raise _wrong("range is not available in this version", "Use hash, field:N or hadoop.")
+    raise _wrong("There is no such partitioner", "Use hash, field:N (N from 1) or hadoop.")
+
+
+_SIZE_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+ ?[KMGTkmgt]?i?[Bb]?$"}]
+}
+_PATH_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_LOCATION_CHARACTERS}
+
+Size = Annotated[int, Field(ge=1, le=MAX_SIZE_BYTES), BeforeValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
+Location = Annotated[str, Field(min_length=1, max_length=MAX_LOCATION_CHARACTERS), AfterValidator(_line)]
+Locations = Annotated[
+    list[Location],
+    Field(min_length=1, max_length=MAX_INPUT_PATHS),
+    BeforeValidator(_paths),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _PATH_SCHEMA,
+                {"type": "array", "items": _PATH_SCHEMA, "minItems": 1, "maxItems": MAX_INPUT_PATHS},
+            ]
+        }
+    ),
+]
+FileName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_BYTES), AfterValidator(_file_name)]
+Program = Annotated[str, Field(min_length=1, max_length=MAX_SHELL_CHARACTERS), AfterValidator(_program)]
+Value = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS), AfterValidator(_text)]
+
+
+class RequestModel(BaseModel):
+    """Strict: a number in quotes is no number, and a field that is not named here is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+
+class Credentials(RequestModel):
+    """An access key and its secret. They are never shown, logged or written to the database."""
+
+    username: Annotated[str, Field(min_length=1, max_length=1024, repr=False), AfterValidator(_line)]
+    password: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+
+
+class JobBody(RequestModel):
+    """A job to run. Programs are names of artifacts, `builtin:NAME`, or `shell:COMMAND`."""
+
+    input_path: Annotated[
+        Locations, Field(description="s3://, file:// or http(s)://endpoint/bucket/key; may be a list")
+    ]
+    output_path: Location
+    mapper_name: Program
+    reducer_name: Annotated[Program | None, Field(description="Required, unless nReducers is 0")] = None
+    combiner_name: Program | None = None
+    n_reducers: Annotated[int, Field(ge=0, le=MAX_REDUCERS, description="0: map-only")] = 1
+    name: Annotated[str, Field(max_length=255), AfterValidator(_line)] = ""
+    input_type: Literal["file/txt"] = "file/txt"
+    use_ssl: Annotated[bool | None, Field(alias="useSSL", description="Must agree with http(s):// locations")] = None
+    input_storage_credentials: Credentials | None = None
+    output_storage_credentials: Credentials | None = None
+    credentials_secret: Annotated[str | None, Field(max_length=253)] = None
+    split_size: Annotated[Size, Field(description="Bytes, or a string such as 64MiB")] = DEFAULT_SPLIT_SIZE_BYTES
+    memory_budget: Annotated[Size, Field(ge=MIN_MEMORY_BUDGET_BYTES)] = DEFAULT_MEMORY_BUDGET_BYTES
+    protocol: Literal["auto", "frames", "text"] = "auto"
+    stdio: Literal["socket", "pipe"] = "socket"
+    overwrite: bool = False
+    params: Annotated[dict[Annotated[str, AfterValidator(_variable)], Value], Field(max_length=MAX_VARIABLES)] = {}
+    env: Annotated[
+        dict[Annotated[str, AfterValidator(_environment_variable)], Value], Field(max_length=MAX_VARIABLES)
+    ] = {}
+    files: Annotated[list[FileName], Field(max_length=MAX_SIDE_FILES)] = []
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_ATTEMPTS
+    timeout_seconds: Annotated[int, Field(ge=0, le=604_800, description="Of silence; 0: the operator's default")] = 0
+    partitioner: Annotated[str, AfterValidator(_partitioner), Field(description="hash, field:N or hadoop")] = "hash"
+    output_format: Literal["text", "jsonl", "raw"] = "text"
+    compression: Literal["", "gzip", "bzip2", "zstd"] = ""
+    max_workers: Annotated[int, Field(ge=0, le=100_000, description="0: as many as there are")] = 0
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    speculation: bool = True
+    keep_intermediate: bool = False
+    max_bad_records: Annotated[int, Field(ge=0)] = 0
+    ignore_input: bool = False
+
+
+def _digits(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    return value
+
+
+def _flag(value: Any) -> Any:
+    return {"": True, "1": True, "true": True, "0": False, "false": False}.get(value, value)
+
+
+class PageQuery(RequestModel):
+    limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_LIST)] = MAX_LIST
+    after: Annotated[str | None, Field(max_length=1024, description="From the Link header of the page before")] = None
+
+
+class UploadQuery(RequestModel):
+    type: Annotated[Literal["executable", "file"], Field(description="file: a side file, of any content")] = (
+        "executable"
+    )
+
+
+class LogQuery(RequestModel):
+    follow: Annotated[
+        bool,
+        BeforeValidator(_flag),
+        Field(description="Go on until the attempt ends"),
+        WithJsonSchema({"enum": ["", "1", "0", "true", "false"]}),
+    ] = False

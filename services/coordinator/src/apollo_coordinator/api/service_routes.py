@@ -1,0 +1,41 @@
+"""What is not about jobs: health, readiness, metrics, and the API's description of itself."""
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from apollo_coordinator.api.problem import ApiProblem
+from apollo_coordinator.api.routing import Route
+from apollo_coordinator.api.views import HealthView
+from apollo_coordinator.jobs import JobService
+
+
+class ServiceRoutes:
+    def __init__(self, service: JobService, registry: CollectorRegistry) -> None:
+        self._service = service
+        self._registry = registry
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/healthz", self.health, "Whether the process is alive", content=HealthView, public=True),
+            Route(
+                "GET",
+                "/readyz",
+                self.ready,
+                "Whether jobs are taken",
+                content=HealthView,
+                problems=(503,),
+                public=True,
+            ),
+            Route("GET", "/metrics", self.metrics, "Prometheus metrics", produces="text/plain", public=True),
+        ]
+
+    async def health(self, _request: web.Request) -> HealthView:
+        return HealthView()
+
+    async def ready(self, _request: web.Request) -> HealthView:
+        if not self._service.ready:
+            raise ApiProblem(503, "The coordinator takes no jobs now.", reason="not_ready")
+        return HealthView()
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

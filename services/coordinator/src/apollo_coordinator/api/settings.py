@@ -1,0 +1,25 @@
+"""What an operator may set about the HTTP API. Parsed by the composition root, then frozen."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """All times are seconds. The timeouts bound how long a stalled connection lives: 60 s in all by default."""
+
+    token: str = field(default="", repr=False)  # bearer token; empty: none is asked for (loopback, Unix socket)
+    file_roots: tuple[Path, ...] | None = ()  # below which file:// may reach; None: anywhere (embedded mode)
+    trusted_endpoints: tuple[str, ...] | None = ()  # http(s)://host that get the environment's credentials; None: any
+    secret_references: bool = False  # whether `credentialsSecret` can be resolved (Kubernetes)
+    max_body_bytes: int = 4 * MIB
+    max_upload_bytes: int = 256 * MIB  # as the artifact store's limit: refuses by Content-Length before reading
+    max_streams: int = 1000  # event and log streams open at once
+    header_timeout_s: float = 30  # from the connection, or the last answer, to the end of the request's headers
+    body_timeout_s: float = 30  # for a whole JSON body, and between two pieces of an upload
+    linger_s: float = 10  # to read the rest of a body that was refused, so that the client sees the answer
+    write_timeout_s: float = 30  # for a client that does not read its answer
+    ping_s: float = 15  # between comments on a silent event stream
+    shutdown_s: float = 3  # for requests under way when the server closes

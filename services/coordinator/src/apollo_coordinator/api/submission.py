@@ -1,0 +1,218 @@
+"""From a job's body to the job's specification and secrets: the checks that look at more than one field."""
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass
+
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.api.locations import check_form, endpoint_of, outside_roots
+from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
+from apollo_coordinator.api.schemas import Credentials, JobBody
+from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
+from apollo_coordinator.ports import ArtifactInfo, ArtifactStore, JobSecrets
+
+BUILTIN_MAPPERS = ("identity",)
+BUILTIN_REDUCERS = ("identity", "sum", "count", "min", "max", "unique")
+BUILTIN_COMBINERS = ("identity", "sum", "min", "max", "unique")  # counting counts would be wrong
+
+_SCRYPT_COST = 1 << 14  # 16 MiB, some 50 ms: the body may hold a password, which its digest must not give away
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A checked job. `artifacts`: what its programs are now, by name."""
+
+    spec: JobSpec
+    secrets: JobSecrets | None
+    artifacts: dict[str, ArtifactInfo]
+
+
+def digest_body(raw: bytes, idempotency_key: str) -> str:
+    """Tells one body from another under the same key; equal for equal JSON, whatever its order and white space."""
+    canonical = json.dumps(json.loads(raw), sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.scrypt(canonical, salt=idempotency_key.encode(), n=_SCRYPT_COST, r=8, p=1, dklen=32).hex()
+
+
+async def check(body: JobBody, settings: ApiSettings) -> None:
+    """Raises a 422 that names every field that is wrong, before any artifact is looked at."""
+    wrong = [*_check_programs(body), *_check_options(body, settings), *_check_locations(body, settings)]
+    if not wrong and settings.file_roots is not None:
+        wrong = await asyncio.to_thread(_check_roots, body, settings)
+    if wrong:
+        raise invalid(*wrong)
+
+
+async def resolve(body: JobBody, store: ArtifactStore, *, idempotency_key: str, body_digest: str) -> Submission:
+    """Look the artifacts up and make the specification. 404 when one does not exist."""
+    artifacts = await _find_artifacts(body, store)
+    spec = JobSpec(
+        input_paths=tuple(body.input_path),
+        output_path=body.output_path,
+        mapper=_program(body.mapper_name, body, artifacts),
+        reducer=_program(body.reducer_name, body, artifacts) if body.reducer_name else None,
+        combiner=_program(body.combiner_name, body, artifacts) if body.combiner_name else None,
+        n_reducers=body.n_reducers,
+        name=body.name,
+        input_type=body.input_type,
+        use_ssl=not body.output_path.startswith("http://") if body.use_ssl is None else body.use_ssl,
+        split_size_bytes=body.split_size,
+        overwrite=body.overwrite,
+        params=dict(body.params),
+        env=dict(body.env),
+        files=tuple(SideFileRef(name, artifacts[name].digest) for name in body.files),
+        max_attempts=body.max_attempts,
+        timeout_seconds=body.timeout_seconds,
+        partitioner=body.partitioner,
+        output_format=body.output_format,
+        compression=body.compression,
+        max_workers=body.max_workers,
+        memory_budget_bytes=body.memory_budget,
+        priority=body.priority,
+        speculation=body.speculation,
+        keep_intermediate=body.keep_intermediate,
+        max_bad_records=body.max_bad_records,
+        ignore_input=body.ignore_input,
+        credentials_secret=body.credentials_secret or "",
+        idempotency_key=idempotency_key,
+        body_digest=body_digest,
+    )
+    return Submission(spec, _secrets(body), artifacts)
+
+
+def _check_programs(body: JobBody) -> list[FieldError]:
+    wrong: list[FieldError] = []
+    if body.n_reducers == 0:
+        for field, value in (("reducerName", body.reducer_name), ("combinerName", body.combiner_name)):
+            if value is not None:
+                fix = "Leave it out, or ask for one reducer or more."
+                wrong.append(FieldError(field=field, message="A job with nReducers 0 is map-only.", fix=fix))
+    elif body.reducer_name is None:
+        fix = "Name a reducer, such as builtin:identity, or set nReducers to 0."
+        wrong.append(FieldError(field="reducerName", message="A job with reducers needs a reducer.", fix=fix))
+    named = (
+        ("mapperName", body.mapper_name, BUILTIN_MAPPERS),
+        ("reducerName", body.reducer_name, BUILTIN_REDUCERS),
+        ("combinerName", body.combiner_name, BUILTIN_COMBINERS),
+    )
+    for field, name, builtins in named:
+        if name is None:
+            continue
+        if name.startswith("builtin:") and name.removeprefix("builtin:") not in builtins:
+            fix = f"Use one of {', '.join(f'builtin:{builtin}' for builtin in builtins)}."
+            wrong.append(FieldError(field=field, message="There is no such built-in for this role.", fix=fix))
+        if name.startswith("shell:") and body.protocol == "frames":
+            fix = "Leave protocol out: programs that speak frames are recognised."
+            wrong.append(FieldError(field="protocol", message="Shell commands speak the text protocol.", fix=fix))
+    if len(set(body.files)) != len(body.files):
+        wrong.append(FieldError(field="files", message="A side file is named twice.", fix="Name each file once."))
+    return wrong
+
+
+def _check_options(body: JobBody, settings: ApiSettings) -> list[FieldError]:
+    wrong: list[FieldError] = []
+    if body.max_bad_records:
+        fix = "Leave it out, or set it to 0."
+        wrong.append(FieldError(field="maxBadRecords", message="This version skips no bad records.", fix=fix))
+    if body.credentials_secret is not None and not settings.secret_references:
+        fix = "Use inputStorageCredentials and outputStorageCredentials."
+        message = "Secrets can only be named on a coordinator that runs on Kubernetes."
+        wrong.append(FieldError(field="credentialsSecret", message=message, fix=fix))
+    return wrong
+
+
+def _check_locations(body: JobBody, settings: ApiSettings) -> list[FieldError]:
+    wrong = [error for location in body.input_path if (error := check_form("inputPath", location))]
+    wrong += [error for error in (check_form("outputPath", body.output_path),) if error]
+    if wrong:
+        return wrong
+    if len({endpoint_of(location) for location in body.input_path if not location.startswith("file://")}) > 1:
+        fix = "Read from one endpoint in one job."
+        wrong.append(FieldError(field="inputPath", message="These inputs lie on several endpoints.", fix=fix))
+    sides = (
+        ("inputPath", "inputStorageCredentials", body.input_path, body.input_storage_credentials),
+        ("outputPath", "outputStorageCredentials", [body.output_path], body.output_storage_credentials),
+    )
+    for field, credentials_field, locations, credentials in sides:
+        for endpoint in dict.fromkeys(filter(None, map(endpoint_of, locations))):
+            if body.use_ssl is not None and body.use_ssl != endpoint.startswith("https:"):
+                fix = f"Make {field} and useSSL agree, or leave useSSL out."
+                wrong.append(FieldError(field="useSSL", message=f"useSSL contradicts {field}.", fix=fix))
+            trusted = settings.trusted_endpoints
+            if (
+                credentials is None
+                and body.credentials_secret is None
+                and trusted is not None
+                and endpoint not in trusted
+            ):
+                message = "The coordinator's own credentials are not sent to this endpoint."
+                fix = "Give credentials, or have the operator list the endpoint."
+                wrong.append(FieldError(field=credentials_field, message=message, fix=fix))
+    return wrong
+
+
+def _check_roots(body: JobBody, settings: ApiSettings) -> list[FieldError]:
+    sides = [("inputPath", location) for location in body.input_path] + [("outputPath", body.output_path)]
+    fix = "Use a location below a root that the operator lists, or s3://."
+    return [
+        FieldError(field=field, message="This file:// location is outside what the operator allows.", fix=fix)
+        for field, location in sides
+        if location.startswith("file://") and outside_roots(location, settings.file_roots or ())
+    ]
+
+
+async def _find_artifacts(body: JobBody, store: ArtifactStore) -> dict[str, ArtifactInfo]:
+    wanted = [("files", name) for name in body.files]
+    for field, name in (
+        ("mapperName", body.mapper_name),
+        ("reducerName", body.reducer_name),
+        ("combinerName", body.combiner_name),
+    ):
+        if name is not None and not name.startswith(("builtin:", "shell:")):
+            wanted.append((field, name))
+    found: dict[str, ArtifactInfo] = {}
+    missing: list[FieldError] = []
+    for field, name in wanted:
+        info = await store.get(name)
+        if info is None:
+            fix = "Upload it with PUT /api/v1/artifacts, or correct the name."
+            missing.append(FieldError(field=field, message=f"There is no artifact {name!r}.", fix=fix))
+        elif field != "files" and info.type != "executable":
+            fix = "Upload it again without type=file."
+            raise invalid(FieldError(field=field, message=f"{name!r} was uploaded as a side file.", fix=fix))
+        else:
+            found[name] = info
+    if missing:
+        raise ApiProblem(404, missing[0].message, fields=missing, reason="unknown_artifact")
+    return found
+
+
+def _program(name: str, body: JobBody, artifacts: dict[str, ArtifactInfo]) -> ProgramRef:
+    if name.startswith("builtin:"):
+        return ProgramRef(ProgramSource.BUILTIN, name, stdio=body.stdio)
+    if name.startswith("shell:"):
+        return ProgramRef(ProgramSource.SHELL, name.removeprefix("shell:"), stdio=body.stdio)
+    info = artifacts[name]
+    protocol = info.protocol if body.protocol == "auto" else body.protocol
+    return ProgramRef(ProgramSource.ARTIFACT, name, info.digest, protocol, body.stdio)
+
+
+def _secrets(body: JobBody) -> JobSecrets | None:
+    if body.input_storage_credentials is None and body.output_storage_credentials is None:
+        return None
+    return JobSecrets(
+        input_access=_access(body.input_storage_credentials, body.input_path),
+        output_access=_access(body.output_storage_credentials, [body.output_path]),
+    )
+
+
+def _access(credentials: Credentials | None, locations: list[str]) -> StorageAccess:
+    endpoint_url = next(filter(None, map(endpoint_of, locations)), "")
+    if credentials is None:
+        return StorageAccess(endpoint_url=endpoint_url)
+    return StorageAccess(
+        endpoint_url=endpoint_url,
+        access_key_id=credentials.username,
+        secret_access_key=credentials.password.get_secret_value(),
+    )

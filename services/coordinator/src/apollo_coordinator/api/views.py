@@ -1,0 +1,364 @@
+"""What answers hold. JSON names of the original API first, Apollo's own after them; times are milliseconds since 1970.
+
+Views are built from the specification, which holds no credentials; `env` and `params` of a job are not shown, because
+people put keys of other systems there.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from apollo_common.ids import parse_attempt_id
+from apollo_coordinator.core.model import (
+    Attempt,
+    AttemptStatus,
+    Counters,
+    Failure,
+    Job,
+    JobStatus,
+    Task,
+    TaskKind,
+    TaskStatus,
+    Worker,
+)
+from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.ports import ArtifactInfo
+
+BUILTIN_COUNTERS = (
+    "input_records",
+    "input_bytes",
+    "map_output_records",
+    "combine_output_records",
+    "shuffle_bytes",
+    "spilled_records",
+    "reduce_input_groups",
+    "output_records",
+    "output_bytes",
+)
+
+
+def _absent(value: Any) -> bool:
+    return value is None
+
+
+T = TypeVar("T")
+Maybe = Annotated[T | None, Field(default=None, exclude_if=_absent)]
+"""Left out of the answer when there is nothing to say."""
+
+
+class View(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
+
+
+class ArtifactView(View):
+    name: str
+    type: Literal["executable", "file"]
+    size: Annotated[int, Field(description="Bytes")]
+    hash: Annotated[str, Field(description="SHA-256 in hex")]
+    protocol: Maybe[Literal["frames", "text"]]
+    created_time: int
+
+
+class ProgramView(View):
+    name: str
+    type: Literal["executable", "builtin", "shell"]
+    protocol: Literal["frames", "text"]
+    hash: Maybe[str]
+    size: Maybe[int]
+
+
+class OutputLocation(View):
+    location: str
+    use_ssl: Annotated[bool, Field(alias="useSSL")]
+
+
+class InputData(View):
+    id: str
+    path: Annotated[str | list[str], Field(description="As it was given")]
+    type: str
+    split_size: int
+
+
+class PhaseProgress(View):
+    total: int
+    completed: int
+    running: int
+
+
+class Progress(View):
+    planned: Annotated[bool, Field(description="Whether the totals are known")]
+    maps: PhaseProgress
+    reduces: PhaseProgress
+
+
+class FailureView(View):
+    reason: str
+    message: str
+    task: Maybe[str]
+    attempt: Maybe[str]
+    program: Maybe[str]
+    exit_status: Maybe[int]
+    signal: Maybe[int]
+    input: Maybe[str]
+    stderr_tail: Maybe[str]
+
+
+class JobView(View):
+    id: str
+    n_reducers: int
+    output_location: OutputLocation
+    input_data: InputData
+    start_time: Annotated[int, Field(description="While the job is queued: when it was accepted")]
+    end_time: Maybe[int]
+    name: str
+    status: JobStatus
+    created_time: int
+    progress: Progress
+    failure: Maybe[FailureView]
+    mapper: ProgramView
+    reducer: Maybe[ProgramView]
+    combiner: Maybe[ProgramView]
+    partitioner: str
+    output_format: str
+    compression: str
+    overwrite: bool
+    files: list[str]
+    max_attempts: int
+    max_workers: int
+    memory_budget: int
+    priority: int
+
+
+class SubmittedView(View):
+    job: JobView
+    m_program: ProgramView
+    r_program: Annotated[ProgramView | None, Field(description="null: a map-only job")]
+
+
+class SplitView(View):
+    id: str
+    path: str
+    offset: int
+    length: int
+    objects: Annotated[
+        int, Field(description="How many objects the split reads; path, offset and length are the first's")
+    ]
+
+
+class TaskView(View):
+    id: str
+    type: Literal["mapper", "reducer"]
+    status: TaskStatus
+    program: ProgramView
+    input_data: Maybe[SplitView]
+    pod_name: Maybe[str]
+    start_time: Annotated[int | None, Field(description="null: not started")]
+    end_time: Maybe[int]
+    index: int
+    attempts: int
+    accepted_attempt: Maybe[str]
+    failure: Maybe[FailureView]
+
+
+class AttemptView(View):
+    id: str
+    task: str
+    number: int
+    status: AttemptStatus
+    worker: str
+    pod_name: Maybe[str]
+    start_time: int
+    end_time: Maybe[int]
+    input_bytes: int
+    input_bytes_total: int
+    program_status: str
+    failure: Maybe[FailureView]
+
+
+class WorkerView(View):
+    id: str
+    address: str
+    status: Literal["idle", "busy", "quarantined"]
+    job: Maybe[str]
+    attempt: Maybe[str]
+    pod_name: Maybe[str]
+    joined_time: int
+    heard_time: int
+
+
+class HealthView(View):
+    status: Literal["ok"] = "ok"
+
+
+CountersView = dict[str, dict[str, int]]
+
+
+def view_artifact(info: ArtifactInfo) -> ArtifactView:
+    return ArtifactView.model_validate(
+        {
+            "name": info.name,
+            "type": info.type,
+            "size": info.size_bytes,
+            "hash": info.digest,
+            "protocol": info.protocol or None,
+            "created_time": info.created_ms,
+        }
+    )
+
+
+def view_program(program: ProgramRef, artifact: ArtifactInfo | None = None) -> ProgramView:
+    """`artifact` gives the size, when the name still stands for the bytes that the job has."""
+    known = artifact is not None and artifact.digest == program.digest
+    kind = "executable" if program.source is ProgramSource.ARTIFACT else program.source.value
+    return ProgramView.model_validate(
+        {
+            "name": program.name,
+            "type": kind,
+            "protocol": program.protocol,
+            "hash": program.digest or None,
+            "size": artifact.size_bytes if artifact is not None and known else None,
+        }
+    )
+
+
+def view_job(job: Job) -> JobView:
+    spec = job.spec
+    return JobView(
+        id=job.id,
+        n_reducers=spec.n_reducers,
+        output_location=OutputLocation(location=spec.output_path, use_ssl=spec.use_ssl),
+        input_data=_input_data(job.id, spec),
+        start_time=job.created_ms if job.started_ms is None else job.started_ms,
+        end_time=job.ended_ms,
+        name=spec.name,
+        status=job.status,
+        created_time=job.created_ms,
+        progress=_progress(job),
+        failure=_failure(job.failure),
+        mapper=view_program(spec.mapper),
+        reducer=view_program(spec.reducer) if spec.reducer else None,
+        combiner=view_program(spec.combiner) if spec.combiner else None,
+        partitioner=spec.partitioner,
+        output_format=spec.output_format,
+        compression=spec.compression,
+        overwrite=spec.overwrite,
+        files=[file.name for file in spec.files],
+        max_attempts=spec.max_attempts,
+        max_workers=spec.max_workers,
+        memory_budget=spec.memory_budget_bytes,
+        priority=spec.priority,
+    )
+
+
+def view_task(task: Task, spec: JobSpec, pod_names: Mapping[str, str]) -> TaskView:
+    """`pod_names`: by worker id."""
+    program = spec.reducer if task.kind is TaskKind.REDUCE and spec.reducer else spec.mapper
+    last = task.attempts[-1] if task.attempts else None
+    accepted = next((attempt for attempt in task.attempts if attempt.id == task.accepted), last)
+    return TaskView(
+        id=task.id,
+        type=task.kind.value,
+        status=task.status,
+        program=view_program(program),
+        input_data=_split(task),
+        pod_name=pod_names.get(accepted.worker) if accepted else None,
+        start_time=task.started_ms,
+        end_time=task.ended_ms,
+        index=task.index,
+        attempts=len(task.attempts),
+        accepted_attempt=task.accepted,
+        failure=_failure(last.failure) if last else None,
+    )
+
+
+def view_attempt(attempt: Attempt, pod_names: Mapping[str, str]) -> AttemptView:
+    parts = parse_attempt_id(attempt.id)
+    return AttemptView(
+        id=attempt.id,
+        task=parts.task,
+        number=parts.number,
+        status=attempt.status,
+        worker=attempt.worker,
+        pod_name=pod_names.get(attempt.worker),
+        start_time=attempt.started_ms,
+        end_time=attempt.ended_ms,
+        input_bytes=attempt.input_bytes,
+        input_bytes_total=attempt.input_bytes_total,
+        program_status=attempt.program_status,
+        failure=_failure(attempt.failure),
+    )
+
+
+def view_worker(worker: Worker) -> WorkerView:
+    return WorkerView(
+        id=worker.id,
+        address=worker.address,
+        status="quarantined" if worker.quarantined else "busy" if worker.attempt else "idle",
+        job=worker.job,
+        attempt=worker.attempt,
+        pod_name=worker.pod_name or None,
+        joined_time=worker.joined_ms,
+        heard_time=worker.heard_ms,
+    )
+
+
+def view_counters(counters: Counters) -> CountersView:
+    """Apollo's own counters are always there, so that a reader need not ask whether they are."""
+    builtin = dict.fromkeys(BUILTIN_COUNTERS, 0) | counters.get("apollo", {})
+    return {"apollo": builtin} | {group: dict(names) for group, names in counters.items() if group != "apollo"}
+
+
+def _input_data(owner: str, spec: JobSpec) -> InputData:
+    paths = list(spec.input_paths)
+    return InputData(
+        id=f"{owner}-input",
+        path=paths[0] if len(paths) == 1 else paths,
+        type=spec.input_type,
+        split_size=spec.split_size_bytes,
+    )
+
+
+def _split(task: Task) -> SplitView | None:
+    if task.split is None or not task.split.pieces:
+        return None
+    first = task.split.pieces[0]
+    return SplitView(
+        id=f"{task.id}-input",
+        path=first.url,
+        offset=first.offset,
+        length=first.length_bytes,
+        objects=len(task.split.pieces),
+    )
+
+
+def _progress(job: Job) -> Progress:
+    return Progress(planned=job.planned, maps=_phase(job, job.maps), reduces=_phase(job, job.reduces))
+
+
+def _phase(job: Job, tasks: list[Task]) -> PhaseProgress:
+    if job.status is JobStatus.SUCCEEDED:
+        return PhaseProgress(total=len(tasks), completed=len(tasks), running=0)
+    statuses = [task.status for task in tasks]
+    return PhaseProgress(
+        total=len(tasks),
+        completed=statuses.count(TaskStatus.COMPLETED),
+        running=statuses.count(TaskStatus.IN_PROGRESS),
+    )
+
+
+def _failure(failure: Failure | None) -> FailureView | None:
+    if failure is None:
+        return None
+    return FailureView(
+        reason=failure.reason,
+        message=failure.message,
+        task=failure.task or None,
+        attempt=failure.attempt or None,
+        program=failure.program or None,
+        exit_status=failure.exit_status,
+        signal=failure.signal or None,
+        input=failure.input or None,
+        stderr_tail=failure.stderr_tail or None,
+    )

@@ -1,0 +1,52 @@
+"""Writing files so that a crash leaves either the old content or the new one."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from apollo_common.errors import VolumeFull
+
+
+@contextmanager
+def volume_errors() -> Iterator[None]:
+    """Map a full volume to VolumeFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise VolumeFull("The coordinator's volume is full. Free space on it, then try again.") from error
+        raise
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
+    """Replace a small file durably; its directory must exist. VolumeFull."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with volume_errors():
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Remove what `write_atomically` was writing when the process was killed."""
+    for path in directory.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and removals in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
