@@ -91,6 +91,7 @@ class ProgramError(TemporaryError):
     """The program misbehaved. Retried, because the cause may be its machine; `maxAttempts` bounds it."""
 
     reason = "program_failed"
+    stderr_tail: bytes = b""  # what the program last wrote there, at most 4 KiB
 
 
 class ProgramExited(ProgramError):

@@ -1,0 +1,65 @@
+"""What a program session needs to know of its attempt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["map", "combine", "reduce"]
+ProtocolName = Literal["frames", "text"]
+StdioName = Literal["socket", "pipe"]
+
+DEFAULT_RLIMITS: Mapping[str, int] = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 65_536}
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactProgram:
+    """An uploaded executable: its bytes in the worker's cache and the name that the user gave it."""
+
+    path: Path
+    name: str
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ShellProgram:
+    """A `shell:` command, run as `/bin/sh -c COMMAND`."""
+
+    command: str
+
+    @property
+    def title(self) -> str:
+        return f"shell:{self.command}" if len(self.command) <= 80 else f"shell:{self.command[:80]}..."
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramContext:
+    """One program of one attempt.
+
+    `input_url` is the split's first object (map); `files` are side files, name to cached bytes; `timeout_ms` of
+    silence end the program (0: never); `ignore_input` lets it succeed without reading; `raw_output` hands the lines
+    of a text program to `PairSink.raw` as they are instead of parsing them into pairs.
+    """
+
+    role: Role
+    job_id: str
+    task_id: str
+    attempt_id: str
+    attempt_number: int
+    partition: int
+    program: ArtifactProgram | ShellProgram
+    protocol: ProtocolName
+    work_root: Path
+    memory_budget_bytes: int
+    stdio: StdioName = "socket"
+    input_url: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    timeout_ms: int = 0
+    ignore_input: bool = False
+    raw_output: bool = False
+    rlimits: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RLIMITS))

@@ -1,0 +1,138 @@
+"""A started program's whole conversation: feed, drain, log and clock at once, until its end is known and judged."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+from apollo_common.errors import ProgramError, ProgramExited, ProgramReadNothing, ProgramTimeout
+from apollo_worker.artifact.context import ProgramContext
+from apollo_worker.artifact.dialogue import Chunk, Dialogue
+from apollo_worker.artifact.log import ProgramLog
+from apollo_worker.artifact.process import ProgramExit, ProgramProcess
+from apollo_worker.artifact.silence import Silence
+from apollo_worker.ports import PairSink
+
+EXIT_GRACE_S = 10.0  # for a program that broke the conversation off to end, which may tell why
+LOG_GRACE_S = 2.0  # the log of a dead program ends at once, unless something escaped and holds it open
+
+
+class Conversation:
+    """Held once. Any error of the program carries the tail of its log."""
+
+    def __init__(
+        self, context: ProgramContext, process: ProgramProcess, dialogue: Dialogue, log: ProgramLog, silence: Silence
+    ) -> None:
+        self._context = context
+        self._process = process
+        self._dialogue = dialogue
+        self._log = log
+        self._silence = silence
+        self._has_input = False
+        self._input_known = asyncio.Event()
+        self.input_records = 0
+
+    async def hold(self, chunks: AsyncIterator[Chunk], sink: PairSink) -> None:
+        """Returns when the program has ended well and everything it wrote is in the sink."""
+        log = asyncio.create_task(self._log.pump())
+        feed = asyncio.create_task(self._feed(chunks))
+        drain = asyncio.create_task(self._dialogue.drain(sink))
+        ended = asyncio.create_task(self._process.ended())
+        silent = asyncio.create_task(self._silence.exceeded())
+        try:
+            try:
+                await self._until_ended(feed, drain, ended, silent, log)
+                await self._judge(ended.result(), feed, drain)
+            finally:
+                await _cancelled(feed, drain, ended, silent)
+            await log
+        except ProgramError as error:
+            await self._process.stop()
+            await asyncio.wait([log], timeout=LOG_GRACE_S)
+            error.stderr_tail = self._log.tail
+            if isinstance(error, ProgramExited) and self._log.last_line:
+                error.args = (f"{error}; its standard error ends with: {self._log.last_line}",)
+            raise
+        finally:
+            await _cancelled(log)
+
+    async def _until_ended(
+        self,
+        feed: "asyncio.Task[None]",
+        drain: "asyncio.Task[None]",
+        ended: "asyncio.Task[ProgramExit]",
+        silent: "asyncio.Task[None]",
+        log: "asyncio.Task[None]",
+    ) -> None:
+        pending: set[asyncio.Task[None] | asyncio.Task[ProgramExit]] = {feed, drain, ended, silent, log}
+        while not ended.done():
+            grace_s = EXIT_GRACE_S if self._dialogue.broken else None
+            done, pending = await asyncio.wait(pending, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+            if ended in done:
+                return
+            for task in done & {feed, drain, log}:
+                task.result()
+            if silent in done:
+                raise ProgramTimeout(
+                    f"{self._subject} neither read nor wrote for {self._context.timeout_ms / 1000:g} s; "
+                    "raise the job's timeoutSeconds if it needs longer for a record"
+                )
+            if not done:
+                self._dialogue.check()
+
+    async def _judge(self, exit_: ProgramExit, feed: "asyncio.Task[None]", drain: "asyncio.Task[None]") -> None:
+        self._dialogue.program_ended()
+        if exit_.signal:
+            raise ProgramExited(f"{self._subject} was killed by {_signal_name(exit_.signal)}", signal=exit_.signal)
+        if exit_.status:
+            raise ProgramExited(f"{self._subject} ended with exit status {exit_.status}", exit_status=exit_.status)
+        await drain
+        self._dialogue.check()
+        await self._input_known.wait()
+        if feed.done():
+            feed.result()
+        await _cancelled(feed)
+        if self._has_input and not self._context.ignore_input and not self._dialogue.has_read():
+            raise ProgramReadNothing(
+                f"{self._subject} ended with exit status 0 without reading any of its input; "
+                "set ignoreInput if that is meant"
+            )
+
+    async def _feed(self, chunks: AsyncIterator[Chunk]) -> None:
+        try:
+            await self._dialogue.opened()
+            while (chunk := await self._next(chunks)) is not None:
+                if chunk.records:
+                    self._has_input = True
+                    self._input_known.set()
+                await self._dialogue.send(chunk)
+                self.input_records += chunk.records
+            await self._dialogue.end_input()
+        except BrokenPipeError:
+            return  # it wants no more, as `head` does
+        finally:
+            self._input_known.set()
+
+    async def _next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
+        with self._silence.paused():
+            return await anext(chunks, None)
+
+    @property
+    def _subject(self) -> str:
+        return f"the {self._context.role} program `{self._context.program.title}`"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"{name}; the kernel does that when memory runs out" if number == signal.SIGKILL else name
+
+
+async def _cancelled(*tasks: "asyncio.Task[None] | asyncio.Task[ProgramExit]") -> None:
+    """Cancel and wait for the end; what they raise is told already or does not matter any more."""
+    for task in tasks:
+        task.cancel()
+    for task in (await asyncio.wait(tasks))[0]:
+        if not task.cancelled():
+            task.exception()

@@ -1,0 +1,75 @@
+"""The private directory of one attempt's program: made before it starts, removed when it has ended."""
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from apollo_common.errors import VolumeFull
+from apollo_worker.artifact.context import ArtifactProgram, ShellProgram
+
+SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 108, and programs use other languages' smaller limits
+_EXECUTABLE = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramDirectory:
+    """Where the program runs (`work`), Python programs import from (`sdk`), frames programs connect (`socket`)."""
+
+    root: Path
+    work: Path
+    sdk: Path
+    socket: Path
+
+    @classmethod
+    def make(cls, work_root: Path) -> "ProgramDirectory":
+        """An empty directory, for its owner only. VolumeFull when there is no room for one."""
+        try:
+            work_root.mkdir(parents=True, exist_ok=True)
+            root = Path(tempfile.mkdtemp(prefix="p-", dir=work_root))
+            socket = root / "s"
+            if len(os.fsencode(socket)) >= SOCKET_PATH_LIMIT_BYTES:
+                socket = Path(tempfile.mkdtemp(prefix="apollo-", dir="/tmp")) / "s"  # mkdtemp makes it private
+        except OSError as error:
+            raise VolumeFull(f"the worker cannot make a directory in {work_root}: {error.strerror}") from error
+        return cls(root, root / "work", root / "sdk", socket)
+
+    def fill(self, program: ArtifactProgram | ShellProgram, files: Mapping[str, Path]) -> None:
+        """Copy the program and its side files in; blocking. The program may change its copies, never the cache."""
+        try:
+            self.work.mkdir()
+            self.sdk.mkdir()
+            (self.sdk / "apollo_sdk").symlink_to(_sdk_package())
+            for name, cached in files.items():
+                _place(cached, self.work / name)
+            if isinstance(program, ArtifactProgram):
+                _place(program.path, self.work / program.name)
+        except OSError as error:
+            raise VolumeFull(f"the worker cannot place the program's files in {self.root}: {error.strerror}") from error
+
+    def remove(self) -> None:
+        """Remove all of it, whatever modes the program left; blocking."""
+        if self.socket.parent != self.root:
+            _remove(self.socket.parent)
+        _remove(self.root)
+
+
+def _place(cached: Path, target: Path) -> None:
+    shutil.copyfile(cached, target)
+    target.chmod(_EXECUTABLE)
+
+
+def _sdk_package() -> Path:
+    spec = importlib.util.find_spec("apollo_sdk")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(2, "the package apollo-sdk is not installed beside the worker")
+    return Path(spec.origin).parent
+
+
+def _remove(root: Path) -> None:
+    for directory, _, _ in os.walk(root):
+        Path(directory).chmod(0o700)
+    shutil.rmtree(root, ignore_errors=True)

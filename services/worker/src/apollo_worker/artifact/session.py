@@ -1,0 +1,123 @@
+"""Runs a user's program over one input: the Mapper and Reducer of `apollo_worker.ports` for both protocols."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+from apollo_common.errors import ProgramStartFailed
+from apollo_worker.artifact import start_failure
+from apollo_worker.artifact.context import ArtifactProgram, ProgramContext
+from apollo_worker.artifact.conversation import Conversation
+from apollo_worker.artifact.dialogue import Chunk, Dialogue
+from apollo_worker.artifact.directory import ProgramDirectory
+from apollo_worker.artifact.environment import hello_settings, program_environment
+from apollo_worker.artifact.frames_dialogue import FramesDialogue, Grouping
+from apollo_worker.artifact.log import ProgramLog
+from apollo_worker.artifact.process import ExecutionRefused, ProgramOrder, ProgramProcess
+from apollo_worker.artifact.silence import Silence
+from apollo_worker.artifact.tally import Tally
+from apollo_worker.artifact.text_dialogue import TextDialogue
+from apollo_worker.artifact.uninterrupted import to_the_end
+from apollo_worker.core.columns import PairBatch, RecordBlock
+from apollo_worker.core.frames import Limits
+from apollo_worker.ports import PairSink, ProgramObserver, ProgramResult
+
+Encoding = Callable[[Dialogue], AsyncGenerator[Chunk, None]]
+
+
+class ProgramSession:
+    """A Mapper and a Reducer. Every call starts the program anew; cancelling one kills the program and all below it.
+
+    The caller closes the iterators that it passes in, which a run leaves early when the program wants no more.
+    """
+
+    def __init__(self, context: ProgramContext, observer: ProgramObserver, *, group: Grouping) -> None:
+        """`group` makes groups of sorted pairs; only a reducer that speaks frames needs it."""
+        self._context = context
+        self._observer = observer
+        self._group = group
+
+    async def map(self, records: AsyncIterator[RecordBlock], sink: PairSink) -> ProgramResult:
+        return await self._run(lambda dialogue: dialogue.encode_records(records), sink)
+
+    async def reduce(self, pairs: AsyncIterator[PairBatch], sink: PairSink) -> ProgramResult:
+        return await self._run(lambda dialogue: dialogue.encode_pairs(pairs), sink)
+
+    async def _run(self, encode: Encoding, sink: PairSink) -> ProgramResult:
+        context = self._context
+        directory = ProgramDirectory.make(context.work_root)
+        try:
+            await to_the_end(asyncio.to_thread(directory.fill, context.program, context.files))
+            return await self._run_in(directory, encode, sink)
+        finally:
+            await to_the_end(asyncio.to_thread(directory.remove))
+
+    async def _run_in(self, directory: ProgramDirectory, encode: Encoding, sink: PairSink) -> ProgramResult:
+        tally = Tally(self._observer)
+        silence = Silence(self._context.timeout_ms)
+        log = ProgramLog(silence, tally)
+        try:
+            dialogue = self._dialogue(directory, silence, tally)
+            try:
+                return await self._converse(directory, dialogue, log, silence, tally, encode, sink)
+            finally:
+                dialogue.close()
+        finally:
+            log.close()
+
+    async def _converse(
+        self,
+        directory: ProgramDirectory,
+        dialogue: Dialogue,
+        log: ProgramLog,
+        silence: Silence,
+        tally: Tally,
+        encode: Encoding,
+        sink: PairSink,
+    ) -> ProgramResult:
+        process = await self._start(directory, dialogue, log)
+        try:
+            dialogue.program_started()
+            log.program_started()
+            tally.started(process.process_id)
+            conversation = Conversation(self._context, process, dialogue, log, silence)
+            async with aclosing(encode(dialogue)) as chunks:
+                await conversation.hold(chunks, sink)
+            return ProgramResult(conversation.input_records, dialogue.output_records, log.tail, tally.counters)
+        finally:
+            await to_the_end(process.stop())
+
+    def _dialogue(self, directory: ProgramDirectory, silence: Silence, tally: Tally) -> Dialogue:
+        context = self._context
+        limits = Limits.of_budget(context.memory_budget_bytes)
+        if context.protocol == "text":
+            return TextDialogue(context.stdio, limits, silence, raw_output=context.raw_output)
+        return FramesDialogue(
+            directory.socket, hello_settings(context), limits, silence, group=self._group, observer=tally
+        )
+
+    async def _start(self, directory: ProgramDirectory, dialogue: Dialogue, log: ProgramLog) -> ProgramProcess:
+        context, program = self._context, self._context.program
+        env = program_environment(context, directory.work, directory.sdk, directory.socket)
+        if isinstance(program, ArtifactProgram):
+            executable = directory.work / program.name
+            argv = [str(executable)]
+            missing = start_failure.missing_env_interpreter(executable, env["PATH"])
+            if missing is not None:
+                raise ProgramStartFailed(f"the {context.role} program `{program.title}` cannot be started: {missing}")
+        else:
+            argv = ["/bin/sh", "-c", program.command]
+        stdout = log.write_end if dialogue.stdout is None else dialogue.stdout
+        order = ProgramOrder(argv, env, directory.work, dialogue.stdin, stdout, log.write_end, context.rlimits)
+        try:
+            return await ProgramProcess.start(order)
+        except ExecutionRefused as error:
+            cause = (
+                os.strerror(error.error_number)
+                if len(argv) > 1
+                else start_failure.explain(executable, error.error_number)
+            )
+            raise ProgramStartFailed(
+                f"the {context.role} program `{program.title}` cannot be started: {cause}"
+            ) from error
