@@ -141,7 +141,19 @@ class InvalidValue(PermanentError):
     reason = "invalid_value"
 
 
+class UnknownBuiltin(PermanentError):
+    """A built-in program that does not exist, or not in the role that the job gives it."""
+
+    reason = "unknown_builtin"
+
+
 # Shuffle
+
+
+class InvalidPartitioner(PermanentError):
+    """A partitioner that does not exist or is written wrongly."""
+
+    reason = "invalid_partitioner"
 
 
 class FetchFailed(TemporaryError):

@@ -1,0 +1,88 @@
+"""Pairs as Arrow record batches: the one place of the shuffle that touches pyarrow's types and message format."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from apollo_worker.core.columns import Bytes, Offsets, PairBatch
+
+SCHEMA = pa.schema([pa.field("key", pa.binary(), nullable=False), pa.field("value", pa.binary(), nullable=False)])
+STREAM_START = SCHEMA.serialize().to_pybytes()
+STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # Arrow IPC streaming format, end-of-stream marker
+
+# glibc gives memory back sooner than Arrow's own allocator, which keeps what one large batch needed.
+_POOL = pa.system_memory_pool()
+
+
+def binary_array(offsets: Offsets, content: Bytes) -> Any:
+    """An Arrow binary array over the same memory."""
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
+    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
+
+
+def binary_columns(array: Any) -> tuple[Offsets, Bytes]:
+    """Offsets and bytes of an Arrow binary or string array, over the same memory."""
+    _, offsets, content = array.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    return bounds, np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
+
+
+def record_batch(pairs: PairBatch) -> Any:
+    keys = binary_array(pairs.key_offsets, pairs.key_bytes)
+    return pa.RecordBatch.from_arrays([keys, binary_array(pairs.value_offsets, pairs.value_bytes)], schema=SCHEMA)
+
+
+def pair_batch(batch: Any) -> PairBatch:
+    return PairBatch(*binary_columns(batch.column(0)), *binary_columns(batch.column(1)))
+
+
+def encode_message(batch: Any) -> Any:
+    """The batch as one complete Arrow IPC message, a pyarrow buffer."""
+    return batch.serialize(memory_pool=_POOL)
+
+
+def decode_message(content: bytes) -> PairBatch:
+    """The pairs of one message that `encode_message` made, without copying."""
+    return pair_batch(pa.ipc.read_record_batch(content, SCHEMA))
+
+
+class Column:
+    """A binary column from which rows are gathered; items of one length go a faster way."""
+
+    def __init__(self, offsets: Offsets, content: Bytes) -> None:
+        self._width = uniform_width(offsets)
+        if self._width:
+            items = pa.py_buffer(content[offsets[0] : offsets[-1]])
+            self._array = pa.Array.from_buffers(pa.binary(self._width), len(offsets) - 1, [None, items])
+        else:
+            self._array = binary_array(offsets, content)
+
+    @property
+    def width(self) -> int:
+        """Bytes of every item; 0 when they differ or are empty."""
+        return self._width
+
+    def take(self, rows: Any) -> Any:
+        """The items at `rows`, an array of int32, as a binary array in memory of its own."""
+        return self._binary(pc.take(self._array, rows, boundscheck=False, memory_pool=_POOL))
+
+    def view(self, row: int) -> Any:
+        """The item at `row` as a binary array of one, over the same memory."""
+        return self._binary(self._array.slice(row, 1))
+
+    def _binary(self, items: Any) -> Any:
+        if not self._width:
+            return items
+        offsets = np.arange(0, (len(items) + 1) * self._width, self._width, dtype=np.int32)
+        content = items.buffers()[1].slice(items.offset * self._width)
+        return pa.Array.from_buffers(pa.binary(), len(items), [None, pa.py_buffer(offsets), content])
+
+
+def uniform_width(offsets: Offsets) -> int:
+    """The length that all items have; 0 when they differ, are empty or there are none."""
+    if len(offsets) < 2:
+        return 0
+    width = int(offsets[1]) - int(offsets[0])
+    return width if width and bool((np.diff(offsets) == width).all()) else 0

@@ -1,0 +1,182 @@
+"""Collects what a mapper emits and writes it as one map output: a data file and its index."""
+
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apollo_common.errors import RecordTooLarge
+from apollo_worker.core.columns import PairBatch
+from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, PairArena, SortedArena
+from apollo_worker.shuffle.arrow import pair_batch
+from apollo_worker.shuffle.combine import Combiner
+from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
+from apollo_worker.shuffle.partition import Partitioner
+from apollo_worker.shuffle.segment_index import encode_index
+from apollo_worker.shuffle.threads import in_thread, iterate_in_thread
+from apollo_worker.shuffle.volume import make_directories, sync_directory, write_durably
+
+DATA_FILE = "data.arrow"
+INDEX_FILE = "index"
+MIN_BUDGET_BYTES = 64 << 10
+RECORD_SHARE = 4  # a record may take up to a quarter of the budget
+
+_COPIED_INLINE_BYTES = 1 << 20
+_COMBINER_BATCH_BYTES = 1 << 20
+# Shares of the budget. What is left holds the message being written, which may be one record of a quarter.
+_INCOMING_SHARE = 0.72
+_INCOMING_SHARE_COMBINED = 0.42
+_COMBINED_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class MapOutputSummary:
+    """What a finished map output holds. `partition_bytes` counts each partition's bytes in the data file."""
+
+    partition_bytes: tuple[int, ...]
+    size_bytes: int
+    records: int
+    spilled_records: int
+    combine_output_records: int
+    spills: int
+
+
+class MapOutputWriter:
+    """Buffers pairs up to a budget, sorts, combines and spills them below `directory`.
+
+    Used by one task at a time: `add` any number of times, then `finish`; after an error or a cancellation of either,
+    `abort`. Errors: RecordTooLarge, VolumeFull, and whatever the combiner raises.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        partitions: int,
+        partitioner: Partitioner,
+        budget_bytes: int,
+        combiner: Combiner | None = None,
+    ) -> None:
+        if budget_bytes < MIN_BUDGET_BYTES:
+            raise ValueError(f"a budget of {budget_bytes} bytes is below the least, {MIN_BUDGET_BYTES}")
+        budget_bytes = min(budget_bytes, MAX_BUDGET_BYTES)
+        self._directory = directory
+        self._partitions = partitions
+        self._partitioner = partitioner
+        self._combiner = combiner
+        self._record_limit_bytes = budget_bytes // RECORD_SHARE
+        self._batch_bytes = min(BATCH_BYTES, budget_bytes // 16)
+        self._incoming = PairArena(int(budget_bytes * (_INCOMING_SHARE_COMBINED if combiner else _INCOMING_SHARE)))
+        self._combined = PairArena(int(budget_bytes * _COMBINED_SHARE) if combiner else 0)
+        self._stopped = threading.Event()
+        self._data: DataFile | None = None
+        self._changed_directories: list[Path] = []
+        self._records = 0
+        self._spilled_records = 0
+        self._combine_output_records = 0
+
+    async def add(self, batch: PairBatch) -> None:
+        """Copy the pairs; spills when the buffer is full."""
+        self._check(batch)
+        self._records += len(batch)
+        rest = await self._fill(self._incoming, batch)
+        while len(rest):
+            await self._spill()
+            rest = await self._fill(self._incoming, rest)
+
+    async def finish(self) -> MapOutputSummary:
+        """Write what is left and the index. When this returns, both files are durable."""
+        await self._spill()
+        return await in_thread(self._finish, self._stopped.set)
+
+    async def abort(self) -> None:
+        """Remove what was written. May be called at any time, also after `finish`."""
+        self._stopped.set()
+        await in_thread(self._remove)
+
+    def _check(self, batch: PairBatch) -> None:
+        limit = self._record_limit_bytes
+        if batch.size_bytes <= limit:
+            return
+        keys, values = np.diff(batch.key_offsets), np.diff(batch.value_offsets)
+        for row in np.flatnonzero(keys.astype(np.int64) + values > limit)[:1]:
+            raise RecordTooLarge(
+                f"a record with a key of {keys[row]} bytes and a value of {values[row]} bytes is larger than the limit "
+                f"of {limit} bytes, a quarter of memoryBudget and at most {MAX_BUDGET_BYTES // RECORD_SHARE}; "
+                "raise memoryBudget or emit smaller records"
+            )
+
+    async def _fill(self, arena: PairArena, batch: PairBatch) -> PairBatch:
+        """Copy as many pairs as fit; returns the rest."""
+        if batch.size_bytes <= _COPIED_INLINE_BYTES:
+            taken = arena.append(batch)
+        else:
+            taken = await in_thread(lambda: arena.append(batch))
+        return batch.slice(taken, len(batch))
+
+    async def _spill(self) -> None:
+        if self._combiner is None:
+            await in_thread(lambda: self._write(self._incoming), self._stopped.set)
+            return
+        if len(self._incoming):
+            await self._combine(self._combiner)
+
+    async def _combine(self, combiner: Combiner) -> None:
+        """Combine the incoming pairs into the second arena, which is written when full and else goes on filling."""
+        pairs = await in_thread(lambda: self._incoming.sort(self._partitioner, self._partitions))
+        async with aclosing(_batches(pairs)) as batches, aclosing(combiner.combine(batches)) as results:
+            async for batch in results:
+                self._check(batch)
+                self._combine_output_records += len(batch)
+                rest = await self._fill(self._combined, batch)
+                while len(rest):
+                    await in_thread(lambda: self._write(self._combined), self._stopped.set)
+                    rest = await self._fill(self._combined, rest)
+        self._incoming.clear()
+
+    def _write(self, arena: PairArena) -> None:
+        """Write the arena's pairs as one run and empty it."""
+        if not len(arena):
+            return
+        data = self._open()
+        data.write_run(arena.sort(self._partitioner, self._partitions))
+        self._spilled_records += len(arena)
+        arena.clear()
+
+    def _open(self) -> DataFile:
+        if self._data is None:
+            self._changed_directories = make_directories(self._directory)
+            self._data = DataFile(self._directory / DATA_FILE, self._batch_bytes, self._stopped)
+        return self._data
+
+    def _finish(self) -> MapOutputSummary:
+        self._write(self._combined)
+        data = self._open()
+        data.finish(durable=True)
+        entries = data.entries()
+        index = encode_index(entries, data.first_keys, self._partitions)
+        write_durably(self._directory / INDEX_FILE, index)
+        for directory in (self._directory, *self._changed_directories):
+            sync_directory(directory)
+        sizes = np.bincount(entries["partition"], entries["length_bytes"], self._partitions)
+        return MapOutputSummary(
+            partition_bytes=tuple(sizes.astype(np.int64).tolist()),
+            size_bytes=data.size_bytes + len(index),
+            records=self._records,
+            spilled_records=self._spilled_records,
+            combine_output_records=self._combine_output_records,
+            spills=data.runs,
+        )
+
+    def _remove(self) -> None:
+        if self._data is not None:
+            self._data.discard()
+        (self._directory / INDEX_FILE).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            self._directory.rmdir()
+
+
+def _batches(pairs: SortedArena) -> AsyncGenerator[PairBatch, None]:
+    return iterate_in_thread(pair_batch(pairs.take(chunk)) for chunk in pairs.chunks(_COMBINER_BATCH_BYTES))

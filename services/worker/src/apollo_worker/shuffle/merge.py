@@ -1,0 +1,222 @@
+"""Merges the segments of one reduce partition into one stream in key order, in bounded memory.
+
+The key space is cut into slices that fit the budget. For each slice every run is cut by bisection, the pieces are
+sorted at once and passed on. Runs are taken in the order of map tasks and emission and the sort is stable, so the
+values of a key keep that order. When one batch of every run would not fit, neighbouring runs are merged to scratch
+files first.
+"""
+
+import shutil
+import tempfile
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from apollo_common.assignment import MapOutputRef
+from apollo_common.errors import ApolloError, TemporaryError
+from apollo_worker.core.columns import PairBatch
+from apollo_worker.core.merge_plan import Batch, Cut, plan_pass, plan_slices
+from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, ROW_COST_BYTES, PairArena
+from apollo_worker.shuffle.arrow import pair_batch
+from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
+from apollo_worker.shuffle.segment_index import FIRST_KEY_BYTES
+from apollo_worker.shuffle.segments import Run, SegmentReader
+from apollo_worker.shuffle.threads import in_thread, iterate_in_thread
+
+PATIENCE_S = 60.0
+OUTPUT_BATCH_BYTES = 1 << 20
+
+
+async def merged(
+    outputs: Sequence[MapOutputRef],
+    volume: Path,
+    partition: int,
+    budget_bytes: int,
+    *,
+    patience_s: float = PATIENCE_S,
+    scratch: Path | None = None,
+) -> AsyncGenerator[PairBatch, None]:
+    """All pairs of a partition in key order, in batches of about 1 MiB; a key's values by map task, then by emission.
+
+    `outputs` are in map task order, their paths below `volume`. A missing output is waited for up to `patience_s`.
+    Scratch files, needed only for very many runs, lie in a directory of their own below `scratch` (default: the
+    system's temporary directory). Errors: FetchFailed, VolumeFull.
+    """
+    reader = SegmentReader(patience_s)
+    merge = _Merge(reader, min(budget_bytes, MAX_BUDGET_BYTES), scratch)
+    try:
+        pairs = merge.partition(outputs, volume, partition)
+        async with aclosing(iterate_in_thread(pairs, reader.stop)) as batches:
+            async for batch in batches:
+                yield batch
+    finally:
+        await in_thread(merge.close)
+
+
+class _Merge:
+    """The blocking work behind `merged`."""
+
+    def __init__(self, reader: SegmentReader, budget_bytes: int, scratch: Path | None) -> None:
+        # What remains of the budget holds one batch of every run, then the batch that is being read or passed on.
+        self._slice_bytes = budget_bytes // 2
+        self._boundary_bytes = budget_bytes // 4
+        self._small_batch_bytes = min(BATCH_BYTES, budget_bytes // 16)
+        self._output_batch_bytes = min(OUTPUT_BATCH_BYTES, budget_bytes // 16)
+        self._reader = reader
+        self._scratch_parent = scratch
+        self._scratch: Path | None = None
+        self._scratch_files = 0
+
+    def partition(self, outputs: Sequence[MapOutputRef], volume: Path, partition: int) -> Iterator[PairBatch]:
+        runs = [run for output in outputs for run in self._reader.runs(output, volume, partition)]
+        while len(groups := plan_pass([_boundary_cost(run) for run in runs], self._boundary_bytes)) > 1:
+            runs = [self._to_file([runs[number] for number in group]) for group in groups]
+        yield from self._merge(runs, self._output_batch_bytes)
+
+    def close(self) -> None:
+        self._reader.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch)
+
+    def _merge(self, runs: Sequence[Run], batch_bytes: int) -> Iterator[PairBatch]:
+        batches = [batch for run in runs for batch in _plan_batches(run)]
+        boundary = sum(_boundary_cost(run) for run in runs)
+        total = sum(batch.cost_bytes for batch in batches)
+        arena = PairArena(min(self._slice_bytes + boundary, total))
+        cursors = [_Cursor(self._reader, run) for run in runs]
+        for cut in plan_slices(batches, self._slice_bytes):
+            yield from _sorted_slice(cursors, arena, cut.key, batch_bytes)
+            if cut.streamed:
+                yield from _streamed(cursors, cut)
+        yield from _sorted_slice(cursors, arena, None, batch_bytes)
+
+    def _to_file(self, runs: Sequence[Run]) -> Run:
+        """Merge some runs to one in a scratch file."""
+        if len(runs) == 1:
+            return runs[0]
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="merge-", dir=self._scratch_parent))
+        path = self._scratch / f"{self._scratch_files}.arrow"
+        self._scratch_files += 1
+        file = DataFile(path, self._small_batch_bytes, self._reader.stopped)
+        try:
+            for batch in self._merge(runs, self._small_batch_bytes):
+                file.write_batch(batch)
+            file.end_run()
+            file.finish(durable=False)
+        except BaseException:
+            file.discard()
+            raise
+        for run in runs:
+            if run.path.parent == self._scratch:
+                self._reader.forget(run.path)
+                run.path.unlink()
+        return Run(path, file.entries(), file.first_keys, _scratch_failure)
+
+
+class _Cursor:
+    """A place in one run. Holds at most one batch, and none that has a single pair, which may be large."""
+
+    def __init__(self, reader: SegmentReader, run: Run) -> None:
+        self._reader = reader
+        self._run = run
+        self._next = 0
+        self._rest: PairBatch | None = None
+
+    def below(self, bound: bytes | None) -> Iterator[PairBatch]:
+        """The pairs from here on whose keys are below `bound` (None: all); moves behind them."""
+        while self._rest is not None or (
+            self._next < len(self._run) and (bound is None or self._run.first_keys[self._next] < bound)
+        ):
+            batch = self._load()
+            count = len(batch)
+            if bound is not None and _key(batch, count - 1) >= bound:
+                count = bisect_left(range(count), bound, key=lambda row: _key(batch, row))
+            self._move(batch, count)
+            if count:
+                yield batch.slice(0, count)
+            if count < len(batch):
+                return
+
+    def equal(self, key: bytes) -> Iterator[PairBatch]:
+        """The pairs from here on that have `key`, which no pair from here on is below; moves behind them."""
+        start = key[:FIRST_KEY_BYTES]
+        while self._rest is not None or (self._next < len(self._run) and self._run.first_keys[self._next] <= start):
+            batch = self._load()
+            count = len(batch)
+            if _key(batch, count - 1) > key:
+                count = bisect_right(range(count), key, key=lambda row: _key(batch, row))
+            self._move(batch, count)
+            if count:
+                yield batch.slice(0, count)
+            if count < len(batch):
+                return
+
+    def first_key(self) -> bytes | None:
+        """The key of the next pair, None at the end."""
+        if self._rest is None and self._next == len(self._run):
+            return None
+        batch = self._load()
+        self._move(batch, 0)
+        return _key(batch, 0)
+
+    def _load(self) -> PairBatch:
+        if self._rest is None:
+            self._rest = self._reader.batch(self._run, self._next)
+            self._next += 1
+        return self._rest
+
+    def _move(self, batch: PairBatch, count: int) -> None:
+        """Go on `count` pairs in `batch`, the one that was loaded."""
+        self._rest = batch.slice(count, len(batch)) if count < len(batch) else None
+        if not count and self._run.entries["rows"][self._next - 1] == 1:
+            self._rest = None
+            self._next -= 1
+
+
+def _sorted_slice(
+    cursors: Sequence[_Cursor], arena: PairArena, bound: bytes | None, batch_bytes: int
+) -> Iterator[PairBatch]:
+    for cursor in cursors:
+        for piece in cursor.below(bound):
+            if arena.append(piece) < len(piece):
+                raise RuntimeError("a slice of a merge is larger than planned")
+    pairs = arena.sort()
+    for chunk in pairs.chunks(batch_bytes):
+        yield pair_batch(pairs.take(chunk))
+    arena.clear()
+
+
+def _streamed(cursors: Sequence[_Cursor], cut: Cut) -> Iterator[PairBatch]:
+    """The pairs of a key, or of each of the keys that begin alike, that are too many for a slice."""
+    key: bytes | None = cut.key if cut.whole_key else _smallest_key(cursors)
+    while key is not None and key.startswith(cut.key):
+        for cursor in cursors:
+            yield from cursor.equal(key)
+        key = None if cut.whole_key else _smallest_key(cursors)
+
+
+def _smallest_key(cursors: Sequence[_Cursor]) -> bytes | None:
+    return min((key for cursor in cursors if (key := cursor.first_key()) is not None), default=None)
+
+
+def _plan_batches(run: Run) -> Iterator[Batch]:
+    costs = (run.entries["length_bytes"] + run.entries["rows"].astype("i8") * ROW_COST_BYTES).tolist()
+    for number, cost in enumerate(costs):
+        yield Batch(run.first_keys[number], run.whole_key(number), cost)
+
+
+def _boundary_cost(run: Run) -> int:
+    """Cost of the largest batch that a cursor may hold."""
+    rows = run.entries["rows"].astype("i8")
+    costs = run.entries["length_bytes"] + rows * ROW_COST_BYTES
+    return int(costs[rows > 1].max(initial=0))
+
+
+def _key(batch: PairBatch, row: int) -> bytes:
+    return batch.key_bytes[batch.key_offsets[row] : batch.key_offsets[row + 1]].tobytes()
+
+
+def _scratch_failure(why: str) -> ApolloError:
+    return TemporaryError(f"cannot read a scratch file of the merge: {why}")

@@ -1,0 +1,106 @@
+"""Plain Python references for the shuffle, and ways to push pairs through it."""
+
+from collections.abc import AsyncIterator, Iterable
+from itertools import pairwise
+from pathlib import Path
+
+from apollo_common.assignment import MapOutputRef
+from apollo_worker.core.columns import GroupBatch, PairBatch
+from apollo_worker.shuffle.combine import Combiner
+from apollo_worker.shuffle.map_output import MapOutputSummary, MapOutputWriter
+from apollo_worker.shuffle.merge import merged
+from apollo_worker.shuffle.partition import parse_partitioner
+
+Pair = tuple[bytes, bytes]
+WORD = 1 << 64
+
+
+def reference_hash(key: bytes) -> int:
+    """The hash of docs/partitioners.md, one key at a time."""
+    result = len(key) * 0x9E3779B97F4A7C15 % WORD
+    hashed = key[:1024]
+    for position in range(0, max(len(hashed), 1), 8):
+        result ^= int.from_bytes(hashed[position : position + 8], "little")
+        result = result * 0xFF51AFD7ED558CCD % WORD
+        result ^= result >> 32
+    result = result * 0x9E3779B97F4A7C15 % WORD
+    return result ^ (result >> 32)
+
+
+def reference_partition(key: bytes, partitions: int) -> int:
+    return ((reference_hash(key) >> 32) * partitions) >> 32
+
+
+def reference_partition_by_fields(key: bytes, fields: int, partitions: int) -> int:
+    return reference_partition(b"\t".join(key.split(b"\t")[:fields]), partitions)
+
+
+def reference_partition_of_hadoop(key: bytes, partitions: int) -> int:
+    result = 1
+    for byte in key:
+        result = (31 * result + (byte - 256 if byte > 127 else byte)) % (1 << 32)
+    return (result & 0x7FFFFFFF) % partitions
+
+
+def batches(pairs: list[Pair], size: int) -> list[PairBatch]:
+    """Batches of `size` pairs; every second one is a slice of a longer batch, so offsets do not start at 0."""
+    found = []
+    for start in range(0, len(pairs), size):
+        part = pairs[start : start + size]
+        if start // size % 2:
+            found.append(PairBatch.from_pairs([(b"before", b"it"), *part, (b"", b"behind")]).slice(1, len(part) + 1))
+        else:
+            found.append(PairBatch.from_pairs(part))
+    return found
+
+
+async def streamed(items: Iterable[PairBatch]) -> AsyncIterator[PairBatch]:
+    for item in items:
+        yield item
+
+
+async def write_map_output(
+    volume: Path,
+    number: int,
+    pairs: list[Pair],
+    partitions: int,
+    *,
+    budget_bytes: int = 1 << 20,
+    partitioner: str = "hash",
+    combiner: Combiner | None = None,
+    batch_size: int = 100,
+) -> tuple[MapOutputRef, MapOutputSummary]:
+    path = f"job/m-{number}/0"
+    writer = MapOutputWriter(volume / path, partitions, parse_partitioner(partitioner), budget_bytes, combiner)
+    for batch in batches(pairs, batch_size):
+        await writer.add(batch)
+    return MapOutputRef(f"m-{number}", f"m-{number}-0", path), await writer.finish()
+
+
+async def read_partition(
+    outputs: list[MapOutputRef], volume: Path, partition: int, *, budget_bytes: int = 1 << 20, patience_s: float = 0
+) -> list[Pair]:
+    pairs: list[Pair] = []
+    async for batch in merged(outputs, volume, partition, budget_bytes, patience_s=patience_s):
+        pairs += batch.to_pairs()
+    return pairs
+
+
+async def collected(source: AsyncIterator[PairBatch]) -> list[Pair]:
+    return [pair async for batch in source for pair in batch.to_pairs()]
+
+
+def groups_of(batch: GroupBatch) -> list[tuple[bytes, list[bytes]]]:
+    keys = _items(batch.key_offsets, batch.key_bytes)
+    values = _items(batch.value_offsets, batch.value_bytes)
+    found = []
+    for key, count in zip(keys, batch.value_counts.tolist(), strict=True):
+        found.append((key, values[:count]))
+        values = values[count:]
+    assert not values
+    return found
+
+
+def _items(offsets, content) -> list[bytes]:
+    raw, bounds = content.tobytes(), offsets.tolist()
+    return [raw[start:stop] for start, stop in pairwise(bounds)]
