@@ -1,7 +1,7 @@
 """The object store port."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from apollo_common.assignment import PartUpload
@@ -18,10 +18,15 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A multipart upload that is under way: invisible to readers until it is completed."""
+    """A multipart upload that is under way: invisible to readers until it is completed.
+
+    `metadata` is what the object will carry. Whoever rebuilds an Upload from its id gives it too: it tells an upload
+    that was completed, though the answer got lost, from one that is gone.
+    """
 
     url: str
     upload_id: str
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,16 +41,17 @@ class StorageAccess:
 
 
 class ObjectStore(Protocol):
-    """All methods take absolute URLs (`s3://bucket/key`, `file:///path`).
+    """All methods take absolute URLs (`s3://bucket/key`, `file:///path`). Close a generator that you leave early.
 
     Errors, besides those named: StorageUnavailable, StorageAccessDenied, BucketNotFound, VolumeFull.
     """
 
-    def find(self, url: str) -> AsyncIterator[ObjectInfo]:
-        """The objects that an input location names, in byte order of their keys.
+    def find(self, url: str) -> AsyncGenerator[ObjectInfo, None]:
+        """The objects that an input location names, in an order that is the store's own and stays the same.
 
         A plain URL names one object, or everything below it when it ends in a slash or is a directory or prefix;
-        `*`, `?` and `[]` match within one path segment, `**` across them; hidden names (`.x`, `_x`) never match.
+        `*`, `?` and `[]` match within one path segment, `**` across them; hidden names (`.x`, `_x`) never match
+        (apollo_common.storage.glob). A pattern that matches nothing may still be one object's literal name.
         Yields nothing when nothing matches.
         """
         ...
@@ -56,7 +62,7 @@ class ObjectStore(Protocol):
 
     def read(
         self, url: str, *, offset: int = 0, length_bytes: int | None = None, version: str | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Bytes from `offset`, in chunks of at most 1 MiB; a cut body is resumed.
 
         ObjectNotFound; InputChanged when `version` is given and the object has another.
@@ -64,21 +70,26 @@ class ObjectStore(Protocol):
         ...
 
     async def put(self, url: str, content: bytes, *, only_if_absent: bool = False) -> None:
-        """Write a small object atomically. OutputExists when `only_if_absent` and there is one."""
+        """Write a small object atomically. OutputExists when `only_if_absent` and there is one; OutputNotWritable."""
         ...
 
     async def delete(self, urls: Sequence[str]) -> None:
         """Delete objects; one that does not exist is no error."""
         ...
 
-    async def create_upload(self, url: str, *, metadata: Mapping[str, str]) -> Upload: ...
+    async def create_upload(self, url: str, *, metadata: Mapping[str, str]) -> Upload:
+        """Begin an upload. OutputNotWritable."""
+        ...
 
     async def upload_part(self, upload: Upload, number: int, content: bytes) -> PartUpload:
         """Upload piece `number` (from 1); the same number again replaces it. UploadLost."""
         ...
 
     async def complete_upload(self, upload: Upload, parts: Sequence[PartUpload]) -> None:
-        """Make the object visible, replacing an older one; completing twice is no error. UploadLost."""
+        """Make the object visible, replacing an older one; completing twice is no error.
+
+        UploadLost, OutputNotWritable.
+        """
         ...
 
     async def abort_upload(self, upload: Upload) -> None:

@@ -1,0 +1,68 @@
+"""Which store serves a URL. Opens stores when they are first needed, shares them, closes them at the end."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Protocol
+
+from apollo_common.errors import StorageAccessDenied
+from apollo_common.storage.file import FileStore
+from apollo_common.storage.location import parse
+from apollo_common.storage.port import ObjectStore, StorageAccess
+from apollo_common.storage.s3 import S3Store
+
+MAX_OPEN_S3_STORES = 32  # one per endpoint and credentials; the least recently used is closed for a new one
+
+
+class StoreOpener(Protocol):
+    """Gives the store that serves a URL. The opener owns the store: a caller does not close it."""
+
+    async def open(self, url: str, access: StorageAccess) -> ObjectStore:
+        """InvalidLocation, StorageAccessDenied."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StorePolicy:
+    """What an operator allows. None: no limit, as in local mode."""
+
+    file_roots: tuple[str, ...] | None = None
+    """Directories that file:// reaches; empty: none."""
+
+    environment_endpoints: frozenset[str] | None = None
+    """Endpoints named by a job that the environment's own credentials may be sent to."""
+
+
+class Stores:
+    """The stores of one process."""
+
+    def __init__(self, policy: StorePolicy | None = None) -> None:
+        self._policy = policy or StorePolicy()
+        self._files = FileStore(self._policy.file_roots)
+        self._s3: OrderedDict[StorageAccess, S3Store] = OrderedDict()
+
+    async def open(self, url: str, access: StorageAccess) -> ObjectStore:
+        if parse(url).scheme == "file":
+            return self._files
+        self._check_endpoint(url, access)
+        store = self._s3.pop(access, None) or S3Store(access)
+        self._s3[access] = store
+        if len(self._s3) > MAX_OPEN_S3_STORES:
+            _, oldest = self._s3.popitem(last=False)
+            await oldest.close()
+        return store
+
+    async def close(self) -> None:
+        while self._s3:
+            _, store = self._s3.popitem()
+            await store.close()
+
+    def _check_endpoint(self, url: str, access: StorageAccess) -> None:
+        """No confused deputy: the environment's credentials go only where the operator lets them."""
+        allowed = self._policy.environment_endpoints
+        if allowed is None or access.access_key_id or not access.endpoint_url:
+            return
+        if access.endpoint_url.rstrip("/") not in {endpoint.rstrip("/") for endpoint in allowed}:
+            raise StorageAccessDenied(
+                f"{url} at {access.endpoint_url} needs credentials in the job: "
+                "the operator does not let the environment's own go to this endpoint"
+            )

@@ -1,0 +1,123 @@
+"""The S3 library: how its client is made, and its errors as ours.
+
+Imported only when a client is made, because the library takes more than a second to import.
+"""
+
+import os
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+from typing import Any
+
+import aioboto3
+import aiohttp
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from apollo_common.errors import (
+    ApolloError,
+    BucketNotFound,
+    InvalidLocation,
+    ObjectNotFound,
+    PermanentError,
+    StorageAccessDenied,
+    StorageUnavailable,
+    UploadLost,
+)
+from apollo_common.storage.port import StorageAccess
+
+MAX_CONNECTIONS = 32
+CONNECT_TIMEOUT_SECONDS = 10
+READ_TIMEOUT_SECONDS = 60  # of silence
+MAX_REQUEST_ATTEMPTS = 5
+DEFAULT_REGION = "us-east-1"
+
+LIBRARY_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, OSError)
+
+_MEANINGS: dict[type[ApolloError], tuple[str, frozenset[str]]] = {
+    BucketNotFound: ("is in no bucket that exists: create it or check its name", frozenset({"NoSuchBucket"})),
+    ObjectNotFound: ("does not exist", frozenset({"NoSuchKey", "NotFound", "404"})),
+    UploadLost: ("has lost its upload", frozenset({"NoSuchUpload", "InvalidPart", "InvalidPartOrder"})),
+    StorageAccessDenied: (
+        "refuses the credentials: check them and their rights on the bucket",
+        frozenset(
+            {
+                "403",
+                "AccessDenied",
+                "AllAccessDisabled",
+                "ExpiredToken",
+                "Forbidden",
+                "InvalidAccessKeyId",
+                "InvalidToken",
+                "RequestTimeTooSkewed",
+                "SignatureDoesNotMatch",
+            }
+        ),
+    ),
+    InvalidLocation: (
+        "refuses the request: set AWS_REGION to the bucket's region and check the bucket's name",
+        frozenset({"301", "400", "AuthorizationHeaderMalformed", "InvalidBucketName", "PermanentRedirect"}),
+    ),
+    StorageUnavailable: (
+        "cannot answer now",
+        frozenset({"429", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown"}),
+    ),
+}
+
+
+def endpoint_of(access: StorageAccess) -> str:
+    """Where S3 lives; empty for AWS itself."""
+    environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    return access.endpoint_url or environment
+
+
+def new_client(access: StorageAccess) -> AbstractAsyncContextManager[Any]:
+    """A client, not opened yet. InvalidLocation for an endpoint that is no URL."""
+    region = access.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    endpoint = endpoint_of(access)
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise InvalidLocation(f"the S3 endpoint {endpoint!r} is no URL: write https://host:port")
+    session = aioboto3.Session(
+        aws_access_key_id=access.access_key_id or None,
+        aws_secret_access_key=access.secret_access_key or None,
+        aws_session_token=access.session_token or None,
+        region_name=region,
+    )
+    client: AbstractAsyncContextManager[Any] = session.client("s3", endpoint_url=endpoint or None, config=_config())
+    return client
+
+
+def code_of(error: Exception) -> str:
+    """The code in the store's answer, such as NoSuchKey, or the HTTP status where there is none."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def as_ours(error: Exception, url: str, access: StorageAccess) -> ApolloError:
+    """The library's error as ours, in words that name the object and never a secret."""
+    where = f"{url} at {endpoint_of(access) or 'AWS'}"
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return StorageAccessDenied(
+            f"{where} needs credentials: give them in the job, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    if not isinstance(error, ClientError):
+        return StorageUnavailable(f"{where} cannot be reached ({type(error).__name__})")
+    code = code_of(error)
+    for ours, (words, codes) in _MEANINGS.items():
+        if code in codes:
+            return ours(f"{where} {words} ({code})")
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return StorageUnavailable(f"{where} cannot answer now ({code})")
+    return PermanentError(f"{where} refuses the request ({code})")
+
+
+def _config() -> Config:
+    """Path style and signature 4 are what every S3-like store knows; newer checksums are not."""
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        max_pool_connections=MAX_CONNECTIONS,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": MAX_REQUEST_ATTEMPTS},
+    )
