@@ -18,6 +18,7 @@ from typing import Any
 
 from apollo_common.assignment import Split, SplitPiece
 from apollo_common.errors import PermanentError
+from apollo_common.ids import JobId
 from apollo_coordinator.core import facts
 
 FACT_VERSION = 1
@@ -58,7 +59,7 @@ def decode(kind: str, body: str, *, job: str, at_ms: int) -> facts.DurableFact:
     if fact is None or document.get("v", 1) > FACT_VERSION:
         raise UnreadableFact(f"the journal was written by a later version of Apollo ({kind}); start that version again")
     if fact is facts.MapsPlanned:
-        document["splits"] = _unpack_splits(document["splits"])
+        return facts.MapsPlanned(at_ms, JobId(job), _unpack_splits(document["splits"]))
     document["at_ms"] = at_ms
     document["job"] = job
     value: facts.DurableFact = _build(fact, document)

@@ -1,0 +1,175 @@
+"""One attempt on one worker, from its order to the event that ends it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, cast
+
+import structlog
+
+from apollo_common.errors import ApolloError, ObjectNotFound, WorkerBusy, WorkerUnreachable
+from apollo_common.ids import AttemptId, WorkerId, job_of
+from apollo_common.logging import get_logger
+from apollo_coordinator.core import events
+from apollo_coordinator.core.model import Failure
+from apollo_coordinator.core.state import task_of
+from apollo_coordinator.engine.orders import OrderBook, artifact_digests, output_path
+from apollo_coordinator.engine.ports import EnginePorts, failure_from
+from apollo_coordinator.order import (
+    AttemptCancelled,
+    AttemptDone,
+    AttemptFailed,
+    AttemptLog,
+    AttemptOrder,
+    AttemptProgress,
+    AttemptReport,
+    AttemptStarted,
+)
+
+_log = get_logger(__name__)
+
+Post = Callable[[events.Event], None]
+Speak = Callable[[AttemptId, WorkerId], Coroutine[Any, Any, events.AttemptEvent]]
+
+
+class AttemptRunner:
+    """Speaks with workers. Whatever happens to an attempt's stream, exactly one event ends it."""
+
+    def __init__(self, ports: EnginePorts, orders: OrderBook, post: Post) -> None:
+        self._ports = ports
+        self._orders = orders
+        self._post = post
+        self._installed: dict[WorkerId, set[str]] = {}
+
+    def forget(self, worker: WorkerId) -> None:
+        self._installed.pop(worker, None)
+
+    async def run(self, attempt: AttemptId, worker: WorkerId) -> None:
+        await self._to_its_end(attempt, worker, self._run)
+
+    async def attach(self, attempt: AttemptId, worker: WorkerId) -> None:
+        await self._to_its_end(attempt, worker, self._attach)
+
+    async def _to_its_end(self, attempt: AttemptId, worker: WorkerId, speak: Speak) -> None:
+        # Should this task be cancelled, its worker is gone or the coordinator closes.
+        end: events.AttemptEvent = _lost(attempt, worker, WorkerUnreachable("the worker is gone"))
+        with structlog.contextvars.bound_contextvars(
+            job=job_of(attempt), task=task_of(attempt), attempt=attempt, worker=worker
+        ):
+            try:
+                end = await speak(attempt, worker)
+            except (WorkerUnreachable, WorkerBusy) as error:
+                _log.warning("attempt lost", reason=error.reason, error=str(error))
+                end = _lost(attempt, worker, error)
+            except ApolloError as error:
+                _log.warning("attempt could not run", reason=error.reason, error=str(error))
+                end = events.AttemptFailed(attempt, worker, failure_from(error))
+            except Exception:  # noqa: BLE001 - a defect costs one attempt, not the job
+                _log.exception("attempt lost by a defect of the coordinator")
+                message = "the coordinator met an internal error; its log has the details"
+                end = events.AttemptLost(attempt, worker, Failure(ApolloError.reason, message))
+            finally:
+                self._post(end)
+
+    async def _run(self, attempt: AttemptId, worker: WorkerId) -> events.AttemptEvent:
+        order = await self._orders.order(attempt)
+        if order is None:
+            return events.AttemptLost(
+                attempt, worker, Failure(WorkerUnreachable.reason, "overtaken before it began"), worker_usable=True
+            )
+        await self._install(order, worker)
+        return await self._follow(attempt, worker, self._ports.pool.link(worker).run(order))
+
+    async def _attach(self, attempt: AttemptId, worker: WorkerId) -> events.AttemptEvent:
+        try:
+            return await self._follow(attempt, worker, self._ports.pool.link(worker).attach(attempt))
+        except ObjectNotFound as error:
+            failure = Failure(WorkerUnreachable.reason, f"the worker does not know the attempt: {error}")
+            return events.AttemptLost(attempt, worker, failure, worker_usable=True)
+
+    async def _install(self, order: AttemptOrder, worker: WorkerId) -> None:
+        installed = self._installed.setdefault(worker, set())
+        for digest in artifact_digests(order.spec):
+            if digest not in installed:
+                await self._ports.pool.link(worker).install(digest, self._ports.artifacts.path(digest))
+                installed.add(digest)
+
+    async def _follow(
+        self, attempt: AttemptId, worker: WorkerId, reports: AsyncIterator[AttemptReport]
+    ) -> events.AttemptEvent:
+        try:
+            async with aclosing(cast(AsyncGenerator[AttemptReport, None], reports)) as stream:
+                async for report in stream:
+                    end = await self._hear(attempt, worker, report)
+                    if end is not None:
+                        return end
+        finally:
+            await self._close_log(attempt)
+        return _lost(attempt, worker, WorkerUnreachable("the worker stopped speaking of the attempt before its end"))
+
+    async def _hear(self, attempt: AttemptId, worker: WorkerId, report: AttemptReport) -> events.AttemptEvent | None:
+        match report:
+            case AttemptStarted():
+                _log.info("attempt runs", process=report.process_id)
+            case AttemptProgress():
+                self._post(
+                    events.AttemptProgressed(
+                        attempt,
+                        worker,
+                        report.input_bytes,
+                        report.input_bytes_total,
+                        report.counters,
+                        report.status,
+                    )
+                )
+            case AttemptLog():
+                await self._keep_log(attempt, report.content)
+            case AttemptDone():
+                return _done(attempt, worker, report)
+            case AttemptFailed():
+                return _failed(attempt, worker, report)
+            case AttemptCancelled():
+                return events.AttemptCancelled(attempt, worker)
+        return None
+
+    async def _keep_log(self, attempt: AttemptId, content: bytes) -> None:
+        try:
+            await self._ports.logs.append(attempt, content)
+        except ApolloError as error:  # a log is not worth an attempt
+            _log.warning("part of the program's log is lost", reason=error.reason, error=str(error))
+
+    async def _close_log(self, attempt: AttemptId) -> None:
+        try:
+            await self._ports.logs.close_attempt(attempt)
+        except ApolloError as error:
+            _log.warning("the program's log was not closed", reason=error.reason, error=str(error))
+
+
+def _lost(attempt: AttemptId, worker: WorkerId, error: ApolloError) -> events.AttemptLost:
+    return events.AttemptLost(attempt, worker, failure_from(error))
+
+
+def _done(attempt: AttemptId, worker: WorkerId, report: AttemptDone) -> events.AttemptDone:
+    return events.AttemptDone(
+        attempt,
+        worker,
+        report.counters,
+        output_path=output_path(attempt),
+        parts=report.parts,
+        size_bytes=report.output_bytes,
+        records=report.output_records,
+        sha256=report.output_sha256,
+    )
+
+
+def _failed(attempt: AttemptId, worker: WorkerId, report: AttemptFailed) -> events.AttemptEvent:
+    failure = Failure(
+        report.reason,
+        report.message,
+        retryable=report.retryable,
+        exit_status=report.exit_status,
+        signal=report.signal,
+        stderr_tail=report.stderr_tail,
+    )
+    if report.lost_map_attempt is not None:
+        return events.FetchFailed(attempt, worker, report.lost_map_attempt, failure)
+    return events.AttemptFailed(attempt, worker, failure)

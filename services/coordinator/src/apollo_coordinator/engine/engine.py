@@ -1,0 +1,304 @@
+"""The job service on top of the core and the ports."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+from typing import cast
+
+from prometheus_client import CollectorRegistry
+
+from apollo_common.errors import ApolloError, JobEnded, UnknownJob, VolumeFull
+from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of, new_job_id
+from apollo_common.lifecycle import TaskOwner
+from apollo_common.logging import get_logger
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core import admission, events, facts
+from apollo_coordinator.core.apply import add_counters, apply
+from apollo_coordinator.core.codec import decode
+from apollo_coordinator.core.model import Attempt, Counters, Job, JobStatus, Task, Worker
+from apollo_coordinator.core.scheduler import Outcome, decide, step
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.state import State
+from apollo_coordinator.engine.executor import Executor
+from apollo_coordinator.engine.feed import EventFeed
+from apollo_coordinator.engine.orders import artifact_digests
+from apollo_coordinator.engine.ports import EnginePorts
+from apollo_coordinator.engine.recorder import Recorder
+from apollo_coordinator.engine.settings import EngineSettings
+from apollo_coordinator.jobs import JobEvent, Submitted
+from apollo_coordinator.metrics import EngineMetrics
+from apollo_coordinator.ports import JobSecrets, PoolEvent, PoolTrouble, WorkerGone, WorkerUp
+
+_log = get_logger(__name__)
+
+
+class Engine:
+    """See apollo_coordinator.jobs.JobService. `start` before use, `close` at the end.
+
+    Closing is no different from a crash for the jobs: they go on when another engine starts on the same journal.
+    """
+
+    def __init__(
+        self,
+        ports: EnginePorts,
+        settings: EngineSettings | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self._ports = ports
+        self._settings = settings or EngineSettings()
+        self._metrics = EngineMetrics(registry or CollectorRegistry())
+        jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._state = State(self._settings.limits)
+        self._feed = EventFeed(ports.journal, ports.clock, self._settings, self._state)
+        self._executor = Executor(ports, self._settings, self._state, self.post, jitter)
+        self._recorder = Recorder(
+            ports.journal,
+            backoff=self._settings.journal_backoff,
+            jitter=jitter,
+            metrics=self._metrics,
+            dispatch=self._executor.dispatch,
+            recorded=self._on_recorded,
+        )
+        self._admitting = asyncio.Lock()
+        self._greetings: dict[WorkerId, asyncio.Task[None]] = {}
+        self._tasks = TaskOwner(self._on_task_failure)
+        self._submissions = TaskOwner(lambda _name, _error: None)  # who submits hears of it
+        self._writer: asyncio.Task[None] | None = None
+        self._open = False
+        self._broken = asyncio.Event()
+
+    @property
+    def state(self) -> State:
+        """For tests and diagnosis; read only."""
+        return self._state
+
+    # Lifetime
+
+    async def start(self) -> None:
+        """Fold the journal, take up what was going on, then let workers come."""
+        await self._recover()
+        self._open = True
+        self._writer = self._tasks.spawn(self._recorder.run(), name="journal writer")
+        self._tasks.spawn(self._tick(), name="scheduler clock")
+        await self._sweep()
+        self.post(events.Restarted())
+        await self._ports.pool.start(self._on_pool_event)
+
+    async def close(self) -> None:
+        """Stop working. The ports stay open: who made them closes them."""
+        self._open = False
+        await self._submissions.close()
+        await self._executor.close()
+        self._recorder.finish()
+        if self._writer is not None and not self._recorder.stalled:
+            await asyncio.wait({self._writer})
+        await self._tasks.close()
+
+    async def wait_broken(self) -> None:
+        """Return when the engine cannot go on. The process should end and start anew: the journal is sound."""
+        await self._broken.wait()
+
+    def _on_task_failure(self, name: str, error: BaseException) -> None:
+        _log.critical("the engine stops", task_name=name, exc_info=error)
+        self._open = False
+        self._broken.set()
+
+    async def _recover(self) -> None:
+        count = 0
+        async for stored in self._ports.journal.read_all():
+            fact = decode(stored.kind, stored.body, job=stored.job, at_ms=stored.at_ms)
+            apply(self._state, fact)
+            self._recorder.resume(stored)
+            self._feed.recorded(fact, stored.job_sequence)
+            count += 1
+        _log.info("journal read", facts=count, jobs=len(self._state.jobs), unfinished=self._state.unfinished_jobs)
+
+    async def _sweep(self) -> None:
+        known = [
+            job.id for job in self._state.jobs.values() if job.id in self._state.queues or job.spec.keep_intermediate
+        ]
+        try:
+            await self._ports.intermediate.sweep(frozenset(known))
+        except ApolloError as error:
+            _log.warning("intermediate data was not swept", reason=error.reason, error=str(error))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.tick_ms / 1000)
+            self.post(events.Tick())
+
+    # Events
+
+    def post(self, event: events.Event) -> None:
+        """Let the core decide, queue its facts for the journal and its commands behind them."""
+        if not self._open:
+            return
+        try:
+            outcome = step(self._state, event, self._ports.clock.now_ms())
+        except Exception as error:
+            self._on_task_failure(type(event).__name__, error)
+            raise
+        self._settle(event, outcome)
+
+    def _settle(self, event: events.Event, outcome: Outcome) -> None:
+        self._recorder.record(outcome.facts, outcome.commands)
+        self._metrics.handled(event, self._state)
+        for fact in outcome.facts:
+            if isinstance(fact, facts.ProgressSeen):
+                self._feed.progressed(job_of(fact.attempt))
+            elif isinstance(fact, facts.PoolTroubleSeen) and fact.job is not None:
+                self._feed.progressed(fact.job)
+            elif isinstance(fact, facts.JobForgotten):
+                self._feed.forget(fact.job)
+                self._recorder.forget(fact.job)
+            elif isinstance(fact, facts.WorkerRemoved):
+                self._executor.worker_gone(fact.worker)
+
+    def _on_recorded(self, fact: facts.DurableFact, job_sequence: int) -> None:
+        self._feed.recorded(fact, job_sequence)
+        if isinstance(fact, facts.JobEnded):
+            _log.info("job ended", job=fact.job, status=fact.status.value)
+
+    def _on_pool_event(self, event: PoolEvent) -> None:
+        if not self._open:
+            return
+        match event:
+            case WorkerUp():
+                self._greetings[event.worker] = self._tasks.spawn(self._greet(event), name=f"greet {event.worker}")
+            case WorkerGone(worker, reason):
+                greeting = self._greetings.pop(worker, None)
+                if greeting is not None:
+                    greeting.cancel()
+                self.post(events.WorkerLeft(worker, reason))
+            case PoolTrouble(job, message):
+                _log.warning("the pool has trouble", job=job, error=message)
+                self.post(events.PoolTroubled(job, message))
+
+    async def _greet(self, up: WorkerUp) -> None:
+        """Ask a worker what it is doing before it gets work."""
+        try:
+            described = await self._ports.pool.link(up.worker).describe()
+        except ApolloError as error:
+            _log.warning("worker does not answer", worker=up.worker, reason=error.reason, error=str(error))
+            await self._ports.pool.release(up.worker)
+            return
+        finally:
+            self._greetings.pop(up.worker, None)
+        attempt = AttemptId(described.attempt_id) if described.attempt_id else None
+        self.post(events.WorkerJoined(up.worker, up.address, up.job, up.pod_name, attempt))
+
+    # What users want
+
+    @property
+    def ready(self) -> bool:
+        return self._open and not self._recorder.stalled
+
+    def submitted(self, idempotency_key: str, body_digest: str) -> Job | None:
+        return admission.submitted_before(self._state, idempotency_key, body_digest)
+
+    async def submit(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:
+        before = self.submitted(spec.idempotency_key, spec.body_digest)
+        if before is not None:
+            return Submitted(before, created=False)
+        self._admit(spec)
+        access = secrets or JobSecrets(StorageAccess(), StorageAccess())
+        await self._ports.planner.check_input(spec, access.input_access)
+        await self._ports.committer.check_free(spec, access.output_access)
+        # Not undone when the caller goes away: half a submission must not stay.
+        return await asyncio.shield(self._submissions.spawn(self._take(spec, secrets), name="submit"))
+
+    def _admit(self, spec: JobSpec) -> None:
+        if not self.ready:
+            raise VolumeFull("the coordinator's journal cannot be written at present; try again later")
+        admission.check(self._state, spec)
+
+    async def _take(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:
+        async with self._admitting:  # what is checked still holds when the job is there
+            before = self.submitted(spec.idempotency_key, spec.body_digest)
+            if before is not None:
+                return Submitted(before, created=False)
+            self._admit(spec)
+            event = events.JobSubmitted(new_job_id(), spec)
+            if secrets is not None:
+                await self._ports.secrets.put(event.job, secrets)
+            outcome = decide(self._state, event, self._ports.clock.now_ms())
+            (accepted,) = outcome.facts
+            try:
+                await self._recorder.record_first(cast(facts.JobAccepted, accepted))
+            except ApolloError:
+                await self._ports.secrets.delete(event.job)
+                raise
+            apply(self._state, accepted)
+            self.post(events.Tick())
+            return Submitted(self._state.jobs[event.job], created=True)
+
+    async def stop(self, job: JobId) -> Job:
+        """JobEnded also while the job commits: from there it ends by itself."""
+        found = self.job(job)
+        if found.status is JobStatus.COMMITTING:
+            raise JobEnded(f"job {job} is publishing its output and can no longer be stopped")
+        if found.status.ended and found.status is not JobStatus.STOPPED:
+            raise JobEnded(f"job {job} has {found.status}")
+        self.post(events.StopRequested(job))
+        return found
+
+    # What users look at
+
+    def job(self, job: JobId) -> Job:
+        try:
+            return self._state.jobs[job]
+        except KeyError:
+            raise UnknownJob(f"there is no job {job}") from None
+
+    def jobs(self, *, after: JobId | None = None, limit: int = 100) -> Sequence[Job]:
+        everything = iter(self._state.jobs.values())
+        if after is not None:
+            for job in everything:
+                if job.id == after:
+                    break
+        return list(islice(everything, limit))
+
+    def tasks(self, job: JobId) -> Sequence[Task]:
+        found = self.job(job)
+        return [*found.maps, *found.reduces]
+
+    def task(self, task: TaskId) -> Task:
+        job = self._state.jobs.get(job_of(task))
+        _, _, place = task.partition("-")
+        phase, _, index = place.partition("-")
+        tasks = [] if job is None else {"m": job.maps, "r": job.reduces}.get(phase, [])
+        if not index.isdecimal() or int(index) >= len(tasks) or tasks[int(index)].id != task:
+            raise UnknownJob(f"there is no task {task}")
+        return tasks[int(index)]
+
+    def attempt(self, attempt: AttemptId) -> Attempt:
+        task, _, _ = attempt.rpartition("-")
+        for known in self.task(TaskId(task)).attempts:
+            if known.id == attempt:
+                return known
+        raise UnknownJob(f"there is no attempt {attempt}")
+
+    def counters(self, job: JobId) -> Counters:
+        total: Counters = {}
+        add_counters(total, self.job(job).counters, 1)
+        queue = self._state.queues.get(job)
+        for running in queue.running.values() if queue else ():
+            add_counters(total, running.attempt.counters or {}, 1)
+        return total
+
+    def workers(self) -> Sequence[Worker]:
+        return list(self._state.workers.values())
+
+    def artifact_in_use(self, digest: str) -> bool:
+        return any(
+            digest in artifact_digests(queue.job.spec)
+            for queue in self._state.queues.values()
+            if not queue.job.status.ended
+        )
+
+    def events(self, job: JobId, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        self.job(job)
+        return self._feed.follow(job, after)

@@ -1,0 +1,189 @@
+"""Commands become calls of ports, each in a task of its own; what comes of them is posted as an event."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from apollo_common.errors import ApolloError
+from apollo_common.ids import JobId, WorkerId, job_of
+from apollo_common.lifecycle import TaskOwner
+from apollo_common.logging import get_logger
+from apollo_coordinator.core import commands, events
+from apollo_coordinator.core.state import State
+from apollo_coordinator.engine.attempts import AttemptRunner, Post
+from apollo_coordinator.engine.orders import OrderBook
+from apollo_coordinator.engine.ports import EnginePorts, failure_from
+from apollo_coordinator.engine.retry import Backoff, retried
+from apollo_coordinator.engine.settings import EngineSettings
+
+_log = get_logger(__name__)
+_Result = TypeVar("_Result")
+
+
+class Executor:
+    """Carries out commands. Attempts are bounded by the workers there are, all else by named limits."""
+
+    def __init__(
+        self, ports: EnginePorts, settings: EngineSettings, state: State, post: Post, jitter: random.Random
+    ) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._state = state
+        self._post = post
+        self._jitter = jitter
+        self._orders = OrderBook(state, ports.secrets)
+        self._attempts = AttemptRunner(ports, self._orders, post)
+        self._streams: dict[WorkerId, asyncio.Task[None]] = {}
+        self._storage_slots = asyncio.Semaphore(settings.max_parallel_storage_calls)
+        self._worker_slots = asyncio.Semaphore(settings.max_parallel_worker_calls)
+        self._wanted: dict[JobId, int] = {}
+        self._scaling = asyncio.Lock()
+        self._tasks = TaskOwner()
+        self._work: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
+            commands.PlanInput: self._plan_input,
+            commands.OpenOutput: self._open_output,
+            commands.CancelAttempt: self._cancel_attempt,
+            commands.CommitOutput: self._commit_output,
+            commands.CleanUp: self._clean_up,
+            commands.ScalePool: self._scale_pool,
+            commands.ReleaseWorker: self._release_worker,
+            commands.ForgetJob: self._forget_job,
+        }
+
+    def dispatch(self, command: commands.Command) -> None:
+        match command:
+            case commands.RunAttempt(attempt, worker):
+                self._stream(worker, self._attempts.run(attempt, worker))
+            case commands.AttachAttempt(attempt, worker):
+                self._stream(worker, self._attempts.attach(attempt, worker))
+            case _:
+                self._tasks.spawn(self._work[type(command)](command), name=type(command).__name__)
+
+    def worker_gone(self, worker: WorkerId) -> None:
+        """End the stream of a worker that the pool has given up."""
+        self._attempts.forget(worker)
+        stream = self._streams.pop(worker, None)
+        if stream is not None:
+            stream.cancel()
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+    def _stream(self, worker: WorkerId, stream: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.spawn(stream, name=f"attempt on {worker}")
+        self._streams[worker] = task
+        task.add_done_callback(lambda ended: self._stream_ended(worker, ended))
+
+    def _stream_ended(self, worker: WorkerId, ended: asyncio.Task[None]) -> None:
+        if self._streams.get(worker) is ended:
+            del self._streams[worker]
+
+    # Storage
+
+    async def _plan_input(self, command: commands.PlanInput) -> None:
+        job = self._state.jobs[command.job]
+        try:
+            access = await self._orders.access(job.id)
+            splits = await self._with_storage(
+                lambda: self._ports.planner.plan(job.spec, access.input_access), self._settings.plan_backoff, job.id
+            )
+        except ApolloError as error:
+            self._post(events.PlanFailed(job.id, failure_from(error)))
+        else:
+            self._post(events.InputPlanned(job.id, tuple(splits)))
+
+    async def _open_output(self, command: commands.OpenOutput) -> None:
+        attempt, worker = command.attempt, command.worker
+        running = self._state.running(attempt)
+        if running is None:
+            self._post(events.AttemptCancelled(attempt, worker))
+            return
+        job = self._state.jobs[job_of(attempt)]
+        try:
+            access = await self._orders.access(job.id)
+            target = await self._with_storage(
+                lambda: self._ports.committer.open_part(job, running.task, attempt, access.output_access),
+                self._settings.open_backoff,
+                job.id,
+            )
+        except ApolloError as error:
+            self._post(events.OutputOpenFailed(attempt, worker, failure_from(error)))
+        else:
+            self._post(events.OutputOpened(attempt, worker, target.url, target.upload_id))
+
+    async def _commit_output(self, command: commands.CommitOutput) -> None:
+        job = self._state.jobs[command.job]
+        try:
+            access = await self._orders.access(job.id)
+            await self._with_storage(
+                lambda: self._ports.committer.commit(job, access.output_access), self._settings.commit_backoff, job.id
+            )
+        except ApolloError as error:
+            self._post(events.CommitFailed(job.id, failure_from(error)))
+        else:
+            self._post(events.CommitFinished(job.id))
+
+    async def _clean_up(self, command: commands.CleanUp) -> None:
+        job = self._state.jobs[command.job]
+
+        async def discard_uploads() -> None:
+            access = await self._orders.access(job.id)
+            await self._ports.committer.discard(job, access.output_access)
+
+        steps: list[Callable[[], Awaitable[None]]] = [discard_uploads, lambda: self._ports.secrets.delete(job.id)]
+        if not job.spec.keep_intermediate:
+            steps.append(lambda: self._ports.intermediate.remove(job.id))
+        for step in steps:
+            try:
+                await self._with_storage(step, self._settings.cleanup_backoff, job.id)
+            except ApolloError as error:
+                _log.warning("an ended job leaves something behind", job=job.id, reason=error.reason, error=str(error))
+        self._orders.forget(job.id)
+        self._post(events.CleanUpFinished(job.id))
+
+    async def _forget_job(self, command: commands.ForgetJob) -> None:
+        try:
+            await self._ports.logs.forget(command.job)
+            await self._ports.journal.forget(command.job)
+        except ApolloError as error:
+            _log.warning("an expired job is still kept", job=command.job, reason=error.reason, error=str(error))
+
+    async def _with_storage(self, work: Callable[[], Awaitable[_Result]], backoff: Backoff, job: JobId) -> _Result:
+        async def in_turn() -> _Result:
+            async with self._storage_slots:
+                return await work()
+
+        return await retried(in_turn, backoff, self._jitter, what=f"storage of job {job}")
+
+    # Workers
+
+    async def _cancel_attempt(self, command: commands.CancelAttempt) -> None:
+        try:
+            async with self._worker_slots:
+                await self._ports.pool.link(command.worker).cancel(command.attempt, command.reason)
+        except ApolloError as error:  # its stream tells what became of it
+            _log.info("cancel not delivered", attempt=command.attempt, reason=error.reason, error=str(error))
+
+    async def _scale_pool(self, command: commands.ScalePool) -> None:
+        self._wanted[command.job] = command.workers
+        async with self._scaling:
+            workers = self._wanted.pop(command.job, None)
+            if workers is None:  # an earlier turn has seen to it
+                return
+            try:
+                await retried(
+                    lambda: self._ports.pool.scale(command.job, workers),
+                    self._settings.pool_backoff,
+                    self._jitter,
+                    what=f"workers of job {command.job}",
+                )
+            except ApolloError as error:
+                self._post(events.PoolTroubled(command.job, str(error)))
+
+    async def _release_worker(self, command: commands.ReleaseWorker) -> None:
+        try:
+            async with self._worker_slots:
+                await self._ports.pool.release(command.worker)
+        except ApolloError as error:
+            _log.warning("worker not released", worker=command.worker, reason=error.reason, error=str(error))

@@ -1,0 +1,83 @@
+"""What a worker is told about one attempt, put together from the model and the job's secrets."""
+
+from apollo_common.assignment import MapOutputRef
+from apollo_common.ids import AttemptId, JobId
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.model import TaskKind
+from apollo_coordinator.core.spec import JobSpec, ProgramSource
+from apollo_coordinator.core.state import JobQueue, State, locate, task_of
+from apollo_coordinator.order import AttemptOrder, OutputTarget
+from apollo_coordinator.ports import JobSecrets, SecretStore
+
+
+def output_path(attempt: AttemptId) -> str:
+    """The directory of a map attempt's output, below the intermediate volume."""
+    return f"{locate(attempt).job}/{task_of(attempt)}/{attempt}"
+
+
+def artifact_digests(spec: JobSpec) -> list[str]:
+    """What a worker must hold to run any task of the job."""
+    programs = [program for program in (spec.mapper, spec.combiner, spec.reducer) if program is not None]
+    digests = [program.digest for program in programs if program.source is ProgramSource.ARTIFACT]
+    digests += [file.digest for file in spec.files]
+    return list(dict.fromkeys(digests))
+
+
+class OrderBook:
+    """Builds orders. Keeps per unfinished job what all its orders share: credentials and the list of map outputs."""
+
+    def __init__(self, state: State, secrets: SecretStore) -> None:
+        self._state = state
+        self._secrets = secrets
+        self._access: dict[JobId, JobSecrets] = {}
+        self._map_outputs: dict[JobId, tuple[int, tuple[MapOutputRef, ...]]] = {}
+
+    async def access(self, job: JobId) -> JobSecrets:
+        """The credentials of the job's body, or none: then the stores use the environment's."""
+        known = self._access.get(job)
+        if known is None:
+            known = await self._secrets.get(job) or JobSecrets(StorageAccess(), StorageAccess())
+            self._access[job] = known
+        return known
+
+    def forget(self, job: JobId) -> None:
+        self._access.pop(job, None)
+        self._map_outputs.pop(job, None)
+
+    async def order(self, attempt_id: AttemptId) -> AttemptOrder | None:
+        """None when the attempt is over already, or a map output that it needs was lost since it was assigned."""
+        access = await self.access(locate(attempt_id).job)
+        running = self._state.running(attempt_id)
+        if running is None:
+            return None
+        task, attempt = running
+        queue = self._state.queues[locate(attempt_id).job]
+        map_outputs: tuple[MapOutputRef, ...] = ()
+        if task.kind is TaskKind.REDUCE:
+            if not queue.maps_done:
+                return None
+            map_outputs = self._outputs_of_maps(queue)
+        shuffles = task.kind is TaskKind.MAP and queue.job.spec.n_reducers > 0
+        return AttemptOrder(
+            job_id=queue.job.id,
+            task=task,
+            attempt_id=attempt_id,
+            attempt_number=locate(attempt_id).attempt_number,
+            spec=queue.job.spec,
+            input_access=access.input_access,
+            output_access=access.output_access,
+            map_outputs=map_outputs,
+            output=None if shuffles else OutputTarget(attempt.output_url, attempt.upload_id),
+            output_path=output_path(attempt_id) if shuffles else "",
+        )
+
+    def _outputs_of_maps(self, queue: JobQueue) -> tuple[MapOutputRef, ...]:
+        version, outputs = self._map_outputs.get(queue.job.id, (-1, ()))
+        if version != queue.map_outputs_version:
+            outputs = tuple(
+                MapOutputRef(task.id, task.accepted or "", task.output.path)
+                for task in queue.job.maps
+                if task.output is not None
+            )
+            self._map_outputs[queue.job.id] = (queue.map_outputs_version, outputs)
+        return outputs

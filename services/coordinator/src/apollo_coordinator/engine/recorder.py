@@ -1,0 +1,125 @@
+"""Facts go to the journal in order, many at once; commands run when the facts before them are safe."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from apollo_common.errors import TemporaryError
+from apollo_common.ids import JobId
+from apollo_common.logging import get_logger
+from apollo_coordinator.core import commands, facts
+from apollo_coordinator.core.codec import encode
+from apollo_coordinator.engine.retry import Backoff
+from apollo_coordinator.metrics import EngineMetrics
+from apollo_coordinator.ports import Journal, StoredFact
+
+_log = get_logger(__name__)
+
+
+class Recorder:
+    """Group commit: while one batch is being written, the next gathers.
+
+    What waits is bounded by what runs: no attempt begins and no job is taken while the journal cannot be written.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        backoff: Backoff,
+        jitter: random.Random,
+        metrics: EngineMetrics,
+        dispatch: Callable[[commands.Command], None],
+        recorded: Callable[[facts.DurableFact, int], None],
+    ) -> None:
+        """`recorded` hears of each safe fact with its number within its job, before `dispatch` of what follows."""
+        self._journal = journal
+        self._backoff = backoff
+        self._jitter = jitter
+        self._metrics = metrics
+        self._dispatch = dispatch
+        self._recorded = recorded
+        self._facts: list[facts.DurableFact] = []
+        self._commands: list[commands.Command] = []
+        self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._sequence = 0
+        self._job_sequences: dict[JobId, int] = {}
+        self._closing = False
+        self.stalled = False
+
+    def resume(self, stored: StoredFact) -> None:
+        """Go on counting after a fact that is in the journal already."""
+        self._sequence = max(self._sequence, stored.sequence)
+        self._job_sequences[stored.job] = stored.job_sequence
+
+    def forget(self, job: JobId) -> None:
+        self._job_sequences.pop(job, None)
+
+    def record(self, new_facts: Sequence[facts.Fact], new_commands: Sequence[commands.Command]) -> None:
+        """Queue durable facts for the journal, and commands to run after them."""
+        self._facts.extend(cast(facts.DurableFact, fact) for fact in new_facts if fact.durable)
+        self._commands.extend(new_commands)
+        if self._facts or self._commands:
+            self._wake.set()
+
+    async def record_first(self, fact: facts.DurableFact) -> None:
+        """Write one fact before anything comes of it. VolumeFull, and then it is as if nothing had been."""
+        async with self._writing:
+            await self._write([fact])
+
+    async def run(self) -> None:
+        """Write until `finish`. Cancel it only while it is stalled."""
+        while self._facts or not self._closing:
+            await self._wake.wait()
+            self._wake.clear()
+            due, self._commands = self._commands, []
+            await self._write_until_safe()
+            if not self._closing:
+                for command in due:
+                    self._dispatch(command)
+
+    def finish(self) -> None:
+        """Let `run` end when what has gathered is written; no command runs any more."""
+        self._closing = True
+        self._wake.set()
+
+    async def _write_until_safe(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._writing:
+                    await self._write_gathered()
+            except TemporaryError as error:
+                failures += 1
+                self._stall(stalled=True)
+                _log.error("the journal cannot be written", failures=failures, reason=error.reason, error=str(error))
+                await asyncio.sleep(self._backoff.pause_ms(failures, self._jitter) / 1000)
+            else:
+                self._stall(stalled=False)
+                return
+
+    async def _write_gathered(self) -> None:
+        batch = self._facts.copy()
+        if batch:
+            await self._write(batch)
+            del self._facts[: len(batch)]
+
+    async def _write(self, batch: Sequence[facts.DurableFact]) -> None:
+        sequences: dict[JobId, int] = {}
+        stored = []
+        for number, fact in enumerate(batch, self._sequence + 1):
+            job_sequence = sequences.get(fact.job, self._job_sequences.get(fact.job, 0)) + 1
+            sequences[fact.job] = job_sequence
+            stored.append(StoredFact(number, fact.job, job_sequence, fact.at_ms, *encode(fact)))
+        await self._journal.append(stored)
+        self._sequence += len(stored)
+        self._job_sequences.update(sequences)
+        for fact, kept in zip(batch, stored, strict=True):
+            self._metrics.recorded(fact)
+            self._recorded(fact, kept.job_sequence)
+
+    def _stall(self, *, stalled: bool) -> None:
+        self.stalled = stalled
+        self._metrics.stalled(stalled)

@@ -1,0 +1,41 @@
+"""Trying again after a temporary error, with growing, jittered pauses."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from apollo_common.errors import TemporaryError
+from apollo_common.logging import get_logger
+
+_log = get_logger(__name__)
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    first_ms: int
+    limit_ms: int
+    tries: int = 0  # 0: until it succeeds or meets a permanent error
+
+    def pause_ms(self, failures: int, jitter: random.Random) -> float:
+        """Between half and all of first_ms * 2^(failures - 1), at most `limit_ms`."""
+        whole = min(self.first_ms << min(failures - 1, 32), self.limit_ms)
+        return whole * (0.5 + 0.5 * jitter.random())
+
+
+async def retried(
+    work: Callable[[], Awaitable[_Result]], backoff: Backoff, jitter: random.Random, *, what: str
+) -> _Result:
+    """The result of `work`. Raises its permanent errors at once, and its temporary one after the last try."""
+    failures = 0
+    while True:
+        try:
+            return await work()
+        except TemporaryError as error:
+            failures += 1
+            if failures == backoff.tries:
+                raise
+            _log.warning("trying again", what=what, failures=failures, reason=error.reason, error=str(error))
+        await asyncio.sleep(backoff.pause_ms(failures, jitter) / 1000)

@@ -1,0 +1,22 @@
+"""How patient the engine is. Parsed elsewhere; handed in by the composition root."""
+
+from dataclasses import dataclass, field
+
+from apollo_coordinator.core.limits import Limits
+from apollo_coordinator.engine.retry import Backoff
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    limits: Limits = field(default_factory=Limits)
+    tick_ms: int = 200  # how late a timer may fire
+    progress_interval_ms: int = 500  # between progress events of one reader
+    events_page: int = 500  # facts that are read from the journal at a time
+    max_parallel_storage_calls: int = 32  # plans, opened parts, commits and clean-ups under way
+    max_parallel_worker_calls: int = 256  # cancels, descriptions and pool calls under way
+    journal_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=10_000))
+    plan_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=15_000, tries=8))
+    open_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=200, limit_ms=5_000, tries=6))
+    commit_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=30_000))
+    cleanup_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=1_000, limit_ms=30_000, tries=8))
+    pool_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=15_000))

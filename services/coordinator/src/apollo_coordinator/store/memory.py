@@ -1,0 +1,160 @@
+"""The ports of `store` in memory, for tests and the simulation. They keep the same promises, but for surviving."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from apollo_common.assignment import Split
+from apollo_common.errors import ApolloError, ObjectNotFound, OutputExists, VolumeFull
+from apollo_common.ids import AttemptId, JobId, job_of
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.model import Job, Task, TaskKind
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.order import OutputTarget
+from apollo_coordinator.ports import JobSecrets, StoredFact
+
+
+class MemoryJournal:
+    """Hand `facts` to another one to play a restart. While `full` is set, `append` raises VolumeFull."""
+
+    def __init__(self, facts: Sequence[StoredFact] = ()) -> None:
+        self.facts = list(facts)
+        self.full = False
+
+    async def append(self, facts: Sequence[StoredFact]) -> None:
+        if self.full:
+            raise VolumeFull("the journal's volume is full; free some space on it")
+        self.facts.extend(facts)
+
+    async def read_all(self) -> AsyncIterator[StoredFact]:
+        for fact in list(self.facts):
+            yield fact
+
+    async def read_job(self, job: JobId, *, after: int = 0, limit: int = 1000) -> list[StoredFact]:
+        return [fact for fact in self.facts if fact.job == job and fact.job_sequence > after][:limit]
+
+    async def forget(self, job: JobId) -> None:
+        self.facts = [fact for fact in self.facts if fact.job != job]
+
+    async def close(self) -> None:
+        pass
+
+
+class MemorySecretStore:
+    def __init__(self) -> None:
+        self.secrets: dict[JobId, JobSecrets] = {}
+
+    async def put(self, job: JobId, secrets: JobSecrets) -> None:
+        self.secrets[job] = secrets
+
+    async def get(self, job: JobId) -> JobSecrets | None:
+        return self.secrets.get(job)
+
+    async def delete(self, job: JobId) -> None:
+        self.secrets.pop(job, None)
+
+
+class MemoryIntermediateStore:
+    def __init__(self) -> None:
+        self.removed: list[JobId] = []
+        self.known: frozenset[JobId] = frozenset()
+
+    async def remove(self, job: JobId) -> None:
+        self.removed.append(job)
+
+    async def sweep(self, known: frozenset[JobId]) -> None:
+        self.known = known
+
+
+class MemoryLogStore:
+    def __init__(self) -> None:
+        self.logs: dict[AttemptId, bytes] = {}
+        self.closed: set[AttemptId] = set()
+
+    async def append(self, attempt: AttemptId, content: bytes) -> None:
+        self.logs[attempt] = self.logs.get(attempt, b"") + content
+
+    async def read(self, attempt: AttemptId) -> bytes | None:
+        return self.logs.get(attempt)
+
+    async def follow(self, attempt: AttemptId) -> AsyncIterator[bytes]:
+        """What is there now; the memory log does not wait for more."""
+        yield self.logs.get(attempt, b"")
+
+    async def close_attempt(self, attempt: AttemptId) -> None:
+        self.closed.add(attempt)
+
+    async def forget(self, job: JobId) -> None:
+        self.logs = {attempt: log for attempt, log in self.logs.items() if job_of(attempt) != job}
+
+
+class Mishaps:
+    """Errors that the next calls meet, in order; None lets a call through."""
+
+    def __init__(self) -> None:
+        self._errors: list[ApolloError | None] = []
+
+    def plan(self, *errors: ApolloError | None) -> None:
+        self._errors.extend(errors)
+
+    def meet(self) -> None:
+        error = self._errors.pop(0) if self._errors else None
+        if error is not None:
+            raise error
+
+
+class MemoryInput:
+    """An InputPlanner over given splits, by input path."""
+
+    def __init__(self, inputs: dict[str, list[Split]] | None = None) -> None:
+        self.inputs = inputs or {}
+        self.mishaps = Mishaps()
+
+    async def check_input(self, spec: JobSpec, access: StorageAccess) -> None:  # noqa: ARG002 - the port's signature
+        for path in spec.input_paths:
+            if path not in self.inputs:
+                raise ObjectNotFound(f"nothing is at {path}; check inputPath")
+
+    async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:  # noqa: ARG002 - as above
+        self.mishaps.meet()
+        return [split for path in spec.input_paths for split in self.inputs[path]]
+
+
+class MemoryOutput:
+    """An OutputCommitter that keeps what was published: part URL -> accepted attempt."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, AttemptId] = {}
+        self.successes: dict[str, JobId] = {}  # by output path
+        self.uploads: dict[str, AttemptId] = {}  # that are open
+        self.open_mishaps = Mishaps()
+        self.commit_mishaps = Mishaps()
+        self._opened = 0
+
+    async def check_free(self, spec: JobSpec, access: StorageAccess) -> None:  # noqa: ARG002 - the port's signature
+        if spec.output_path in self.successes and not spec.overwrite:
+            raise OutputExists(f"there is something at {spec.output_path}; name another output or set overwrite")
+
+    async def open_part(
+        self,
+        job: Job,
+        task: Task,
+        attempt: AttemptId,
+        access: StorageAccess,  # noqa: ARG002 - the port's signature
+    ) -> OutputTarget:
+        self.open_mishaps.meet()
+        self._opened += 1
+        upload_id = f"upload-{self._opened}"
+        self.uploads[upload_id] = attempt
+        phase = "m" if task.kind is TaskKind.MAP else "r"
+        return OutputTarget(f"{job.spec.output_path}/part-{phase}-{task.index:05d}", upload_id)
+
+    async def commit(self, job: Job, access: StorageAccess) -> None:  # noqa: ARG002 - the port's signature
+        for task in job.output_tasks:
+            self.commit_mishaps.meet()
+            if task.output is None or task.accepted is None:
+                raise AssertionError(f"commit of {job.id} without the output of {task.id}")
+            self.uploads.pop(task.output.upload_id, None)
+            self.published[task.output.url] = task.accepted
+        self.successes[job.spec.output_path] = job.id
+
+    async def discard(self, job: Job, access: StorageAccess) -> None:  # noqa: ARG002 - the port's signature
+        self.uploads = {upload: attempt for upload, attempt in self.uploads.items() if job_of(attempt) != job.id}

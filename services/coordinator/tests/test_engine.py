@@ -1,0 +1,418 @@
+"""The engine on memory adapters: what a user of the job service sees."""
+
+import asyncio
+
+import pytest
+
+from apollo_common.errors import (
+    IdempotencyConflict,
+    JobEnded,
+    ObjectNotFound,
+    OutputExists,
+    StorageAccessDenied,
+    StorageUnavailable,
+    UnknownJob,
+    VolumeFull,
+)
+from apollo_common.ids import AttemptId, JobId, TaskId
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.limits import Limits
+from apollo_coordinator.core.model import AttemptStatus, JobStatus
+from apollo_coordinator.engine import EngineSettings
+from apollo_coordinator.engine.retry import Backoff
+from apollo_coordinator.order import (
+    AttemptCancelled,
+    AttemptDone,
+    AttemptFailed,
+    AttemptLog,
+    AttemptOrder,
+    AttemptProgress,
+)
+from apollo_coordinator.ports import JobSecrets, PoolTrouble
+from support.engine import Site, ended, submit, succeed
+from support.scheduling import a_spec
+
+FAST = Backoff(first_ms=1, limit_ms=2)
+QUICK = EngineSettings(
+    limits=Limits(retry_delay_ms=1, reattach_grace_ms=100),
+    tick_ms=5,
+    progress_interval_ms=5,
+    journal_backoff=FAST,
+    plan_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
+    open_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
+    commit_backoff=FAST,
+)
+
+
+@pytest.fixture
+async def site():
+    site = Site()
+    yield site
+    await site.close()
+
+
+async def until(holds):
+    while not holds():
+        await asyncio.sleep(0.001)
+
+
+def hang_on(*attempts):
+    """A program that hangs in these attempts."""
+
+    async def program(order: AttemptOrder):
+        if order.attempt_id.split("-", 1)[1] in attempts:
+            yield AttemptProgress(5, 10, {"apollo": {"input_records": 5}}, "halfway")
+            await asyncio.Event().wait()
+        async for report in succeed(order):
+            yield report
+
+    return program
+
+
+async def test_a_job_succeeds_and_leaves_nothing_behind(site):
+    site.add_workers(2)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine, n_reducers=2)
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        await until(lambda: not engine.state.queues)
+        assert site.output.published == {
+            "file:///out/part-r-00000": f"{job}-r-00000-0",
+            "file:///out/part-r-00001": f"{job}-r-00001-0",
+        }
+        assert site.output.uploads == {}
+        assert site.intermediate.removed == [job]
+        assert engine.counters(job) == {"apollo": {"input_records": 50}}
+        assert site.pool.wanted[job] == 0
+
+
+async def test_reduces_get_the_accepted_map_outputs_in_order(site):
+    orders = []
+
+    async def program(order: AttemptOrder):
+        orders.append(order)
+        async for report in succeed(order):
+            yield report
+
+    site.add_workers(2, program)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await ended(engine, job)
+    (reduce,) = [order for order in orders if order.map_outputs]
+    assert [(ref.task, ref.path) for ref in reduce.map_outputs] == [
+        (f"{job}-m-{index:05d}", f"{job}/{job}-m-{index:05d}/{job}-m-{index:05d}-0") for index in range(3)
+    ]
+    assert reduce.output.url == "file:///out/part-r-00000"
+    assert all(order.output is None and order.output_path for order in orders if not order.map_outputs)
+
+
+async def test_events_have_ids_without_gaps_and_are_told_again_whole(site):
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        first = [event async for event in engine.events(job) if event.id]
+        again = [event async for event in engine.events(job) if event.id]
+        rest = [event async for event in engine.events(job, after=3) if event.id]
+    assert [event.id for event in first] == list(range(1, len(first) + 1))
+    assert again == first
+    assert rest == first[3:]
+    assert [event.kind for event in first][:3] == ["job-accepted", "job-started", "maps-planned"]
+    assert [event.last for event in first] == [False] * (len(first) - 1) + [True]
+    assert first[-1].body == {"status": "succeeded"}
+
+
+async def test_progress_of_a_running_attempt_shows_in_events_and_counters(site):
+    site.add_workers(1, hang_on("m-00000-0"))
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        async for event in engine.events(job):
+            if event.id == 0 and event.body["maps"]["fraction"] > 0:
+                break
+        assert event.body["maps"] == {"total": 3, "completed": 0, "running": 1, "fraction": round(0.5 / 3, 4)}
+        assert engine.counters(job) == {"apollo": {"input_records": 5}}
+        assert engine.attempt(AttemptId(f"{job}-m-00000-0")).program_status == "halfway"
+
+
+async def test_stop_cancels_what_runs(site):
+    site.add_workers(2, hang_on("m-00000-0", "m-00001-0"))
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: len(engine.state.queues[job].running) == 2)
+        assert (await engine.stop(job)).status is JobStatus.STOPPED
+        assert (await engine.stop(job)).status is JobStatus.STOPPED
+        await until(lambda: not engine.state.queues)
+        assert [worker.busy_with for worker in site.workers] == [None, None]
+        assert site.intermediate.removed == [job]
+
+
+async def test_stop_of_an_ended_job_is_refused(site):
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await ended(engine, job)
+        with pytest.raises(JobEnded, match="has succeeded"):
+            await engine.stop(job)
+
+
+async def test_refusals_before_a_job_exists(site):
+    async with site.coordinator(QUICK) as engine:
+        with pytest.raises(ObjectNotFound, match="file:///nothing"):
+            await submit(engine, input_paths=("file:///nothing",))
+        await submit(engine)
+        with pytest.raises(OutputExists, match="is writing to file:///out"):
+            await submit(engine, output_path="file:///out/")
+        with pytest.raises(UnknownJob, match="nosuchjob"):
+            engine.job(JobId("nosuchjob"))
+        with pytest.raises(UnknownJob):
+            engine.task(TaskId("nosuchjob-m-00000"))
+        assert len(engine.jobs()) == 1
+
+
+async def test_two_submissions_to_one_output_at_once_make_one_job(site):
+    async with site.coordinator(QUICK) as engine:
+        outcomes = await asyncio.gather(*(submit(engine) for _ in range(5)), return_exceptions=True)
+        assert sum(isinstance(outcome, OutputExists) for outcome in outcomes) == 4
+        assert len(engine.jobs()) == 1
+
+
+async def test_an_idempotency_key_makes_one_job_also_after_a_restart(site):
+    spec = a_spec(idempotency_key="k", body_digest="b")
+    async with site.coordinator(QUICK) as engine:
+        both = await asyncio.gather(engine.submit(spec, None), engine.submit(spec, None))
+        assert sorted(submitted.created for submitted in both) == [False, True]
+        with pytest.raises(IdempotencyConflict):
+            engine.submitted("k", "another body")
+    async with site.coordinator(QUICK) as engine:
+        again = await engine.submit(spec, None)
+        assert (again.created, again.job.id) == (False, both[0].job.id)
+
+
+async def test_a_full_journal_refuses_jobs_and_keeps_nothing_of_them(site):
+    async with site.coordinator(QUICK) as engine:
+        site.journal.full = True
+        secrets = JobSecrets(StorageAccess(access_key_id="a"), StorageAccess(access_key_id="b"))
+        with pytest.raises(VolumeFull):
+            await engine.submit(a_spec(), secrets)
+        assert (engine.jobs(), site.secrets.secrets) == ([], {})
+        site.journal.full = False
+        site.add_workers(1)
+        assert (await ended(engine, await submit(engine))).status is JobStatus.SUCCEEDED
+
+
+async def test_a_running_job_waits_for_space_on_the_journals_volume(site):
+    gate = asyncio.Event()
+
+    async def program(order: AttemptOrder):
+        await gate.wait()
+        async for report in succeed(order):
+            yield report
+
+    site.add_workers(1, program)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: site.workers[0].busy_with)
+        site.journal.full = True
+        gate.set()
+        await until(lambda: not engine.ready)
+        site.journal.full = False
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        assert engine.ready
+
+
+async def test_secrets_reach_orders_and_are_forgotten_at_the_end(site):
+    seen = []
+
+    async def program(order: AttemptOrder):
+        seen.append((order.input_access.access_key_id, order.output_access.access_key_id))
+        async for report in succeed(order):
+            yield report
+
+    site.add_workers(1, program)
+    async with site.coordinator(QUICK) as engine:
+        secrets = JobSecrets(StorageAccess(access_key_id="a"), StorageAccess(access_key_id="b"))
+        job = (await engine.submit(a_spec(), secrets)).job.id
+        await ended(engine, job)
+        await until(lambda: not engine.state.queues)
+    assert set(seen) == {("a", "b")}
+    assert site.secrets.secrets == {}
+    assert "access" not in "".join(fact.body for fact in site.journal.facts)
+
+
+async def test_storage_that_comes_back_is_waited_for(site):
+    site.add_workers(1)
+    outage = StorageUnavailable("s3 does not answer")
+    site.input.mishaps.plan(outage, outage)
+    site.output.open_mishaps.plan(outage)
+    site.output.commit_mishaps.plan(*[outage] * 20)
+    async with site.coordinator(QUICK) as engine:
+        assert (await ended(engine, await submit(engine))).status is JobStatus.SUCCEEDED
+
+
+async def test_a_plan_that_cannot_be_made_fails_the_job(site):
+    site.input.mishaps.plan(StorageAccessDenied("access to file:///in was denied; check inputStorageCredentials"))
+    async with site.coordinator(QUICK) as engine:
+        job = await ended(engine, await submit(engine))
+    assert (job.status, job.failure.reason) == (JobStatus.FAILED, "storage_access_denied")
+
+
+async def test_a_commit_that_cannot_succeed_fails_the_job(site):
+    site.add_workers(1)
+    site.output.commit_mishaps.plan(StorageAccessDenied("access to file:///out was denied"))
+    async with site.coordinator(QUICK) as engine:
+        job = await ended(engine, await submit(engine))
+    assert (job.status, job.failure.reason) == (JobStatus.FAILED, "storage_access_denied")
+
+
+async def test_a_failing_program_fails_the_job_with_its_words(site):
+    async def program(order: AttemptOrder):
+        yield AttemptLog(b"Traceback: boom\n")
+        yield AttemptFailed("program_exited", "the mapper exited with status 3", retryable=True, exit_status=3)
+
+    site.add_workers(1, program)
+    async with site.coordinator(QUICK) as engine:
+        job = await ended(engine, await submit(engine))
+        events = [event async for event in engine.events(job.id)]
+    assert (job.failure.exit_status, job.failure.attempt) == (3, f"{job.id}-m-00000-3")
+    assert events[-1].body["failure"] == {
+        "reason": "program_exited",
+        "message": "the mapper exited with status 3",
+        "task": f"{job.id}-m-00000",
+        "attempt": f"{job.id}-m-00000-3",
+        "exitStatus": 3,
+    }
+    assert site.logs.logs[AttemptId(f"{job.id}-m-00000-0")] == b"Traceback: boom\n"
+
+
+async def test_fetch_failure_comes_from_the_report(site):
+    failed = []
+
+    async def program(order: AttemptOrder):
+        if order.map_outputs and not failed:
+            lost = order.map_outputs[1]
+            failed.append(lost.task)
+            yield AttemptFailed(
+                "fetch_failed",
+                f"cannot read {lost.path}",
+                retryable=True,
+                lost_map_task=TaskId(lost.task),
+                lost_map_attempt=AttemptId(lost.attempt),
+            )
+            return
+        async for report in succeed(order):
+            yield report
+
+    site.add_workers(1, program)
+    async with site.coordinator(QUICK) as engine:
+        job = await ended(engine, await submit(engine))
+    assert job.status is JobStatus.SUCCEEDED
+    assert [len(task.attempts) for task in job.maps] == [1, 2, 1]
+
+
+async def test_a_killed_worker_costs_one_attempt(site):
+    site.add_workers(2, hang_on("m-00000-0"))
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: engine.job(job).maps and engine.job(job).maps[2].accepted)
+        hanging = next(worker for worker in site.workers if worker.busy_with)
+        await hanging.kill()
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        assert [attempt.status for attempt in engine.job(job).maps[0].attempts] == [
+            AttemptStatus.LOST,
+            AttemptStatus.SUCCEEDED,
+        ]
+        assert site.pool.released == [hanging.id]
+
+
+async def test_a_worker_that_the_pool_reports_gone_ends_its_stream(site):
+    site.add_workers(2, hang_on("m-00000-0"))
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: engine.job(job).maps and engine.job(job).maps[2].accepted)
+        hanging = next(worker for worker in site.workers if worker.busy_with)
+        site.pool.remove(hanging.id, "the pod was evicted")
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        assert engine.job(job).maps[0].attempts[0].failure.message == "the pod was evicted"
+        await until(lambda: not engine.state.queues)
+
+
+async def test_running_attempts_are_attached_after_a_restart(site):
+    gate = asyncio.Event()
+
+    async def program(order: AttemptOrder):
+        await gate.wait()
+        async for report in succeed(order):
+            yield report
+
+    site.add_workers(2, program)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: all(worker.busy_with for worker in site.workers))
+    gate.set()  # they end while there is no coordinator
+    async with site.coordinator(QUICK) as engine:
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        assert [len(task.attempts) for task in engine.tasks(job)] == [1, 1, 1, 1]
+
+
+async def test_attempts_of_workers_that_do_not_come_back_run_again(site):
+    site.add_workers(1, hang_on("m-00000-0"))
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: site.workers[0].busy_with)
+    await site.workers[0].kill()
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        assert engine.task(TaskId(f"{job}-m-00000")).attempts[0].status is AttemptStatus.LOST
+
+
+async def test_a_commit_that_was_cut_short_goes_on_after_a_restart(site):
+    site.add_workers(1)
+    site.output.commit_mishaps.plan(*[StorageUnavailable("s3 is away")] * 10_000)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: engine.job(job).status is JobStatus.COMMITTING)
+        with pytest.raises(JobEnded, match="publishing its output"):
+            await engine.stop(job)
+    site.output.commit_mishaps = type(site.output.commit_mishaps)()
+    async with site.coordinator(QUICK) as engine:
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+
+
+async def test_trouble_of_the_pool_shows_on_the_job_until_a_worker_comes(site):
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: engine.job(job).planned)
+        site.pool.tell(PoolTrouble(job, "the image cannot be pulled"))
+        assert engine.job(job).trouble == "the image cannot be pulled"
+        site.add_workers(1)
+        assert (await ended(engine, job)).trouble == ""
+
+
+async def test_ended_jobs_are_forgotten_after_their_retention(site):
+    site.add_workers(1)
+    settings = EngineSettings(limits=Limits(retention_ms=50), tick_ms=5)
+    async with site.coordinator(settings) as engine:
+        job = await submit(engine)
+        await ended(engine, job)
+        await until(lambda: not engine.jobs() and not site.journal.facts)
+        with pytest.raises(UnknownJob):
+            engine.job(job)
+
+
+async def test_an_unasked_cancel_by_the_worker_is_a_lost_attempt(site):
+    async def program(order: AttemptOrder):
+        if order.attempt_number == 0 and order.task.index == 0:
+            yield AttemptCancelled()
+        yield AttemptDone({})
+
+    site.add_workers(1, program)
+    async with site.coordinator(QUICK) as engine:
+        job = await ended(engine, await submit(engine))
+    assert job.status is JobStatus.SUCCEEDED
+    assert job.maps[0].attempts[0].status is AttemptStatus.LOST
+
+
+async def test_jobs_are_listed_in_pages(site):
+    async with site.coordinator(QUICK) as engine:
+        made = [await submit(engine, output_path=f"file:///out{n}") for n in range(5)]
+        assert [job.id for job in engine.jobs(limit=2)] == made[:2]
+        assert [job.id for job in engine.jobs(after=made[1], limit=2)] == made[2:4]

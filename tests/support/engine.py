@@ -1,0 +1,102 @@
+"""The engine on memory adapters, for tests. A `Site` is what survives a coordinator: journal, stores and workers."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from apollo_common.ids import JobId
+from apollo_coordinator.core import invariants
+from apollo_coordinator.core.model import Job
+from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
+from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptReport, AttemptStarted
+from apollo_coordinator.pools.memory import MemoryPool, MemoryWorker, Program
+from apollo_coordinator.store.memory import (
+    MemoryInput,
+    MemoryIntermediateStore,
+    MemoryJournal,
+    MemoryLogStore,
+    MemoryOutput,
+    MemorySecretStore,
+)
+from support.scheduling import a_spec, splits
+
+
+class LoopClock:
+    """The event loop's own time, so that virtual time moves it too."""
+
+    def now_ms(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1000)
+
+
+class NoArtifacts:
+    """Enough of an ArtifactStore for jobs of built-in programs."""
+
+    def path(self, digest: str) -> Path:
+        return Path(digest)
+
+
+async def succeed(order: AttemptOrder) -> AsyncIterator[AttemptReport]:
+    yield AttemptStarted()
+    yield AttemptDone({"apollo": {"input_records": 10}})
+
+
+class Site:
+    def __init__(self, *, journal=None) -> None:
+        self.journal = journal or MemoryJournal()
+        self.input = MemoryInput({"file:///in": list(splits(3))})
+        self.output = MemoryOutput()
+        self.intermediate = MemoryIntermediateStore()
+        self.secrets = MemorySecretStore()
+        self.logs = MemoryLogStore()
+        self.workers: list[MemoryWorker] = []
+        self.pool = MemoryPool()
+
+    def add_workers(self, count: int, program: Program = succeed) -> None:
+        for _ in range(count):
+            worker = MemoryWorker(f"w{len(self.workers)}", program)
+            self.workers.append(worker)
+            self.pool.add(worker)
+
+    @asynccontextmanager
+    async def coordinator(self, settings: EngineSettings | None = None) -> AsyncIterator[Engine]:
+        """An engine that runs. Leaving the block is a crash for everything but the workers."""
+        self.pool = MemoryPool([worker for worker in self.workers if worker.alive])
+        engine = Engine(
+            EnginePorts(
+                journal=self.journal,
+                pool=self.pool,
+                planner=self.input,
+                committer=self.output,
+                intermediate=self.intermediate,
+                artifacts=NoArtifacts(),
+                logs=self.logs,
+                secrets=self.secrets,
+                clock=LoopClock(),
+            ),
+            settings,
+            jitter=random.Random(1),
+        )
+        try:
+            await engine.start()
+            yield engine
+            invariants.check(engine.state)
+        finally:
+            await engine.close()
+            await self.pool.close()
+
+    async def close(self) -> None:
+        for worker in self.workers:
+            await worker.close()
+
+
+async def submit(engine: Engine, **spec) -> JobId:
+    return (await engine.submit(a_spec(**spec), None)).job.id
+
+
+async def ended(engine: Engine, job: JobId) -> Job:
+    """The job, once its story is told to the end."""
+    async for _ in engine.events(job):
+        pass
+    return engine.job(job)
