@@ -11,7 +11,7 @@ import sys
 def main() -> None:
     """Run the command line and exit; an interrupt at any moment, also during imports, ends it without a traceback."""
     try:
-        from apollo_client.cli.root import execute  # noqa: PLC0415  # an import may be interrupted too
+        from apollo_client.cli.root import execute
 
         status = execute(sys.argv[1:])
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """The command group, and how whatever goes wrong becomes one sentence and an exit status."""
 
+import os
 from importlib import import_module
 
 import click
@@ -11,6 +12,7 @@ STATUS_FAILED = 1
 STATUS_USAGE = 2
 STATUS_INTERRUPTED = 130
 
+_TRACEBACK = "APOLLO_TRACEBACK"
 _COMMANDS = {
     "run": "run",
     "demo": "demo",
@@ -42,7 +44,8 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "--version", message="apollo %(version)s")
-def cli() -> None:
+@click.option("--coordinator", metavar="URL", help="As the option of the same name of the commands that have one.")
+def cli(coordinator: str | None) -> None:  # the commands look it up
     """Run MapReduce jobs: here on this machine (run), or on a coordinator (submit and the others)."""
 
 
@@ -57,5 +60,10 @@ def execute(arguments: list[str]) -> int:
         return error.exit_code
     except ApolloError as error:
         click.echo(f"apollo: {error}", err=True)
+        return STATUS_FAILED
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        click.echo(f"apollo: an error that nobody foresaw: {error!r}. {_TRACEBACK}=1 shows where.", err=True)
         return STATUS_FAILED
     return status if isinstance(status, int) else 0

@@ -1,12 +1,11 @@
 """apollo version."""
 
-import json
 import platform
 
 import click
 
 from apollo_client import __version__
-from apollo_client.cli.common import json_option
+from apollo_client.cli.output import json_option, print_json
 
 
 @click.command
@@ -14,6 +13,6 @@ from apollo_client.cli.common import json_option
 def version(*, as_json: bool) -> None:
     """Show the versions of this command and its Python."""
     if as_json:
-        click.echo(json.dumps({"apollo": __version__, "python": platform.python_version()}))
+        print_json({"apollo": __version__, "python": platform.python_version()})
     else:
         click.echo(f"apollo {__version__} (Python {platform.python_version()})")

@@ -1,0 +1,28 @@
+"""Which coordinator a command speaks with."""
+
+import os
+from urllib.parse import urlsplit
+
+import click
+
+from apollo_client.rest import DEFAULT_URL, RestClient
+
+HELP = f"The coordinator's address, also taken from APOLLO_COORDINATOR.  [{DEFAULT_URL}]"
+
+
+def _chosen(ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    return value or ctx.find_root().params.get("coordinator") or os.environ.get("APOLLO_COORDINATOR") or None
+
+
+coordinator_option = click.option("--coordinator", metavar="URL", callback=_chosen, help=HELP)
+"""For every command that speaks with one; it may also stand before the command's name."""
+
+
+def rest_client(coordinator: str | None) -> RestClient:
+    """A client for the coordinator that the user named, with the token of APOLLO_TOKEN."""
+    return RestClient(coordinator or DEFAULT_URL, token=os.environ.get("APOLLO_TOKEN"))
+
+
+def is_local(coordinator: str | None) -> bool:
+    """Whether the coordinator is on this machine, so that paths mean the same to it."""
+    return coordinator is None or urlsplit(coordinator).hostname in (None, "localhost", "127.0.0.1", "::1")

@@ -1,0 +1,142 @@
+"""What a waiting user sees: bars on a terminal, lines elsewhere. Everything here goes to standard error."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import click
+
+from apollo_common.units import format_size
+
+LINE_INTERVAL_SECONDS = 2.0
+
+
+class Display(Protocol):
+    """Shows the state of one job while it changes. A context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, job: dict[str, Any]) -> None:
+        """The job as the API shows it; called several times a second."""
+        ...
+
+
+def progress_display() -> Display:
+    return BarDisplay() if sys.stderr.isatty() else LineDisplay()
+
+
+class LineDisplay:
+    """A line when the status changes, and at most every two seconds when tasks complete."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+        self._status = ""
+        self._shown_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, job: dict[str, Any]) -> None:
+        line = progress_line(job)
+        now = time.monotonic()
+        if line == self._shown or (job["status"] == self._status and now - self._shown_at < LINE_INTERVAL_SECONDS):
+            return
+        self._shown, self._status, self._shown_at = line, job["status"], now
+        click.echo(line, err=True)
+
+
+class BarDisplay:
+    """A bar for the map tasks and one for the reduce tasks."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<7}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._bars = {
+            phase: self._progress.add_task(name, total=None, note="")
+            for phase, name in (("maps", "map"), ("reduces", "reduce"))
+        }
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, job: dict[str, Any]) -> None:
+        progress = job["progress"]
+        for phase, bar in self._bars.items():
+            tasks = progress[phase]
+            total = tasks["total"] if progress["planned"] else None
+            self._progress.update(bar, total=total, completed=tasks["completed"], visible=total != 0)
+            self._progress.update(bar, note=f"{tasks['running']} running" if tasks["running"] else "")
+
+
+def progress_line(job: dict[str, Any]) -> str:
+    """`running: map 3/8, reduce 0/4`."""
+    progress = job["progress"]
+    if not progress["planned"]:
+        return f"{job['status']}"
+    phases = [
+        f"{name} {progress[phase]['completed']}/{progress[phase]['total']}"
+        for phase, name in (("maps", "map"), ("reduces", "reduce"))
+        if progress[phase]["total"]
+    ]
+    return f"{job['status']}: {', '.join(phases)}" if phases else f"{job['status']}"
+
+
+def success_line(job: dict[str, Any], counters: dict[str, dict[str, int]]) -> str:
+    built_in = counters.get("apollo", {})
+    parts = job["nReducers"] or job["progress"]["maps"]["total"]
+    return (
+        f"Job {job['id']} succeeded in {duration(job)}: {_count(built_in.get('output_records', 0), 'record')}, "
+        f"{format_size(built_in.get('output_bytes', 0))} in {_count(parts, 'part')} below "
+        f"{job['outputLocation']['location']}"
+    )
+
+
+def failure_lines(job: dict[str, Any]) -> list[str]:
+    """Why a job did not succeed, and where to look further."""
+    if job["status"] == "stopped":
+        return [f"Job {job['id']} was stopped."]
+    failure = job.get("failure") or {"message": "the coordinator does not say why."}
+    lines = [f"Job {job['id']} failed: {failure['message']}"]
+    lines += [f"  {name}: {failure[name]}" for name in ("program", "input", "attempt") if failure.get(name)]
+    if tail := failure.get("stderrTail", "").rstrip():
+        lines += ["  The program's last words on standard error:", *(f"  | {line}" for line in tail.splitlines())]
+    return lines
+
+
+def duration(job: dict[str, Any]) -> str:
+    end_ms = job.get("endTime") or time.time() * 1000
+    seconds = max(0.0, (end_ms - job["startTime"]) / 1000)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

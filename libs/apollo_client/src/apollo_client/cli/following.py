@@ -1,0 +1,86 @@
+"""Waits for a job: its events and its progress until it has ended, and stopping it when the user interrupts."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import click
+
+from apollo_client.cli.display import Display, failure_lines, progress_display, success_line
+from apollo_client.cli.output import print_json
+from apollo_client.cli.root import STATUS_FAILED
+from apollo_client.rest import Document, RestClient
+from apollo_common.errors import ApolloError
+
+ENDED = frozenset({"succeeded", "failed", "stopped"})
+POLL_TERMINAL_SECONDS = 0.2
+POLL_LINES_SECONDS = 1.0
+REOPEN_PAUSE_SECONDS = 0.5
+STOP_SECONDS = 8
+
+
+async def see_through(client: RestClient, job: str, *, as_json: bool) -> int:
+    """Show the job until it has ended, then how it ended; the exit status."""
+    ended = await follow(client, job, as_json=as_json)
+    return await report(client, ended, as_json=as_json)
+
+
+async def follow(client: RestClient, job: str, *, as_json: bool) -> Document:
+    """Wait until the job has ended; the job. With `as_json`, every event is printed as a document."""
+    last = 0
+    with progress_display() as display:
+        async with _progress(client, job, display):
+            while True:
+                async for event in client.events(job, after=last):
+                    last = event.id or last
+                    if as_json and event.id:
+                        print_json({"id": event.id, "kind": event.kind, **event.body})
+                document = await client.job(job)
+                if document["status"] in ENDED:
+                    display.show(document)
+                    return document
+                # A coordinator that shuts down in order ends its streams; the next one goes on with the job.
+                await asyncio.sleep(REOPEN_PAUSE_SECONDS)
+
+
+async def report(client: RestClient, job: Document, *, as_json: bool) -> int:
+    """Say how a job ended; the exit status."""
+    if job["status"] == "succeeded":
+        click.echo(success_line(job, await client.counters(job["id"])), err=True)
+    else:
+        click.echo("\n".join(failure_lines(job)), err=True)
+    if as_json:
+        print_json(job)
+    return 0 if job["status"] == "succeeded" else STATUS_FAILED
+
+
+async def stop_and_wait(client: RestClient, job: str) -> None:
+    """Stop a job because the user left; bounded, and whatever goes wrong is said, not raised."""
+    click.echo(f"Stopping job {job}.", err=True)
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await client.stop(job)
+            async for _ in client.events(job):
+                pass
+    except (TimeoutError, ApolloError) as error:
+        click.echo(f"Job {job} may still be running: {error or 'the coordinator takes too long to answer.'}", err=True)
+
+
+@asynccontextmanager
+async def _progress(client: RestClient, job: str, display: Display) -> AsyncIterator[None]:
+    """Keeps the display up to date. Progress is a courtesy: when it cannot be had, the wait goes on without it."""
+
+    async def poll() -> None:
+        pause_seconds = POLL_TERMINAL_SECONDS if sys.stderr.isatty() else POLL_LINES_SECONDS
+        while True:
+            with suppress(ApolloError):
+                display.show(await client.job(job))
+            await asyncio.sleep(pause_seconds)
+
+    task = asyncio.create_task(poll(), name="progress")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,0 +1,223 @@
+"""The options that `run` and `submit` share, each defined once, and the field of the job's body that it stands for."""
+
+import glob
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from apollo_client.cli.jobfile import job_file_option
+from apollo_common.units import parse_size_bytes
+
+PROGRAM_PREFIXES = ("builtin:", "shell:")
+
+
+class _Size(click.ParamType[int]):
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return int(value) if value.isdecimal() else parse_size_bytes(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Assignment(click.ParamType[tuple[str, str]]):
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, content = value.partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is no assignment; write KEY=VALUE", param, ctx)
+        return key, content
+
+
+def _option(flag: str, json_field: str, **settings: Any) -> tuple[str, str, dict[str, Any]]:
+    return flag, json_field, settings
+
+
+_PROGRAM = "a file, builtin:NAME, shell:COMMAND, or the name of an uploaded artifact"
+_OPTIONS = (
+    _option("--mapper", "mapperName", required=True, metavar="PROGRAM", help=f"The map program: {_PROGRAM}."),
+    _option("--reducer", "reducerName", metavar="PROGRAM", help="The reduce program; none with --reducers 0."),
+    _option("--combiner", "combinerName", metavar="PROGRAM", help="Reduces map output before it is shuffled."),
+    _option(
+        "--input",
+        "inputPath",
+        required=True,
+        multiple=True,
+        metavar="PATH|URL",
+        help="A file, directory or glob, or an s3:// or file:// URL. Repeatable.",
+    ),
+    _option("--output", "outputPath", required=True, metavar="PATH|URL", help="Where the part files go: a directory."),
+    _option(
+        "--overwrite", "overwrite", is_flag=True, default=None, help="Replace what a job left in the output before."
+    ),
+    _option(
+        "--reducers",
+        "nReducers",
+        type=click.IntRange(0, 10_000),
+        metavar="N",
+        help="Reduce partitions; 0: map-only. [1]",
+    ),
+    _option("--split-size", "splitSize", type=_Size(), help="Input of one map task. [64MiB]"),
+    _option(
+        "--workers", "maxWorkers", type=click.IntRange(1, 100_000), metavar="N", help="At most so many workers. [all]"
+    ),
+    _option(
+        "--protocol", "protocol", type=click.Choice(["auto", "frames", "text"]), help="What programs speak. [auto]"
+    ),
+    _option("--stdio", "stdio", type=click.Choice(["socket", "pipe"]), help="Of text programs. [socket]"),
+    _option(
+        "--file",
+        "files",
+        multiple=True,
+        metavar="PATH",
+        help="A file to lie in the programs' working directory, under its own name. Repeatable.",
+    ),
+    _option("--env", "env", multiple=True, type=_Assignment(), help="A variable of the programs. Repeatable."),
+    _option("--param", "params", multiple=True, type=_Assignment(), help="APOLLO_PARAM_KEY for programs. Repeatable."),
+    _option("--partitioner", "partitioner", metavar="NAME", help="hash, field:N or hadoop. [hash]"),
+    _option(
+        "--output-format", "outputFormat", type=click.Choice(["text", "jsonl", "raw"]), help="Of part files. [text]"
+    ),
+    _option("--compression", "compression", type=click.Choice(["gzip", "bzip2", "zstd"]), help="Of part files. [none]"),
+    _option("--memory-budget", "memoryBudget", type=_Size(), help="Memory of one attempt's shuffle. [256MiB]"),
+    _option(
+        "--max-attempts",
+        "maxAttempts",
+        type=click.IntRange(1, 100),
+        metavar="N",
+        help="Failures of a task that are borne. [4]",
+    ),
+    _option(
+        "--timeout-seconds", "timeoutSeconds", type=click.IntRange(0), metavar="N", help="Of silence by a program."
+    ),
+    _option("--name", "name", help="A name for people."),
+    _option("--priority", "priority", type=click.IntRange(-100, 100), metavar="N", help="Higher goes first. [0]"),
+    _option("--speculation/--no-speculation", "speculation", default=None, help="Backup attempts for slow ones. [on]"),
+    _option(
+        "--max-bad-records",
+        "maxBadRecords",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Bad records that are skipped. [0]",
+    ),
+    _option("--ignore-input", "ignoreInput", is_flag=True, default=None, help="The mapper need not read its input."),
+    _option(
+        "--keep-intermediate", "keepIntermediate", is_flag=True, default=None, help="Keep map outputs after the job."
+    ),
+    _option("--credentials-secret", "credentialsSecret", metavar="NAME", help="A Secret with storage credentials."),
+)
+_FIELD_OF = {flag.split("/")[0].removeprefix("--").replace("-", "_"): name for flag, name, _ in _OPTIONS}
+_FLAG_OF = {name: flag.split("/")[0] for flag, name, _ in _OPTIONS}
+_PROGRAMS = ("mapper", "reducer", "combiner")
+
+
+def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the shared options, as keyword arguments, and --job-file."""
+    for flag, _, settings in reversed(_OPTIONS):
+        command = click.option(flag, **settings)(command)
+    return job_file_option(frozenset(name.replace("_", "-") for name in _FIELD_OF))(command)
+
+
+def flag_of(json_field: str) -> str | None:
+    """The option that stands for a field of the body, such as `nReducers` or `params.x`; None when there is none."""
+    return _FLAG_OF.get(json_field.partition(".")[0].partition("[")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job as the command line describes it: a body whose programs and files may still have to be uploaded."""
+
+    body: dict[str, Any]
+    programs: dict[str, Path] = field(default_factory=dict)  # field of the body -> the file
+    side_files: tuple[Path, ...] = ()
+
+
+def job_request(options: Mapping[str, Any], *, embedded: bool, local_paths: bool) -> JobRequest:
+    """Check what can be checked here; click.UsageError names the option and what to write instead.
+
+    `embedded`: there is no coordinator that artifacts could have been uploaded to. `local_paths`: paths without a
+    scheme are this machine's.
+    """
+    body = {_FIELD_OF[name]: options[name] for name in _FIELD_OF if options[name] not in (None, ())}
+    body |= {name: dict(body[name]) for name in ("params", "env") if name in body}
+    body["inputPath"] = [_location("--input", text, local_paths=local_paths, globs=True) for text in options["input"]]
+    body["outputPath"] = _location("--output", options["output"], local_paths=local_paths, globs=False)
+    _check_reducer(body)
+    files = {_FIELD_OF[name]: _program_file(f"--{name}", options[name], embedded=embedded) for name in _PROGRAMS}
+    side_files = _side_files(options["file"])
+    if side_files:
+        body["files"] = [path.name for path in side_files]
+    return JobRequest(body, {name: path for name, path in files.items() if path is not None}, side_files)
+
+
+def _check_reducer(body: Mapping[str, Any]) -> None:
+    if body.get("nReducers") == 0 and "reducerName" in body:
+        raise click.UsageError("--reducers 0 is a map-only job: leave --reducer out.")
+    if body.get("nReducers") != 0 and "reducerName" not in body:
+        raise click.UsageError("--reducer is missing: name a program, or give --reducers 0 for a map-only job.")
+
+
+def _program_file(flag: str, value: str | None, *, embedded: bool) -> Path | None:
+    """The file to upload; None for what needs no upload."""
+    if value is None or value.startswith(PROGRAM_PREFIXES):
+        return None
+    path = Path(value)
+    if path.is_file():
+        _check_readable(flag, path)
+        return path
+    if path.is_dir():
+        raise click.UsageError(f"{flag} {value}: that is a directory; name a program.")
+    if embedded or "/" in value:
+        raise click.UsageError(f"{flag} {value}: there is no such file. A program is {_PROGRAM}.")
+    return None
+
+
+def _side_files(names: tuple[str, ...]) -> tuple[Path, ...]:
+    paths = {}
+    for name in names:
+        path = Path(name)
+        if not path.is_file():
+            raise click.UsageError(f"--file {name}: there is no such file.")
+        _check_readable("--file", path)
+        if path.name in paths:
+            raise click.UsageError(f"--file {name}: another --file is also called {path.name}; rename one of them.")
+        paths[path.name] = path
+    return tuple(paths.values())
+
+
+def _check_readable(flag: str, path: Path) -> None:
+    if not os.access(path, os.R_OK):
+        raise click.UsageError(f"{flag} {path}: you may not read this file; see its permissions.")
+
+
+def _location(flag: str, text: str, *, local_paths: bool, globs: bool) -> str:
+    """A URL as it is; a path as a file:// URL. What is a file's own name is no glob, even if it looks like one."""
+    if urlsplit(text).scheme and "://" in text:
+        return text
+    if not text:
+        raise click.UsageError(f"{flag} is empty; write a path or a URL.")
+    if not local_paths:
+        raise click.UsageError(
+            f"{flag} {text}: the coordinator is on another machine; write a URL that it reaches, such as s3://BUCKET/KEY."
+        )
+    path = os.path.abspath(text)  # noqa: PTH100  # Path.resolve would follow links and drop what `..` means in a glob
+    if globs:
+        # Only what the user wrote may be a pattern.
+        path = glob.escape(path) if os.path.lexists(text) else _absolute_pattern(text)
+    return f"file://{path}/" if text.endswith("/") and path != "/" else f"file://{path}"
+
+
+def _absolute_pattern(pattern: str) -> str:
+    here = "" if pattern.startswith("/") else glob.escape(os.getcwd()) + "/"  # noqa: PTH109  # a pattern is no path
+    return os.path.normpath(here + pattern)

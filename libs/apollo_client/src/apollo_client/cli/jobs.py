@@ -1,0 +1,133 @@
+"""apollo jobs, job, wait, stop, counters: look at a coordinator's jobs and end them."""
+
+from collections import Counter
+
+import click
+
+from apollo_client.cli.connection import coordinator_option, rest_client
+from apollo_client.cli.display import duration, failure_lines, progress_line
+from apollo_client.cli.following import see_through
+from apollo_client.cli.output import json_option, local_time, print_json, print_table
+from apollo_client.cli.running import run_async
+from apollo_client.rest import Document
+
+_job_argument = click.argument("job_id", metavar="JOB")
+
+
+@click.command(short_help="List jobs, in order of creation.")
+@coordinator_option
+@json_option
+def jobs(*, coordinator: str | None, as_json: bool) -> int:
+    """List the coordinator's jobs, in order of creation."""
+
+    async def work() -> int:
+        async with rest_client(coordinator) as client:
+            documents = [document async for document in client.jobs()]
+        if as_json:
+            for document in documents:
+                print_json(document)
+        else:
+            print_table(["JOB", "STATUS", "STARTED", "TOOK", "NAME", "OUTPUT"], [_row(job) for job in documents])
+        return 0
+
+    return run_async(work())
+
+
+@click.command(short_help="Show one job and its tasks.")
+@_job_argument
+@coordinator_option
+@json_option
+def job(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
+    """Show one job: what it is, how far it is, why it failed."""
+
+    async def work() -> int:
+        async with rest_client(coordinator) as client:
+            document = await client.job(job_id)
+            tasks = [] if as_json else [task async for task in client.tasks(job_id)]
+        if as_json:
+            print_json(document)
+        else:
+            click.echo(_description(document, tasks))
+        return 0
+
+    return run_async(work())
+
+
+@click.command(short_help="Wait for a job's end; its exit status says how.")
+@_job_argument
+@coordinator_option
+@json_option
+def wait(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
+    """Wait for a job's end: status 0 if it succeeded, 1 if it failed or was stopped. Ctrl-C leaves the job alone."""
+
+    async def work() -> int:
+        async with rest_client(coordinator) as client:
+            return await see_through(client, job_id, as_json=as_json)
+
+    return run_async(work())
+
+
+@click.command(short_help="Stop a job.")
+@_job_argument
+@coordinator_option
+@json_option
+def stop(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
+    """Stop a job; its output stays as it was before the job."""
+
+    async def work() -> int:
+        async with rest_client(coordinator) as client:
+            document = await client.stop(job_id)
+        click.echo(f"Job {job_id} is {document.get('status', 'stopped')}.", err=True)
+        if as_json:
+            print_json(document)
+        return 0
+
+    return run_async(work())
+
+
+@click.command(short_help="Show a job's counters.")
+@_job_argument
+@coordinator_option
+@json_option
+def counters(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
+    """Show a job's counters: Apollo's own in the group `apollo`, and those of its programs."""
+
+    async def work() -> int:
+        async with rest_client(coordinator) as client:
+            groups = await client.counters(job_id)
+        if as_json:
+            print_json(groups)
+        else:
+            rows = [[group, name, f"{value}"] for group, names in groups.items() for name, value in names.items()]
+            print_table(["GROUP", "COUNTER", "VALUE"], rows)
+        return 0
+
+    return run_async(work())
+
+
+def _row(job: Document) -> list[str]:
+    return [
+        job["id"],
+        job["status"],
+        local_time(job["startTime"]),
+        duration(job),
+        job["name"] or "-",
+        job["outputLocation"]["location"],
+    ]
+
+
+def _description(job: Document, tasks: list[Document]) -> str:
+    paths = job["inputData"]["path"]
+    lines = [
+        f"job       {job['id']}" + (f" ({job['name']})" if job["name"] else ""),
+        f"status    {progress_line(job)}",
+        f"input     {paths if isinstance(paths, str) else ' '.join(paths)}",
+        f"output    {job['outputLocation']['location']}",
+        *(f"{role:<9} {job[role]['name']}" for role in ("mapper", "combiner", "reducer") if job.get(role)),
+        f"reducers  {job['nReducers']}",
+        f"started   {local_time(job['startTime'])}",
+        f"took      {duration(job)}",
+    ]
+    statuses = Counter((task["type"], task["status"]) for task in tasks)
+    lines += [f"tasks     {number} {kind} {status}" for (kind, status), number in statuses.items()]
+    return "\n".join(lines + (failure_lines(job) if job["status"] in ("failed", "stopped") else []))

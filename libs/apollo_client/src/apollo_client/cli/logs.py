@@ -1,0 +1,101 @@
+"""apollo logs: what a job's programs wrote to standard error."""
+
+import asyncio
+import re
+import sys
+
+import click
+
+from apollo_client.cli.connection import coordinator_option, rest_client
+from apollo_client.cli.following import ENDED
+from apollo_client.cli.output import json_option, print_json
+from apollo_client.cli.running import run_async
+from apollo_client.errors import RequestRefused
+from apollo_client.rest import RestClient
+
+MAX_FOLLOWED_AT_ONCE = 64
+LOOK_AGAIN_SECONDS = 0.5
+
+_ATTEMPT = re.compile(r"[a-z0-9]+-[mr]-\d+-\d+")
+_TASK = re.compile(r"[a-z0-9]+-[mr]-\d+")
+
+
+@click.command(short_help="Show what a job's programs wrote to standard error.")
+@click.argument("what", metavar="JOB|TASK|ATTEMPT")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job, task or attempt has ended.")
+@coordinator_option
+@json_option
+def logs(*, what: str, follow: bool, coordinator: str | None, as_json: bool) -> int:
+    """Show what programs wrote to standard error: an attempt's as it is, a task's or job's line by line with ids."""
+
+    async def work() -> int:
+        async with rest_client(coordinator) as client:
+            if _ATTEMPT.fullmatch(what) and not as_json:
+                async for chunk in client.log(what, follow=follow):
+                    sys.stdout.buffer.write(chunk)
+                    sys.stdout.buffer.flush()
+            else:
+                await _Lines(client, as_json=as_json).print(what, follow=follow)
+        return 0
+
+    return run_async(work())
+
+
+class _Lines:
+    """Prints the lines of many attempts, each with the attempt's id; of several at a time when following."""
+
+    def __init__(self, client: RestClient, *, as_json: bool) -> None:
+        self._client = client
+        self._as_json = as_json
+        self._slots = asyncio.Semaphore(MAX_FOLLOWED_AT_ONCE)
+
+    async def print(self, what: str, *, follow: bool) -> None:
+        if not follow:
+            for attempt in await self._attempts(what):
+                await self._print_attempt(attempt, follow=False)
+            return
+        seen: set[str] = set()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                # Asked before the attempts are listed, so that none is missed.
+                ended = await self._has_ended(what)
+                for attempt in await self._attempts(what):
+                    if attempt not in seen:
+                        seen.add(attempt)
+                        group.create_task(self._print_attempt(attempt, follow=True))
+                if ended:
+                    return
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _attempts(self, what: str) -> list[str]:
+        if _ATTEMPT.fullmatch(what):
+            return [what]
+        if _TASK.fullmatch(what):
+            return [attempt["id"] async for attempt in self._client.attempts(what)]
+        tasks = [task["id"] async for task in self._client.tasks(what) if task["attempts"]]
+        return [attempt["id"] for task in tasks async for attempt in self._client.attempts(task)]
+
+    async def _has_ended(self, what: str) -> bool:
+        job = await self._client.job(what.partition("-")[0])
+        return job["status"] in ENDED or bool(_ATTEMPT.fullmatch(what))
+
+    async def _print_attempt(self, attempt: str, *, follow: bool) -> None:
+        async with self._slots:
+            rest = b""
+            try:
+                async for chunk in self._client.log(attempt, follow=follow):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        self._print_line(attempt, line)
+            except RequestRefused as error:
+                if error.status != 404:  # an attempt that has written nothing may have no log
+                    raise
+            if rest:
+                self._print_line(attempt, rest)
+
+    def _print_line(self, attempt: str, line: bytes) -> None:
+        text = line.decode(errors="replace")
+        if self._as_json:
+            print_json({"attempt": attempt, "line": text})
+        else:
+            click.echo(f"{attempt} | {text}")

@@ -1,0 +1,52 @@
+"""apollo run: a job on this machine, or on a coordinator if one is named, from start to end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+
+from apollo_client.cli.connection import coordinator_option, is_local, rest_client
+from apollo_client.cli.following import see_through, stop_and_wait
+from apollo_client.cli.joboptions import JobRequest, job_options, job_request
+from apollo_client.cli.output import json_option
+from apollo_client.cli.running import run_async
+from apollo_client.cli.submission import submit_job
+from apollo_client.local import default_workers, embedded_coordinator
+
+
+@click.command(short_help="Run a job here, without a server, and wait for it.")
+@job_options
+@coordinator_option
+@json_option
+def run(*, coordinator: str | None, as_json: bool, **options: Any) -> int:
+    """Run a job on this machine and wait for it; no server, no S3 and no container is needed.
+
+    With --coordinator or APOLLO_COORDINATOR the same job goes to that coordinator. Ctrl-C stops the job.
+
+    \b
+    apollo run --mapper ./map.py --reducer ./reduce.py --input 'data/*.txt' --output out/ --reducers 4
+    """  # noqa: D301  # \\b tells click not to wrap the lines below
+    request = job_request(options, embedded=coordinator is None, local_paths=is_local(coordinator))
+    return run_async(run_job(request, coordinator, workers=options["workers"], as_json=as_json))
+
+
+async def run_job(request: JobRequest, coordinator: str | None, *, workers: int | None, as_json: bool) -> int:
+    """Submit, wait, report; the exit status. An interrupt stops the job."""
+    async with _address(coordinator, workers) as address, rest_client(address) as client:
+        job = (await submit_job(client, request))["id"]
+        try:
+            return await see_through(client, job, as_json=as_json)
+        except asyncio.CancelledError:
+            await stop_and_wait(client, job)
+            raise
+
+
+@asynccontextmanager
+async def _address(coordinator: str | None, workers: int | None) -> AsyncIterator[str]:
+    if coordinator is not None:
+        yield coordinator
+    else:
+        async with embedded_coordinator(workers or default_workers()) as address:
+            yield address

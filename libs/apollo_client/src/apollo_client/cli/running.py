@@ -1,0 +1,37 @@
+"""Runs a command's asynchronous work until it ends or is interrupted."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_async(work: Coroutine[Any, Any, int]) -> int:
+    """Run a command's work; the exit status.
+
+    SIGINT, SIGTERM and SIGHUP cancel the work once. What it then does to clean up is bounded in time, so signals
+    that follow are not needed to end it and are ignored.
+    """
+    return asyncio.run(_interruptible(work))
+
+
+async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    received: list[int] = []
+
+    def interrupt(number: int) -> None:
+        if not received:
+            received.append(number)
+            task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, interrupt, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return 128 + received[0]

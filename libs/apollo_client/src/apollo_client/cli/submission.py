@@ -1,0 +1,79 @@
+"""Uploads what a job needs and submits it."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import click
+
+from apollo_client.cli.joboptions import JobRequest, flag_of
+from apollo_client.errors import RequestRefused
+from apollo_client.rest import Document, RestClient
+from apollo_common.errors import ApolloError
+
+INTERRUPTED_SUBMISSION_SECONDS = 5
+MAX_NAME_BYTES = 255
+_DIGEST_DIGITS = 8
+
+
+async def submit_job(client: RestClient, request: JobRequest) -> Document:
+    """Upload, submit; the accepted job. An interrupt in between leaves no job behind."""
+    body = dict(request.body)
+    for field, path in request.programs.items():
+        body[field] = await upload_program(client, path)
+    for path in request.side_files:
+        await _upload(client, path, path.name, await _digest(path), side_file=True)
+    answer = asyncio.ensure_future(client.submit(body))
+    try:
+        accepted = await asyncio.shield(answer)
+    except asyncio.CancelledError:
+        await _abandon(client, answer)
+        raise
+    except RequestRefused as error:
+        if error.status == 422 and error.fields:
+            raise _usage_error(error) from error
+        raise
+    job: Document = accepted["job"]
+    return job
+
+
+async def upload_program(client: RestClient, path: Path) -> str:
+    """Upload a program under its file name with the start of its digest; the name.
+
+    So that two users' `map.py` never replace each other, and the same bytes are uploaded once.
+    """
+    digest = await _digest(path)
+    suffix = f"-{digest[:_DIGEST_DIGITS]}{path.suffix}"
+    stem = path.stem.encode()[: MAX_NAME_BYTES - len(suffix.encode())].decode(errors="ignore")
+    name = stem + suffix
+    await _upload(client, path, name, digest, side_file=False)
+    return name
+
+
+async def _upload(client: RestClient, path: Path, name: str, digest: str, *, side_file: bool) -> None:
+    known = await client.artifact(name)
+    if known is None or known["hash"] != digest:
+        await client.upload(path, name=name, side_file=side_file)
+
+
+async def _digest(path: Path) -> str:
+    def read() -> str:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+
+    return await asyncio.to_thread(read)
+
+
+async def _abandon(client: RestClient, answer: asyncio.Future[Document]) -> None:
+    """Stop the job that a submission under way may still bring."""
+    try:
+        async with asyncio.timeout(INTERRUPTED_SUBMISSION_SECONDS):
+            await client.stop((await answer)["job"]["id"])
+    except (TimeoutError, ApolloError):
+        answer.cancel()
+
+
+def _usage_error(error: RequestRefused) -> click.UsageError:
+    """What is wrong with the body, in the words of the command line."""
+    lines = [f"{flag_of(field.field) or field.field}: {field.message}. {field.fix}".strip() for field in error.fields]
+    return click.UsageError("\n".join(line.replace("..", ".") for line in lines))

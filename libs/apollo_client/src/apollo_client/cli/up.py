@@ -1,0 +1,89 @@
+"""apollo up: a coordinator with worker processes on this machine, for the other commands to talk to."""
+
+import errno
+import ipaddress
+import os
+from pathlib import Path
+
+import click
+
+from apollo_client.cli.running import run_async
+from apollo_client.errors import LocalModeFailed
+from apollo_client.local import coordinator_app, default_workers
+
+_EXAMPLE = """\
+In another terminal:
+  export APOLLO_COORDINATOR={url}
+  apollo submit --wait --mapper 'shell:tr -s " " "\\n"' --reducer builtin:count --input FILE --output DIRECTORY"""
+
+
+@click.command(short_help="Run a coordinator with workers on this machine.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=4750, show_default=True, type=click.IntRange(1, 65535), help="The port to listen on.")
+@click.option("--workers", type=click.IntRange(1, 1000), help="Worker processes.  [one for each processor]")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where jobs and artifacts are kept.  [~/.local/state/apollo]",
+)
+def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> int:
+    """Run a coordinator with worker processes on this machine, until Ctrl-C. Jobs that are cut off go on next time.
+
+    On any other address than loopback clients need the token of APOLLO_TOKEN.
+    """
+    token = os.environ.get("APOLLO_TOKEN")
+    if _is_loopback(host):
+        token = None
+    elif not token:
+        raise click.UsageError(
+            f"--host {host} can be reached from other machines: set APOLLO_TOKEN, here and where the commands run."
+        )
+    directory = (data_dir or _default_data_dir()).absolute()
+    return run_async(_serve(host, port, workers or default_workers(), directory, token))
+
+
+async def _serve(host: str, port: int, workers: int, directory: Path, token: str | None) -> int:
+    app = coordinator_app()
+    settings = app.Settings(
+        data_dir=directory,
+        host=host,
+        port=port,
+        unix_socket=None,
+        workers=workers,
+        token=token,
+        file_roots=None,
+        intermediate_dir=directory / "intermediate",
+    )
+    coordinator = app.Coordinator(settings)
+    try:
+        try:
+            await coordinator.start()
+        except OSError as error:
+            raise _explained(error, host, port, directory) from error
+        click.echo(f"Apollo listens at {coordinator.url} and keeps its data in {directory}.", err=True)
+        click.echo(_EXAMPLE.format(url=coordinator.url), err=True)
+        await coordinator.wait()
+    finally:
+        await coordinator.close()
+    return 0
+
+
+def _explained(error: OSError, host: str, port: int, directory: Path) -> LocalModeFailed:
+    if error.errno == errno.EADDRINUSE:
+        return LocalModeFailed(f"Port {port} of {host} is in use; choose another one with --port.")
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EACCES) and error.filename is None:
+        return LocalModeFailed(
+            f"Cannot listen on {host}, port {port}: {os.strerror(error.errno)}; see --host and --port."
+        )
+    return LocalModeFailed(f"Cannot use {error.filename or directory}: {error.strerror}; see --data-dir.")
+
+
+def _default_data_dir() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "apollo"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,73 @@
+"""Embedded mode: the real coordinator in this process, on a Unix socket in a private directory that goes with it."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from apollo_client.errors import LocalModeFailed
+from apollo_client.rest import UNIX_SCHEME
+
+CLOSE_SECONDS = 10
+# sockaddr_un holds 107 bytes; attempts put sockets of their own further down.
+MAX_SOCKET_PATH_BYTES = 100
+
+
+@asynccontextmanager
+async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
+    """A coordinator with at most so many worker processes; its address. Nothing of it is left afterwards."""
+    directory = _private_directory()
+    try:
+        socket = directory / "api.sock"
+        app = coordinator_app()
+        coordinator = app.Coordinator(
+            app.Settings(
+                data_dir=directory / "data",
+                host=None,
+                port=None,
+                unix_socket=socket,
+                workers=workers,
+                token=None,
+                file_roots=None,
+                intermediate_dir=directory / "intermediate",
+            )
+        )
+        try:
+            await coordinator.start()
+            yield f"{UNIX_SCHEME}{socket}"
+        finally:
+            # Workers end with this process in any case.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await coordinator.close()
+    finally:
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def coordinator_app() -> Any:
+    """The module apollo_coordinator.app; imported by name, because a client may be installed without the services."""
+    try:
+        return import_module("apollo_coordinator.app")
+    except ModuleNotFoundError as error:
+        raise LocalModeFailed(
+            f"Jobs run on this machine only where the services are installed ({error.name} is missing): "
+            "pip install 'apollo-client[local]', or name a coordinator with --coordinator."
+        ) from error
+
+
+def default_workers() -> int:
+    """As many as this process may use processors."""
+    return len(os.sched_getaffinity(0))
+
+
+def _private_directory() -> Path:
+    """Where map outputs go too, so not on a /tmp that may be memory, unless TMPDIR says so."""
+    for parent in (os.environ.get("TMPDIR"), "/var/tmp", tempfile.gettempdir()):  # noqa: S108  # mkdtemp makes it private
+        if parent and os.access(parent, os.W_OK) and len(os.fsencode(parent)) < MAX_SOCKET_PATH_BYTES - 40:
+            return Path(tempfile.mkdtemp(prefix="apollo-", dir=parent))
+    raise LocalModeFailed("There is no directory for temporary files; name one in TMPDIR, at most 60 bytes long.")

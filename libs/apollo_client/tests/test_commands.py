@@ -1,0 +1,218 @@
+"""The commands as real processes against the coordinator's real HTTP API, whose jobs the test drives."""
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from apollo_coordinator.core.model import Failure, JobStatus
+from support.api_server import running_api
+from support.apollo_cli import command, environment
+
+JOB = ("--mapper", "shell:cat", "--reducer", "builtin:sum", "--input", "s3://in/x", "--output", "s3://out/y")
+
+
+@pytest.fixture
+async def api(tmp_path):
+    async with running_api(tmp_path / "coordinator") as running:
+        yield running
+
+
+@dataclass
+class Ended:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def documents(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Running:
+    """One `apollo` process."""
+
+    def __init__(self, process):
+        self.process = process
+
+    async def end(self) -> Ended:
+        out, err = await self.process.communicate()
+        return Ended(self.process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def start(api, tmp_path):
+    async def start(*arguments):
+        process = await asyncio.create_subprocess_exec(
+            *command(*arguments), cwd=tmp_path, env=environment(APOLLO_COORDINATOR=f"http://127.0.0.1:{api.port}"),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        return Running(process)
+
+    return start
+
+
+@pytest.fixture
+def apollo(start):
+    async def run(*arguments):
+        return await (await start(*arguments)).end()
+
+    return run
+
+
+async def submitted(api):
+    """The first job, as soon as it is there."""
+    while not api.jobs.jobs():
+        await asyncio.sleep(0.02)
+    return api.jobs.jobs()[0]
+
+
+async def test_submit_prints_the_id_alone(api, apollo):
+    ended = await apollo("submit", *JOB)
+    assert (ended.status, ended.out) == (0, f"{api.jobs.jobs()[0].id}\n"), ended
+
+
+async def test_submit_uploads_programs_under_names_that_replace_nothing(api, apollo, tmp_path):
+    (tmp_path / "map.sh").write_text("#!/bin/sh\ncat\n")
+    await api.upload("map.sh", b"#!/bin/sh\nsomebody else's\n")
+    (tmp_path / "stop.txt").write_text("the\n")
+    for _ in range(2):
+        assert (await apollo("submit", *JOB, "--mapper", "map.sh", "--file", "stop.txt")).status == 0
+    spec = api.jobs.jobs()[0].spec
+    assert spec.mapper.name == f"map-{spec.mapper.digest[:8]}.sh"
+    assert [file.name for file in spec.files] == ["stop.txt"]
+    names = [artifact.name for artifact in await api.artifacts.all()]
+    assert sorted(names) == sorted(["map.sh", spec.mapper.name, "stop.txt"])
+
+
+async def test_waiting_ends_with_the_job(api, start):
+    waiting = await start("submit", "--wait", "--json", *JOB)
+    job = await submitted(api)
+    api.jobs.start(job, maps=2, reduces=1)
+    api.jobs.end(job, JobStatus.SUCCEEDED)
+    ended = await waiting.end()
+    assert ended.status == 0, ended
+    assert ended.documents[-1]["status"] == "succeeded"
+    assert [document["kind"] for document in ended.documents[:-1]] == ["job_submitted", "job_started", "job_ended"]
+    assert f"Job {job.id} succeeded" in ended.err
+
+
+async def test_a_failed_job_is_explained_with_status_1(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    job.failure = Failure(
+        "program_exited", "map.sh exited with status 3.", program="map.sh", exit_status=3, stderr_tail="no such luck\n"
+    )
+    api.jobs.end(job, JobStatus.FAILED)
+    ended = await apollo("wait", job.id)
+    assert ended.status == 1, ended
+    assert "map.sh exited with status 3." in ended.err
+    assert "| no such luck" in ended.err
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_run_stops_its_job(api, start, number):
+    running = await start("run", *JOB)
+    job = await submitted(api)
+    api.jobs.start(job, maps=1, reduces=1)
+    assert b"running" in await running.process.stderr.readuntil(b"running")
+    running.process.send_signal(number)
+    running.process.send_signal(number)
+    ended = await running.end()
+    assert ended.status == 128 + number, ended
+    assert "Traceback" not in ended.err
+    assert job.status is JobStatus.STOPPED
+
+
+async def test_an_interrupted_wait_leaves_the_job_alone(api, apollo, start):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    waiting = await start("wait", job.id)
+    await waiting.process.stderr.readuntil(b"queued")
+    waiting.process.send_signal(signal.SIGINT)
+    assert (await waiting.end()).status == 130
+    assert job.status is JobStatus.QUEUED
+
+
+async def test_wrong_usage_is_status_2_in_the_words_of_the_command_line(api, apollo):
+    ended = await apollo("submit", *JOB, "--partitioner", "rnage")
+    assert ended.status == 2, ended
+    assert "--partitioner" in ended.err
+    assert "Traceback" not in ended.err
+    assert api.jobs.jobs() == []
+
+
+async def test_an_unknown_artifact_is_named_with_status_1(apollo):
+    ended = await apollo("submit", *JOB, "--mapper", "nobody.py")
+    assert ended.status == 1, ended
+    assert "nobody.py" in ended.err
+
+
+async def test_lists_and_single_jobs(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB, "--name", "mine")).out.strip())
+    api.jobs.start(job, maps=2, reduces=1)
+    listed = await apollo("jobs")
+    assert all(text in listed.out for text in (job.id, "running", "mine", "s3://out/y")), listed
+    assert [document["id"] for document in (await apollo("jobs", "--json")).documents] == [job.id]
+    shown = await apollo("job", job.id)
+    assert "map 0/2" in shown.out
+    assert "1 mapper in-progress" in shown.out
+    assert (await apollo("--coordinator", "http://127.0.0.1:9", "job", job.id)).status == 1
+
+
+async def test_stopping_twice_is_fine_and_an_ended_job_is_not_stopped(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    assert (await apollo("stop", job.id)).status == 0
+    assert (await apollo("stop", job.id)).status == 0
+    api.jobs.end(job, JobStatus.SUCCEEDED)
+    refused = await apollo("stop", job.id)
+    assert refused.status == 1, refused
+    assert "has ended" in refused.err
+
+
+async def test_counters_are_a_table_or_a_document(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    job.counters = {"words": {"long": 12}}
+    table = await apollo("counters", job.id)
+    assert ["words", "long", "12"] in [line.split() for line in table.out.splitlines()]
+    (document,) = (await apollo("counters", "--json", job.id)).documents
+    assert document["words"] == {"long": 12}
+
+
+async def test_logs_are_followed_line_by_line(api, apollo, start):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=1, reduces=1)
+    attempt = job.maps[0].attempts[0].id
+    following = await start("logs", "-f", job.id)
+    await api.logs.append(attempt, b"first\nsec")
+    assert await following.process.stdout.readline() == f"{attempt} | first\n".encode()
+    await api.logs.append(attempt, b"ond\n")
+    assert await following.process.stdout.readline() == f"{attempt} | second\n".encode()
+    await api.logs.close_attempt(attempt)
+    api.jobs.end(job, JobStatus.SUCCEEDED)
+    assert (await following.end()).status == 0
+    assert (await apollo("logs", attempt)).out == "first\nsecond\n"
+
+
+async def test_artifacts_are_pushed_listed_and_removed(apollo, tmp_path):
+    (tmp_path / "map.sh").write_text("#!/bin/sh\ncat\n")
+    assert (await apollo("artifacts", "push", "map.sh")).status == 0
+    (listed,) = (await apollo("artifacts", "ls", "--json")).documents
+    assert listed["name"] == "map.sh"
+    assert "map.sh" in (await apollo("artifacts", "ls")).out
+    assert (await apollo("artifacts", "rm", "map.sh")).status == 0
+    gone = await apollo("artifacts", "rm", "map.sh")
+    assert gone.status == 1, gone
+    assert "map.sh" in gone.err
+
+
+async def test_a_reader_that_leaves_is_no_error(api, apollo, tmp_path):
+    for _ in range(3):
+        await apollo("submit", *JOB)
+    pipeline = f"{sys.executable} -m apollo_client jobs --json | head -n 0"
+    address = {"APOLLO_COORDINATOR": f"http://127.0.0.1:{api.port}", "PYTHONUNBUFFERED": "1"}
+    shell = await asyncio.create_subprocess_shell(pipeline, env=environment(**address), stderr=asyncio.subprocess.PIPE)
+    _, err = await shell.communicate()
+    assert b"Traceback" not in err, err

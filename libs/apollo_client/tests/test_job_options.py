@@ -1,0 +1,205 @@
+"""What the options of `run` and `submit`, and a job file, become in the body of the job."""
+
+import click
+import pytest
+
+from apollo_client.cli.joboptions import JobRequest, flag_of, job_options, job_request
+from apollo_client.cli.root import execute
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@click.command
+@job_options
+def probe(**options):
+    return job_request(options, embedded=False, local_paths=True)
+
+
+def parse(*arguments: object) -> JobRequest:
+    return probe.main([str(argument) for argument in arguments], standalone_mode=False)
+
+
+def refusal(*arguments: object) -> str:
+    with pytest.raises(click.ClickException) as refused:
+        parse(*arguments)
+    return refused.value.format_message()
+
+
+MINIMAL = ("--mapper", "shell:cat", "--reducer", "builtin:sum", "--input", "in.txt", "--output", "out")
+
+
+class TestBody:
+    def test_only_what_was_said_is_sent(self, tmp_path):
+        assert parse(*MINIMAL).body == {
+            "mapperName": "shell:cat",
+            "reducerName": "builtin:sum",
+            "inputPath": [f"file://{tmp_path}/in.txt"],
+            "outputPath": f"file://{tmp_path}/out",
+        }
+
+    def test_every_option_has_its_field(self, tmp_path):
+        (tmp_path / "stop.txt").touch()
+        body = parse(
+            *MINIMAL, "--combiner", "builtin:sum", "--overwrite", "--reducers", 4, "--split-size", "1MiB",
+            "--workers", 2, "--protocol", "text", "--stdio", "pipe", "--file", "stop.txt", "--env", "A=1=2",
+            "--param", "n=3", "--param", "m=", "--partitioner", "field:2", "--output-format", "jsonl",
+            "--compression", "gzip", "--memory-budget", 9000000, "--max-attempts", 2, "--timeout-seconds", 5,
+            "--name", "mine", "--priority", -3, "--no-speculation", "--max-bad-records", 7, "--ignore-input",
+            "--keep-intermediate", "--credentials-secret", "s",
+        ).body  # fmt: skip
+        for name in ("mapperName", "reducerName", "inputPath", "outputPath"):
+            del body[name]
+        assert body == {
+            "combinerName": "builtin:sum", "overwrite": True, "nReducers": 4, "splitSize": 1 << 20, "maxWorkers": 2,
+            "protocol": "text", "stdio": "pipe", "files": ["stop.txt"], "env": {"A": "1=2"},
+            "params": {"n": "3", "m": ""}, "partitioner": "field:2", "outputFormat": "jsonl", "compression": "gzip",
+            "memoryBudget": 9000000, "maxAttempts": 2, "timeoutSeconds": 5, "name": "mine", "priority": -3,
+            "speculation": False, "maxBadRecords": 7, "ignoreInput": True, "keepIntermediate": True,
+            "credentialsSecret": "s",
+        }  # fmt: skip
+
+    def test_a_map_only_job_has_no_reducer(self):
+        body = parse("--mapper", "shell:cat", "--input", "x", "--output", "y", "--reducers", 0).body
+        assert body["nReducers"] == 0
+        assert "reducerName" not in body
+
+    def test_programs_that_are_files_are_to_be_uploaded(self, tmp_path):
+        (tmp_path / "map.py").touch()
+        request = parse(*MINIMAL, "--mapper", "map.py")
+        assert {name: path.name for name, path in request.programs.items()} == {"mapperName": "map.py"}
+
+    def test_a_name_without_a_file_is_an_artifact(self):
+        assert parse(*MINIMAL, "--mapper", "uploaded").body["mapperName"] == "uploaded"
+
+    def test_fields_lead_back_to_options(self):
+        assert flag_of("nReducers") == "--reducers"
+        assert flag_of("params.x") == "--param"
+        assert flag_of("inputPath[1]") == "--input"
+        assert flag_of("speculation") == "--speculation"
+        assert flag_of("useSSL") is None
+
+
+class TestLocations:
+    def locations(self, *inputs: str) -> list[str]:
+        return parse(*MINIMAL[:4], *(word for text in inputs for word in ("--input", text)), "--output", "o").body[
+            "inputPath"
+        ]
+
+    def test_urls_stay_as_they_are(self):
+        urls = ["s3://bucket/a b/*.txt", "file:///x/%", "http://host:9000/b/k", "https://host/b/k"]
+        assert self.locations(*urls) == urls
+
+    def test_a_trailing_slash_stays(self, tmp_path):
+        assert self.locations("data/", "/abs/") == [f"file://{tmp_path}/data/", "file:///abs/"]
+
+    def test_a_pattern_stays_one(self, tmp_path):
+        assert self.locations("data/*.txt", "../x[0-9]/**/*.gz") == [
+            f"file://{tmp_path}/data/*.txt",
+            f"file://{tmp_path.parent}/x[0-9]/**/*.gz",
+        ]
+
+    def test_a_file_whose_name_looks_like_a_pattern_is_that_file(self, tmp_path):
+        (tmp_path / "x[1].txt").touch()
+        assert self.locations("x[1].txt") == [f"file://{tmp_path}/x[[]1].txt"]
+
+    def test_the_working_directory_is_no_pattern(self, tmp_path, monkeypatch):
+        folder = tmp_path / "a*b"
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        assert self.locations("*.txt") == [f"file://{tmp_path}/a[*]b/*.txt"]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (MINIMAL[2:], ["--mapper"]),
+            (MINIMAL[:2] + MINIMAL[4:], ["--reducer is missing", "--reducers 0"]),
+            ((*MINIMAL, "--reducers", "0"), ["--reducers 0", "--reducer out"]),
+            ((*MINIMAL, "--reducers", "-1"), ["--reducers", "-1"]),
+            ((*MINIMAL, "--reducers", "1.5"), ["--reducers", "1.5"]),
+            ((*MINIMAL, "--split-size", "64 furlongs"), ["--split-size", "64MiB"]),
+            ((*MINIMAL, "--param", "novalue"), ["--param", "KEY=VALUE"]),
+            ((*MINIMAL, "--mapper", "./nowhere.py"), ["--mapper ./nowhere.py", "no such file"]),
+            ((*MINIMAL, "--mapper", "/"), ["--mapper /", "directory"]),
+            ((*MINIMAL, "--file", "nowhere"), ["--file nowhere", "no such file"]),
+            ((*MINIMAL, "--input", ""), ["--input is empty"]),
+            ((*MINIMAL, "--protocol", "grpc"), ["--protocol", "frames"]),
+        ],
+    )
+    def test_names_the_option_and_the_fix(self, arguments, words):
+        message = refusal(*arguments)
+        assert all(word in message for word in words), message
+
+    def test_two_side_files_of_one_name(self, tmp_path):
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "x").touch()
+        assert "also called x" in refusal(*MINIMAL, "--file", "a/x", "--file", "b/x")
+
+    def test_paths_for_a_coordinator_elsewhere(self, capsys):
+        assert execute(["submit", "--coordinator", "http://cluster:4750", *MINIMAL]) == 2
+        assert "another machine" in capsys.readouterr().err
+
+
+class TestJobFile:
+    @pytest.fixture
+    def project(self, tmp_path):
+        project = tmp_path / "project"
+        project.mkdir()
+        (project / "map.py").touch()
+        (project / "job.yaml").write_text(
+            """
+            mapper: map.py
+            reducer: builtin:sum
+            input: [data/*.txt, s3://bucket/more/]
+            output: out/
+            reducers: 4
+            split-size: 1MiB
+            overwrite: true
+            param: {pattern: x=y, limit: 3}
+            env: [A=1]
+            """
+        )
+        return project
+
+    def test_its_paths_are_relative_to_it(self, project):
+        request = parse("--job-file", "project/job.yaml")
+        assert request.programs == {"mapperName": project / "map.py"}
+        assert request.body == {
+            "mapperName": str(project / "map.py"), "reducerName": "builtin:sum", "nReducers": 4, "splitSize": 1 << 20,
+            "inputPath": [f"file://{project}/data/*.txt", "s3://bucket/more/"], "outputPath": f"file://{project}/out/",
+            "overwrite": True, "params": {"pattern": "x=y", "limit": "3"}, "env": {"A": "1"},
+        }  # fmt: skip
+
+    def test_options_win_wherever_they_stand(self, tmp_path):
+        body = parse("--reducers", 2, "--job-file", "project/job.yaml", "--input", "here.txt").body
+        assert body["nReducers"] == 2
+        assert body["inputPath"] == [f"file://{tmp_path}/here.txt"]
+
+    @pytest.fixture(autouse=True)
+    def _project(self, project):
+        pass
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("mappper: x", ["mappper", "mapper"]),
+            ("- a list", ["mapping"]),
+            ("mapper: [", ["no YAML"]),
+            ("mapper: {a: b}", ["mapper", "quotes"]),
+            ("reducers: [1, 2]", ["reducers", "one value"]),
+            ("reducers: many", ["reducers", "many"]),
+            ("json: true", ["json"]),
+        ],
+    )
+    def test_what_is_wrong_with_it_is_named(self, tmp_path, content, words):
+        (tmp_path / "bad.yaml").write_text(content)
+        message = refusal(*MINIMAL, "--job-file", "bad.yaml")
+        assert all(word in message for word in words), message
+
+    def test_one_that_is_not_there(self):
+        assert "nowhere.yaml" in refusal(*MINIMAL, "--job-file", "nowhere.yaml")
