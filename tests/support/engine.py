@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -100,3 +100,9 @@ async def ended(engine: Engine, job: JobId) -> Job:
     async for _ in engine.events(job):
         pass
     return engine.job(job)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for what has no event of its own."""
+    while not holds():
+        await asyncio.sleep(0.001)

@@ -29,7 +29,7 @@ from apollo_coordinator.order import (
     AttemptProgress,
 )
 from apollo_coordinator.ports import JobSecrets, PoolTrouble
-from support.engine import Site, ended, submit, succeed
+from support.engine import Site, ended, submit, succeed, until
 from support.scheduling import a_spec
 
 FAST = Backoff(first_ms=1, limit_ms=2)
@@ -49,11 +49,6 @@ async def site():
     site = Site()
     yield site
     await site.close()
-
-
-async def until(holds):
-    while not holds():
-        await asyncio.sleep(0.001)
 
 
 def hang_on(*attempts):

@@ -1,0 +1,181 @@
+"""The contract of the Journal port, for every adapter; then what only a file can suffer."""
+
+import asyncio
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from apollo_common.errors import VolumeFull
+from apollo_common.ids import JobId
+from apollo_coordinator.ports import StoredFact
+from apollo_coordinator.store import journal as journal_module
+from apollo_coordinator.store.journal import DataDirectoryInUse, JournalUnusable, SqliteJournal
+from apollo_coordinator.store.memory import MemoryJournal
+
+WRITER = Path(__file__).with_name("journal_writer.py")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def journal(request, tmp_path):
+    journal = MemoryJournal() if request.param == "memory" else await SqliteJournal.open(tmp_path / "data")
+    yield journal
+    await journal.close()
+
+
+def fact(sequence: int, job: str, job_sequence: int, body: str = "{}") -> StoredFact:
+    return StoredFact(sequence, JobId(job), job_sequence, 1_700_000_000_000 + sequence, "kind", body)
+
+
+STORY = [fact(1, "a", 1), fact(2, "b", 1), fact(3, "a", 2, '{"text":"naïve \\u0000"}'), fact(4, "a", 3)]
+
+
+def a_writer(directory: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, WRITER, directory], stdout=subprocess.PIPE, text=True)
+
+
+async def everything(journal) -> list[StoredFact]:
+    return [fact async for fact in journal.read_all()]
+
+
+async def test_facts_come_back_in_order(journal):
+    await journal.append(STORY[:2])
+    await journal.append(STORY[2:])
+    assert await everything(journal) == STORY
+
+
+async def test_an_empty_journal(journal):
+    assert await everything(journal) == []
+    assert await journal.read_job(JobId("a")) == []
+
+
+async def test_a_jobs_facts_in_pages(journal):
+    await journal.append(STORY)
+    assert await journal.read_job(JobId("a")) == [STORY[0], STORY[2], STORY[3]]
+    assert await journal.read_job(JobId("a"), after=1, limit=1) == [STORY[2]]
+    assert await journal.read_job(JobId("a"), after=3) == []
+
+
+async def test_a_forgotten_job_leaves_the_others(journal):
+    await journal.append(STORY)
+    await journal.forget(JobId("a"))
+    assert await everything(journal) == [STORY[1]]
+
+
+async def test_more_facts_than_a_page(journal):
+    many = [fact(n, "a", n) for n in range(1, 2_502)]
+    await journal.append(many)
+    assert await everything(journal) == many
+
+
+async def test_facts_survive_reopening(tmp_path):
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.append(STORY)
+    await journal.close()
+    journal = await SqliteJournal.open(tmp_path)
+    assert await everything(journal) == STORY
+    await journal.close()
+
+
+async def test_a_batch_is_written_whole_or_not_at_all(tmp_path):
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.append(STORY[:1])
+    with pytest.raises(JournalUnusable, match="UNIQUE"):
+        await journal.append([fact(5, "c", 1), STORY[0]])
+    assert await everything(journal) == STORY[:1]
+    await journal.append(STORY[1:])
+    await journal.close()
+
+
+async def test_a_cancelled_append_is_seen_through(tmp_path):
+    journal = await SqliteJournal.open(tmp_path)
+    append = asyncio.ensure_future(journal.append(STORY))
+    await asyncio.sleep(0)
+    append.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await append
+    assert await everything(journal) in ([], STORY)
+    await journal.close()
+
+
+async def test_nothing_is_lost_or_torn_by_kill_9_while_appending(tmp_path):
+    randomness = random.Random(4)
+    for number in range(4):
+        directory = tmp_path / str(number)
+        writer = a_writer(directory)
+        safe = 0
+        for _ in range(randomness.randrange(1, 60)):
+            safe = int(writer.stdout.readline())
+        writer.kill()
+        safe = max([safe, *(int(line) for line in writer.stdout.read().split() if line)])
+        writer.wait()
+        writer.stdout.close()
+        journal = await SqliteJournal.open(directory)
+        found = [fact.sequence for fact in await everything(journal)]
+        await journal.close()
+        assert found == list(range(1, len(found) + 1))
+        assert len(found) >= safe
+        assert len(found) % 7 == 0
+
+
+async def test_a_second_process_on_the_same_directory_is_refused(tmp_path):
+    writer = a_writer(tmp_path)
+    try:
+        writer.stdout.readline()
+        with pytest.raises(DataDirectoryInUse, match=f"another coordinator works on the data directory {tmp_path}"):
+            await SqliteJournal.open(tmp_path)
+    finally:
+        writer.kill()
+        writer.communicate()
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.close()
+
+
+async def test_a_full_volume_is_named_and_passes(tmp_path):
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.append(STORY[:2])
+    await journal._database.execute_fetchall("PRAGMA max_page_count=20")
+    with pytest.raises(VolumeFull, match="free some space"):
+        await journal.append([fact(n, "big", n, "x" * 10_000) for n in range(10, 60)])
+    await journal._database.execute_fetchall("PRAGMA max_page_count=100000")
+    await journal.append(STORY[2:])
+    assert await everything(journal) == STORY
+    await journal.close()
+
+
+async def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "journal.db").write_bytes(os.urandom(8192))
+    with pytest.raises(JournalUnusable, match="is damaged"):
+        await SqliteJournal.open(tmp_path)
+
+
+async def test_a_journal_of_a_later_version_is_refused(tmp_path):
+    await (await SqliteJournal.open(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(JournalUnusable, match="later version"):
+        await SqliteJournal.open(tmp_path)
+
+
+async def test_an_older_journal_is_migrated_and_keeps_its_facts(tmp_path, monkeypatch):
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.append(STORY)
+    await journal.close()
+    added = "CREATE TABLE notes (text TEXT) STRICT;"
+    monkeypatch.setattr(journal_module, "MIGRATIONS", (*journal_module.MIGRATIONS, added))
+    for _ in range(2):
+        journal = await SqliteJournal.open(tmp_path)
+        assert await everything(journal) == STORY
+        assert await journal._database.execute_fetchall("SELECT * FROM notes") == []
+        await journal.close()
+
+
+async def test_a_data_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalUnusable, match="data directory"):
+        await SqliteJournal.open(tmp_path / "file")
