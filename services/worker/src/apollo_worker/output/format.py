@@ -1,0 +1,58 @@
+r"""Pairs -> the bytes of an output format.
+
+- `text`: `key<TAB>value<NEWLINE>`. Written as they are: a key with a tab or a newline, or a value with a newline, does
+  not read back as it was.
+- `jsonl`: `{"key":"...","value":"..."}<NEWLINE>`. Bytes that are no UTF-8 become U+FFFD.
+- `raw`: the values' bytes back to back, without their keys.
+"""
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from apollo_common.errors import PermanentError
+from apollo_worker.core.columns import Bytes, Offsets, PairBatch
+from apollo_worker.output.json_escape import escape_column
+
+Formatter = Callable[[PairBatch], bytes | memoryview]
+
+
+def formatter(name: str) -> Formatter:
+    """The function that formats a batch, which must be a few MiB at most (see slices). PermanentError."""
+    if name not in _FORMATTERS:
+        raise PermanentError(f"{name!r} is no output format: use {', '.join(_FORMATTERS)}")
+    return _FORMATTERS[name]
+
+
+def _text(batch: PairBatch) -> memoryview:
+    keys = _column(batch.key_offsets, batch.key_bytes)
+    return _joined(keys, b"\t", _column(batch.value_offsets, batch.value_bytes), b"\n")
+
+
+def _json_lines(batch: PairBatch) -> bytes | memoryview:
+    keys = _column(*escape_column(batch.key_offsets, batch.key_bytes))
+    values = _column(*escape_column(batch.value_offsets, batch.value_bytes))
+    lines = _joined(b'{"key":"', keys, b'","value":"', values, b'"}\n')
+    # The quotes are ASCII, so a broken sequence ends with its string.
+    return str(lines, "utf-8", "replace").encode()
+
+
+def _raw(batch: PairBatch) -> memoryview:
+    return batch.value_bytes[batch.value_offsets[0] : batch.value_offsets[-1]].data
+
+
+def _column(offsets: Offsets, content: Bytes) -> pa.Array:
+    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+
+
+def _joined(*parts: pa.Array | bytes) -> memoryview:
+    """Columns and constants side by side, row after row."""
+    scalars = [pa.scalar(part, pa.binary()) if isinstance(part, bytes) else part for part in parts]
+    rows = pc.binary_join_element_wise(*scalars, pa.scalar(b"", pa.binary()))
+    _, offsets, content = rows.buffers()
+    bounds = memoryview(offsets).cast("i")
+    return memoryview(content)[bounds[rows.offset] : bounds[rows.offset + len(rows)]]
+
+
+_FORMATTERS: dict[str, Formatter] = {"text": _text, "jsonl": _json_lines, "raw": _raw}
