@@ -35,7 +35,7 @@ class RunningApi:
             return answer.status, await answer.json(content_type=None)
 
     async def upload(self, name: str, content: bytes = SCRIPT, **query: str) -> tuple[int, Any]:
-        form = aiohttp.FormData()
+        form = aiohttp.FormData(quote_fields=False)
         form.add_field("program", content, filename=name, content_type="application/octet-stream")
         return await self.call("PUT", "/api/v1/artifacts", data=form, params=query)
 

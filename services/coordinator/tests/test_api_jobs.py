@@ -387,7 +387,7 @@ async def test_a_job_is_submitted_even_when_its_client_leaves(api):
     await asyncio.sleep(0.05)  # the server sees the connection close
     go.set()
     async with asyncio.timeout(10):
-        while not api.jobs.jobs():  # noqa: ASYNC110 - another task's progress, seen from outside
+        while not api.jobs.jobs():
             await asyncio.sleep(0.01)
 
 

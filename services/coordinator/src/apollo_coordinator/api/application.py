@@ -1,6 +1,9 @@
 """Puts the API together: route table, middlewares, description."""
 
+import asyncio
+import functools
 import json
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -35,7 +38,7 @@ def make_api(
         *AttemptRoutes(service, logs, settings, tasks).routes(),
         *ServiceRoutes(service, registry).routes(),
     ]
-    routes += _description(routes)
+    routes += _description([*routes])
     app = web.Application(
         client_max_size=settings.max_body_bytes,
         middlewares=[
@@ -60,15 +63,17 @@ def make_api(
 
 
 def _description(routes: list[Route]) -> list[Route]:
-    document = describe(routes)
-    text, page = json.dumps(document, indent=1), render(document)
+    @functools.cache
+    def document() -> dict[str, Any]:  # made when it is first asked for: starting up has better things to do
+        return describe(routes)
 
     async def openapi(_request: web.Request) -> web.Response:
+        text = await asyncio.to_thread(lambda: json.dumps(document(), indent=1))
         return web.Response(text=text, content_type="application/json")
 
     async def docs(_request: web.Request) -> web.Response:
-        headers = {"Content-Security-Policy": _PAGE_POLICY}
-        return web.Response(text=page, content_type="text/html", headers=headers)
+        page = await asyncio.to_thread(lambda: render(document()))
+        return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": _PAGE_POLICY})
 
     return [
         Route("GET", "/openapi.json", openapi, "This API as OpenAPI 3.1"),

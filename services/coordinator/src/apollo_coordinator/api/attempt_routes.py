@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import structlog
 from aiohttp import web
 
 from apollo_common.errors import UnknownJob
 from apollo_common.ids import AttemptId, TaskId
+from apollo_common.logging import get_logger
 from apollo_coordinator.api.routing import Answer, Route, page
 from apollo_coordinator.api.schemas import LogQuery, PageQuery
 from apollo_coordinator.api.settings import ApiSettings
@@ -17,7 +17,7 @@ from apollo_coordinator.core.model import Attempt
 from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import LogStore
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class AttemptRoutes:

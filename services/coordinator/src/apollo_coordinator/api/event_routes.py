@@ -3,11 +3,11 @@
 import json
 import re
 
-import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from apollo_common.ids import JobId
+from apollo_common.logging import get_logger
 from apollo_coordinator.api.problem import FieldError, invalid
 from apollo_coordinator.api.routing import Route
 from apollo_coordinator.api.settings import ApiSettings
@@ -15,7 +15,7 @@ from apollo_coordinator.api.tasks import OwnedTasks
 from apollo_coordinator.jobs import JobEvent, JobService
 
 LAST_EVENT_ID = "Last-Event-ID"
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class EventRoutes:

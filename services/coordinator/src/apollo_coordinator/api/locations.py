@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from apollo_coordinator.api.problem import FieldError
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _GLOB = re.compile(r"[*?\[]")
 _FORMS = "Write s3://bucket/key, file:///path or http(s)://endpoint/bucket/key."
 

@@ -4,18 +4,19 @@ import asyncio
 import hmac
 import ipaddress
 import time
+import traceback
 from urllib.parse import urlsplit
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from apollo_common.errors import ApolloError
+from apollo_common.logging import get_logger
 from apollo_coordinator.api.metrics import UNMATCHED, ApiMetrics
 from apollo_coordinator.api.problem import ApiProblem, problem_of_error
 from apollo_coordinator.api.settings import ApiSettings
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 CLIENT_LEFT = 499  # counted, never sent
 
@@ -78,7 +79,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:  # noqa: BLE001 - the last resort of every request
-        _log.exception("request_failed", method=request.method, path=request.path)
+        # As text: a renderer that shows local variables would show credentials.
+        _log.error("request_failed", method=request.method, path=request.path, traceback=traceback.format_exc())
         return ApiProblem(500, "The coordinator met an error of its own; its log says more.").response()
 
 

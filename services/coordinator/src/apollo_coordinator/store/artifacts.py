@@ -23,9 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
-import structlog
-
 from apollo_common.errors import ArtifactTooLarge, ObjectNotFound
+from apollo_common.logging import get_logger
 from apollo_coordinator.ports import ArtifactInfo
 from apollo_coordinator.store.files import remove_temporaries, sync_directory, volume_errors, write_atomically
 from apollo_coordinator.store.inspect import Probe, check_name
@@ -33,7 +32,7 @@ from apollo_coordinator.store.inspect import Probe, check_name
 MAX_ARTIFACT_BYTES = 256 << 20
 _WRITE_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ArtifactFiles:

@@ -12,15 +12,14 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import structlog
-
 from apollo_common.ids import AttemptId, JobId, job_of, parse_attempt_id
+from apollo_common.logging import get_logger
 
 HEAD_BYTES = 5_000_000
 TAIL_BYTES = 5_000_000
 SEGMENT_BYTES = 1_000_000
 _READ_BYTES = 1 << 20
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class LogFiles:
@@ -147,7 +146,7 @@ class _Segments:
             found = self._list()
             if not found:
                 return b"", position
-            tail = max(found[-1][1] - self._tail_bytes, self._head_bytes)
+            tail = found[-1][1] - self._tail_bytes
             for start, end in found:
                 begin = max(start, position) if start == 0 else max(start, position, tail)
                 if begin >= end:
