@@ -1,8 +1,9 @@
-"""The API's description of itself: valid, complete, and true (schemathesis sends what it allows and what it does not)."""
+"""The API's description of itself: complete, consistent, and readable without the internet."""
 
 import re
 
 import pytest
+
 from support.api_server import running_api
 
 

@@ -143,6 +143,13 @@ async def test_following_an_attempt_that_has_ended_ends(api, job):
         assert await answer.read() == b"one\n"
 
 
+async def test_following_ends_with_an_attempt_whose_log_nobody_closes(api, job):
+    attempt = job.maps[0].attempts[0]
+    async with asyncio.timeout(20), api.http.get(f"/api/v1/attempts/{attempt.id}/logs?follow") as answer:
+        attempt.status = AttemptStatus.LOST
+        assert await answer.read() == b""
+
+
 async def test_wrong_log_requests(api, job):
     assert (await api.call("GET", f"/api/v1/attempts/{job.maps[0].attempts[0].id}/logs?follow=maybe"))[0] == 422
     assert (await api.call("GET", f"/api/v1/attempts/{attempt_id(job.maps[0].id, 7)}/logs"))[0] == 404

@@ -1,7 +1,9 @@
 """Attempts of a task, what their programs wrote to standard error, and the workers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
 
 from aiohttp import web
 
@@ -83,20 +85,33 @@ class AttemptRoutes:
         response.enable_chunked_encoding()
         await response.prepare(request)
         try:
-            async for chunk in self._chunks(attempt):
-                async with asyncio.timeout(self._settings.write_timeout_s):
-                    await response.write(chunk)
+            async with aclosing(self._chunks(attempt.id)) as chunks:
+                async for chunk in chunks:
+                    async with asyncio.timeout(self._settings.write_timeout_s):
+                        await response.write(chunk)
             await response.write_eof()
         except Exception as error:  # noqa: BLE001 - the answer has begun; no problem document can follow
             _cut(request, error)
         return response
 
-    async def _chunks(self, attempt: Attempt) -> AsyncIterator[bytes]:
-        if attempt.status.ended:  # since the answer began: nobody would close the log again
-            yield await self._logs.read(attempt.id) or b""
+    async def _chunks(self, attempt: AttemptId) -> AsyncGenerator[bytes, None]:
+        """What is there and what comes. Ends also when the attempt has ended unheard, as after a lost worker."""
+        if self._service.attempt(attempt).status.ended:
+            yield await self._logs.read(attempt) or b""
             return
-        async for chunk in self._logs.follow(attempt.id):
-            yield chunk
+        async with aclosing(cast(AsyncGenerator[bytes, None], self._logs.follow(attempt))) as following:
+            while True:
+                step = asyncio.ensure_future(anext(following, b""))
+                try:
+                    while not (await asyncio.wait({step}, timeout=self._settings.ping_s))[0]:
+                        if self._service.attempt(attempt).status.ended:
+                            return
+                    if not (chunk := step.result()):
+                        return
+                finally:
+                    step.cancel()
+                    await asyncio.wait({step})
+                yield chunk
 
 
 def _cut(request: web.Request, error: Exception) -> None:

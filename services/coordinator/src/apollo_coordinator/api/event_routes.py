@@ -2,6 +2,9 @@
 
 import json
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
@@ -47,8 +50,9 @@ class EventRoutes:
             )
             await response.prepare(request)
             try:
-                async with response:
-                    async for event in self._service.events(job.id, after=after):
+                story = cast(AsyncGenerator[JobEvent, None], self._service.events(job.id, after=after))
+                async with response, aclosing(story) as events:
+                    async for event in events:
                         await response.send(
                             self._data(job.id, event), event=event.kind, id=str(event.id) if event.id else None
                         )

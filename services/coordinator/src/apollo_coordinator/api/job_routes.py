@@ -107,11 +107,13 @@ class JobRoutes:
         return await self._answer(submitted.job, created=submitted.created)
 
     async def list_all(self, request: web.Request, query: PageQuery) -> Answer:
-        after = None if query.after is None else JobId(query.after)
-        try:
-            jobs = self._service.jobs(after=after, limit=query.limit + 1)
-        except UnknownJob as error:
-            raise unknown_cursor() from error
+        after = None
+        if query.after is not None:
+            try:
+                after = self._service.job(JobId(query.after)).id
+            except UnknownJob as error:
+                raise unknown_cursor() from error
+        jobs = self._service.jobs(after=after, limit=query.limit + 1)
         answer = link_page(request, jobs, query, lambda job: job.id)
         return Answer([view_job(job) for job in answer.content], headers=answer.headers)
 
