@@ -44,6 +44,7 @@ class FramesDialogue:
         self._listener.setblocking(False)  # noqa: FBT003  # the library's own signature
         self._listener.bind(str(socket_path))
         self._listener.listen(1)
+        self._arrival: asyncio.Future[socket.socket | None] = asyncio.get_running_loop().create_future()
         self._settings = settings
         self._limits = limits
         self._silence = silence
@@ -88,7 +89,9 @@ class FramesDialogue:
             await self._handle(*frame, sink)
 
     def program_ended(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # a connection that waits is still accepted; then accept fails
+        self._try_accept()  # it may have come and gone before the loop noticed
+        if not self._arrival.done():
+            self._arrival.set_result(None)
 
     @property
     def broken(self) -> bool:
@@ -102,17 +105,21 @@ class FramesDialogue:
             raise self._problem
 
     def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
         if self._channel is not None:
             self._channel.close()
+        elif self._arrival.done() and (connection := self._arrival.result()) is not None:
+            connection.close()
         if self.stdin >= 0:
             os.close(self.stdin)
             self.stdin = -1
 
     async def _accept(self) -> bool:
-        try:
-            connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
-        except OSError:
+        asyncio.get_running_loop().add_reader(self._listener, self._try_accept)
+        await asyncio.wait([self._arrival])
+        connection = self._arrival.result()
+        if connection is None:
             self._problem = ProgramProtocolError(
                 "the program ended without connecting to APOLLO_SOCKET. If it reads standard input and writes lines, "
                 "set the job's protocol to `text`"
@@ -127,6 +134,17 @@ class FramesDialogue:
             return False
         self._connected.set()
         return True
+
+    def _try_accept(self) -> None:
+        """The first connection is the program's; nobody else is let in."""
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        if self._arrival.done():
+            connection.close()
+        else:
+            self._arrival.set_result(connection)
 
     def _open_channel(self) -> Channel:
         if self._channel is None:

@@ -1,0 +1,62 @@
+"""The SDK's codec against the protocol's test vectors."""
+
+import pytest
+
+from apollo_sdk import wire
+from support.vectors import good
+
+
+def unhex(item):
+    return [unhex(part) for part in item] if isinstance(item, list) else bytes.fromhex(item)
+
+
+@pytest.mark.parametrize("vector", good("program"), ids=lambda vector: vector["name"])
+def test_what_a_program_sends_has_the_bytes_of_the_page(vector):
+    meaning = vector["meaning"]
+    encode = {
+        "HELLO": lambda: wire.hello(meaning["settings"]),
+        "PAIRS": lambda: wire.pairs(
+            [unhex(key) for key, _ in meaning["pairs"]], [unhex(v) for _, v in meaning["pairs"]]
+        ),
+        "OUTPUT": lambda: wire.frame(wire.OUTPUT, unhex(meaning["content"])),
+        "COUNTER": lambda: wire.counter(**meaning),
+        "STATUS": lambda: wire.frame(wire.STATUS, meaning["message"].encode()),
+        "END": lambda: wire.end(meaning["taken"]),
+        "ERROR": lambda: wire.frame(wire.ERROR, meaning["message"].encode()),
+    }
+    assert encode[vector["type"]]() == vector["bytes"]
+
+
+@pytest.mark.parametrize("vector", good("worker"), ids=lambda vector: vector["name"])
+def test_what_a_worker_sends_is_decoded(vector):
+    content, meaning = vector["bytes"], vector["meaning"]
+    kind, body_bytes = wire.header(content[: wire.HEADER_BYTES])
+    body = content[wire.HEADER_BYTES :]
+    assert (kind, body_bytes) == (getattr(wire, vector["type"]), len(body))
+    match vector["type"]:
+        case "HELLO":
+            assert wire.decode_hello(body) == meaning["settings"]
+        case "RECORDS":
+            block = wire.decode_records(body, "url")
+            assert (block.records(), block.input) == (unhex(meaning["records"]), "url")
+            assert (block.offset, block.exact_offsets) == (meaning["offset"], meaning["exact_offsets"])
+        case "GROUPS":
+            frame = wire.decode_groups(body)
+            assert [[key, values] for key, values in zip(frame.keys, frame.values, strict=True)] == unhex(
+                meaning["groups"]
+            )
+            assert frame.continues == meaning["continues"]
+
+
+def test_offsets_count_line_ends_only_where_they_are_exact():
+    lines = wire.decode_records(good("worker")[2]["bytes"][8:], "")
+    inexact = wire.decode_records(good("worker")[3]["bytes"][8:], "")
+    sized = wire.decode_records(good("worker")[4]["bytes"][8:], "")
+    assert list(lines.offsets()) == [2**32, 2**32 + 3, 2**32 + 4]
+    assert list(inexact.offsets()) == [7, None]
+    assert list(sized.offsets()) == [16, 19, 19]
+
+
+def test_another_version_is_refused():
+    with pytest.raises(wire.ProtocolMismatch, match="the worker 2"):
+        wire.decode_hello(b"\2\0\0\0" + bytes(8))
