@@ -64,6 +64,12 @@ class InvalidLocation(PermanentError):
     reason = "invalid_location"
 
 
+class TooManySplits(PermanentError):
+    """The input would be cut into more pieces than one job may have."""
+
+    reason = "too_many_splits"
+
+
 class OutputExists(PermanentError):
     reason = "output_exists"
 

@@ -104,7 +104,8 @@ def as_ours(error: Exception, url: str, access: StorageAccess) -> ApolloError:
     for ours, (words, codes) in _MEANINGS.items():
         if code in codes:
             return ours(f"{where} {words} ({code})")
-    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
         return StorageUnavailable(f"{where} cannot answer now ({code})")
     return PermanentError(f"{where} refuses the request ({code})")
 

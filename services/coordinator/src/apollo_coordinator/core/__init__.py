@@ -1,5 +1,5 @@
 """The pure scheduling core: `decide(state, event, now) -> facts, commands` and `apply(state, fact)`.
 
-No I/O, clock, randomness, logging or configuration. Imports the standard library and apollo_common's ids, errors and
-assignment types only. Never iterates a set, never uses hash().
+No I/O, clock, randomness, logging or configuration. Imports the standard library and apollo_common's ids, errors,
+assignment and storage port types only. Never iterates a set, never uses hash().
 """

@@ -1,0 +1,43 @@
+"""Cuts the input into splits: which bytes each map task reads."""
+
+from collections.abc import Iterable, Iterator
+
+from apollo_common.assignment import Split, SplitPiece
+from apollo_common.errors import TooManySplits
+from apollo_common.storage.port import ObjectInfo
+
+MAX_SPLITS = 100_000
+
+_CODECS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
+
+
+def codec_of(url: str) -> str:
+    """How an object is compressed, by its extension; empty: not at all."""
+    return next((codec for extension, codec in _CODECS.items() if url.endswith(extension)), "")
+
+
+def plan_splits(
+    objects: Iterable[ObjectInfo], split_size_bytes: int, *, record_format: str = "lines", max_splits: int = MAX_SPLITS
+) -> list[Split]:
+    """One split per started `split_size_bytes` of a plain object, one per compressed or whole one, in order.
+
+    Empty objects give none. TooManySplits names the setting.
+    """
+    splits: list[Split] = []
+    for info in objects:
+        for piece in _pieces(info, split_size_bytes, record_format):
+            if len(splits) == max_splits:
+                raise TooManySplits(
+                    f"the input has more than {max_splits} splits of {split_size_bytes} bytes: "
+                    "raise splitSize, or put small objects together"
+                )
+            splits.append(Split((piece,), record_format))
+    return splits
+
+
+def _pieces(info: ObjectInfo, split_size_bytes: int, record_format: str) -> Iterator[SplitPiece]:
+    codec = codec_of(info.url)
+    step_bytes = info.size_bytes if codec or record_format == "whole" else split_size_bytes
+    for offset in range(0, info.size_bytes, max(1, step_bytes)):
+        length_bytes = min(step_bytes, info.size_bytes - offset)
+        yield SplitPiece(info.url, offset, length_bytes, info.size_bytes, info.version, codec)

@@ -1,0 +1,161 @@
+"""Opens, publishes and discards the parts of a job's output. The only code that makes an output visible.
+
+A commit removes an old `_SUCCESS`, completes every part, aborts what losing attempts left, deletes surplus parts of an
+older output, and writes `_SUCCESS` last. Each step does nothing when it was done before, so a commit that was cut off
+anywhere is finished by running it again.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing, suppress
+from typing import TypeVar
+
+from apollo_common.errors import ObjectNotFound, OutputExists, PermanentError
+from apollo_common.ids import AttemptId
+from apollo_common.storage import glob
+from apollo_common.storage.location import resolve_output
+from apollo_common.storage.open import StoreOpener
+from apollo_common.storage.port import ObjectStore, StorageAccess, Upload
+from apollo_coordinator.core.model import Job, Task, TaskKind
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.order import OutputTarget
+from apollo_coordinator.store.manifest import MAX_MANIFEST_BYTES, SUCCESS, encode_manifest, job_in_manifest
+
+CONCURRENT_REQUESTS = 16
+ATTEMPT_METADATA = "apollo-attempt"
+
+_EXTENSIONS = {"": "", "gzip": ".gz", "bzip2": ".bz2", "zstd": ".zst"}
+_PART = re.compile(r"part-[mr]-\d{5,}(\.gz|\.bz2|\.zst)?")
+
+T = TypeVar("T")
+
+
+def part_name(kind: TaskKind, index: int, compression: str = "") -> str:
+    """`part-r-00000`, `part-m-00012.gz`."""
+    return f"part-{'m' if kind is TaskKind.MAP else 'r'}-{index:05d}{_EXTENSIONS[compression]}"
+
+
+class StoredOutput:
+    """The OutputCommitter over object stores."""
+
+    def __init__(self, stores: StoreOpener) -> None:
+        self._stores = stores
+
+    async def check_free(self, spec: JobSpec, access: StorageAccess) -> None:
+        """OutputExists when something is there and the job may not overwrite it.
+
+        Begins an upload and aborts it: OutputNotWritable, StorageAccessDenied and BucketNotFound show before any work.
+        """
+        output, store = await self._open(spec, access)
+        if output.startswith("file://") and await store.stat(output) is not None:
+            raise OutputExists(f"{spec.output_path} is a file; name a directory that does not exist yet")
+        if not spec.overwrite and await _holds_anything(store, output):
+            raise OutputExists(f"there is something at {spec.output_path}; name another output or set overwrite")
+        await store.abort_upload(await store.create_upload(f"{output}/.apollo-probe", metadata={}))
+
+    async def open_part(self, job: Job, task: Task, attempt: AttemptId, access: StorageAccess) -> OutputTarget:
+        output, store = await self._open(job.spec, access)
+        url = f"{output}/{part_name(task.kind, task.index, job.spec.compression)}"
+        upload = await store.create_upload(url, metadata={ATTEMPT_METADATA: attempt})
+        return OutputTarget(upload.url, upload.upload_id)
+
+    async def commit(self, job: Job, access: StorageAccess) -> None:
+        """Publish the accepted outputs. OutputExists when another one has appeared that may not be overwritten."""
+        output, store = await self._open(job.spec, access)
+        success = f"{output}/{SUCCESS}"
+        written_by = await _written_by(store, success)
+        if written_by == job.id:
+            return
+        if written_by is not None and not job.spec.overwrite:
+            raise OutputExists(f"another output has appeared at {job.spec.output_path}; run the job to another place")
+        await store.delete([success])
+        await _each(_accepted(job), lambda task: _complete(store, task))
+        await self._abort_losers(store, output, job)
+        if job.spec.overwrite:
+            await store.delete(await _surplus_parts(store, output, job))
+        await store.put(success, encode_manifest(job))
+
+    async def discard(self, job: Job, access: StorageAccess) -> None:
+        """Abort the uploads of all attempts of the job. What was published, or was there before, stays."""
+        _, store = await self._open(job.spec, access)
+        await _each(_uploads(job), store.abort_upload)
+
+    async def _abort_losers(self, store: ObjectStore, output: str, job: Job) -> None:
+        """Abort what is left of uploads to this job's parts, also of attempts that a crash kept from being noted.
+
+        The output is reserved for this job until it has ended, so they are nobody else's.
+        """
+        await _each(_uploads(job), store.abort_upload)
+        ours = {task.output.url for task in _accepted(job) if task.output is not None}
+        left: list[Upload] = []
+        with suppress(PermanentError):  # some stores cannot list uploads, or do not let us
+            left = [upload for upload in await store.list_uploads(f"{output}/part-") if upload.url in ours]
+        await _each(left, store.abort_upload)
+
+    async def _open(self, spec: JobSpec, access: StorageAccess) -> tuple[str, ObjectStore]:
+        output, access = resolve_output(spec.output_path, access)
+        return output, await self._stores.open(output, access)
+
+
+async def _holds_anything(store: ObjectStore, output: str) -> bool:
+    async with aclosing(store.find(f"{glob.escape(output)}/")) as found:
+        async for _ in found:
+            return True
+    return await store.stat(f"{output}/{SUCCESS}") is not None
+
+
+async def _written_by(store: ObjectStore, success: str) -> str | None:
+    """The job that wrote a `_SUCCESS`, empty when unknown; None when there is no such object."""
+    info = await store.stat(success)
+    if info is None:
+        return None
+    if info.size_bytes > MAX_MANIFEST_BYTES:
+        return ""
+    try:
+        return job_in_manifest(b"".join([chunk async for chunk in store.read(success)]))
+    except ObjectNotFound:
+        return None
+
+
+def _accepted(job: Job) -> list[Task]:
+    missing = [task.id for task in job.output_tasks if task.output is None or task.accepted is None]
+    if missing:
+        raise PermanentError(f"job {job.id} cannot be committed: {missing[0]} has no accepted output")
+    return job.output_tasks
+
+
+async def _complete(store: ObjectStore, task: Task) -> None:
+    output = task.output
+    if output is not None:
+        upload = Upload(output.url, output.upload_id, {ATTEMPT_METADATA: task.accepted or ""})
+        await store.complete_upload(upload, output.parts)
+
+
+def _uploads(job: Job) -> list[Upload]:
+    """The uploads of all attempts; a completed one is unknown to the store, so that aborting it does nothing."""
+    attempts = (attempt for task in job.output_tasks for attempt in task.attempts)
+    return [Upload(attempt.output_url, attempt.upload_id) for attempt in attempts if attempt.upload_id]
+
+
+async def _surplus_parts(store: ObjectStore, output: str, job: Job) -> list[str]:
+    """Parts of an older output, by their exact names, that this job has not replaced."""
+    ours = {task.output.url for task in job.output_tasks if task.output is not None}
+    found = [info.url async for info in store.find(f"{glob.escape(output)}/part-*")]
+    return [url for url in found if url not in ours and _PART.fullmatch(url.rpartition("/")[2])]
+
+
+async def _each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Await `work` for every item, a bounded number at once. The first error ends it."""
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONCURRENT_REQUESTS):
+                group.create_task(worker())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None

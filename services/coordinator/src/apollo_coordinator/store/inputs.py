@@ -1,0 +1,50 @@
+"""Finds a job's input in the object stores and plans its splits."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from apollo_common.assignment import Split
+from apollo_common.errors import ObjectNotFound, TooManySplits
+from apollo_common.storage.location import resolve_inputs
+from apollo_common.storage.open import StoreOpener
+from apollo_common.storage.port import ObjectInfo, StorageAccess
+from apollo_coordinator.core.plan import MAX_SPLITS, plan_splits
+from apollo_coordinator.core.spec import JobSpec
+
+MAX_INPUT_OBJECTS = MAX_SPLITS  # empty ones too
+
+
+class StoredInput:
+    """The InputPlanner over object stores."""
+
+    def __init__(self, stores: StoreOpener) -> None:
+        self._stores = stores
+
+    async def check_input(self, spec: JobSpec, access: StorageAccess) -> None:
+        """ObjectNotFound names the first path that matches nothing. Looks at no more than one object of each."""
+        urls, access = resolve_inputs(spec.input_paths, access)
+        for path, url in zip(spec.input_paths, urls, strict=True):
+            async with aclosing(self._find(path, url, access)) as found:
+                await anext(found)
+
+    async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:
+        """Splits in the order of the paths; below a path, in byte order of the objects' URLs."""
+        urls, access = resolve_inputs(spec.input_paths, access)
+        objects: list[ObjectInfo] = []
+        for path, url in zip(spec.input_paths, urls, strict=True):
+            below = [info async for info in self._find(path, url, access)]
+            objects += sorted(below, key=lambda info: info.url.encode())
+        return plan_splits(objects, spec.split_size_bytes)
+
+    async def _find(self, path: str, url: str, access: StorageAccess) -> AsyncGenerator[ObjectInfo, None]:
+        """The objects of one input path: at least one, and a bounded number."""
+        store = await self._stores.open(url, access)
+        count = 0
+        async with aclosing(store.find(url)) as found:
+            async for info in found:
+                count += 1
+                if count > MAX_INPUT_OBJECTS:
+                    raise TooManySplits(f"{path} matches more than {MAX_INPUT_OBJECTS} objects: put them together")
+                yield info
+        if not count:
+            raise ObjectNotFound(f"nothing is at {path}; check inputPath")

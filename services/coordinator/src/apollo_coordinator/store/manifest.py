@@ -1,0 +1,57 @@
+"""`_SUCCESS`: what a committed output says of itself."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from apollo_coordinator.core.model import Job
+from apollo_coordinator.core.spec import JobSpec, ProgramRef
+
+SUCCESS = "_SUCCESS"
+MAX_MANIFEST_BYTES = 64 << 20
+
+
+def encode_manifest(job: Job) -> bytes:
+    """{job, parts: [{name, size, records, sha256}], counters, spec}. The spec holds neither environment nor secrets."""
+    outputs = [task.output for task in job.output_tasks if task.output is not None]
+    parts = [
+        {
+            "name": output.url.rpartition("/")[2],
+            "size": output.size_bytes,
+            "records": output.records,
+            "sha256": output.sha256,
+        }
+        for output in outputs
+    ]
+    document = {"job": job.id, "parts": parts, "counters": job.counters, "spec": _spec(job.spec)}
+    return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def job_in_manifest(content: bytes) -> str:
+    """The job that wrote a `_SUCCESS`; empty when it is none of ours."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return ""
+    return str(document.get("job", "")) if isinstance(document, dict) else ""
+
+
+def _spec(spec: JobSpec) -> Mapping[str, Any]:
+    return {
+        "name": spec.name,
+        "inputPath": list(spec.input_paths),
+        "outputPath": spec.output_path,
+        "nReducers": spec.n_reducers,
+        "splitSize": spec.split_size_bytes,
+        "mapper": _program(spec.mapper),
+        "combiner": _program(spec.combiner),
+        "reducer": _program(spec.reducer),
+        "partitioner": spec.partitioner,
+        "outputFormat": spec.output_format,
+        "compression": spec.compression,
+        "params": spec.params,
+    }
+
+
+def _program(program: ProgramRef | None) -> Mapping[str, str] | None:
+    return None if program is None else {"name": program.name, "sha256": program.digest, "protocol": program.protocol}

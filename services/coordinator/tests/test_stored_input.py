@@ -1,0 +1,67 @@
+import pytest
+
+from apollo_common.errors import InvalidLocation, ObjectNotFound, TooManySplits
+from apollo_common.storage.open import Stores
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.store import inputs
+from apollo_coordinator.store.inputs import StoredInput
+
+MAPPER = ProgramRef(ProgramSource.SHELL, "cat")
+NO_ACCESS = StorageAccess()
+
+
+def spec(*paths, split_size=10):
+    return JobSpec(paths, "file:///out", MAPPER, split_size_bytes=split_size)
+
+
+@pytest.fixture
+def planner():
+    return StoredInput(Stores())
+
+
+def fill(directory, **sizes):
+    for name, size in sizes.items():
+        path = directory / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * size)
+
+
+async def test_paths_in_the_order_given_and_objects_in_byte_order(planner, tmp_path):
+    fill(tmp_path, b=5, a=15, sub__c=1, _hidden=9, empty=0)
+    job = spec(f"file://{tmp_path}/sub/", f"file://{tmp_path}/*")
+    await planner.check_input(job, NO_ACCESS)
+    pieces = [split.pieces[0] for split in await planner.plan(job, NO_ACCESS)]
+    assert [(piece.url.removeprefix(f"file://{tmp_path}/"), piece.offset, piece.length_bytes) for piece in pieces] == [
+        ("sub/c", 0, 1),
+        ("a", 0, 10),
+        ("a", 10, 5),
+        ("b", 0, 5),
+    ]
+
+
+async def test_a_path_that_matches_nothing_is_named(planner, tmp_path):
+    fill(tmp_path, a=1)
+    job = spec(f"file://{tmp_path}/a", f"file://{tmp_path}/*.none")
+    for work in (planner.check_input(job, NO_ACCESS), planner.plan(job, NO_ACCESS)):
+        with pytest.raises(ObjectNotFound, match=r"/\*\.none; check inputPath"):
+            await work
+
+
+async def test_empty_objects_are_an_input_without_splits(planner, tmp_path):
+    fill(tmp_path, empty=0)
+    job = spec(f"file://{tmp_path}/empty")
+    await planner.check_input(job, NO_ACCESS)
+    assert await planner.plan(job, NO_ACCESS) == []
+
+
+async def test_objects_are_counted_even_when_empty(planner, tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_INPUT_OBJECTS", 2)
+    fill(tmp_path, a=0, b=0, c=0)
+    with pytest.raises(TooManySplits, match="more than 2 objects"):
+        await planner.plan(spec(f"file://{tmp_path}/"), NO_ACCESS)
+
+
+async def test_a_location_of_no_known_kind_is_refused(planner):
+    with pytest.raises(InvalidLocation, match="ftp"):
+        await planner.check_input(spec("ftp://host/x"), NO_ACCESS)
