@@ -2,6 +2,7 @@
 
 from apollo_common.assignment import MapOutputRef
 from apollo_common.ids import AttemptId, JobId
+from apollo_common.storage.location import resolve_inputs, resolve_output
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import JobSpec, ProgramSource
@@ -33,11 +34,17 @@ class OrderBook:
         self._map_outputs: dict[JobId, tuple[int, tuple[MapOutputRef, ...]]] = {}
 
     async def access(self, job: JobId) -> JobSecrets:
-        """The credentials of the job's body, or none: then the stores use the environment's."""
+        """The credentials of the job's body, or none: then the stores use the environment's.
+
+        With the endpoints that the job's locations name, so that a worker needs no more than s3:// URLs.
+        """
         known = self._access.get(job)
         if known is None:
-            known = await self._secrets.get(job) or JobSecrets(StorageAccess(), StorageAccess())
-            self._access[job] = known
+            given = await self._secrets.get(job) or JobSecrets(StorageAccess(), StorageAccess())
+            spec = self._state.jobs[job].spec
+            _, input_access = resolve_inputs(spec.input_paths, given.input_access)
+            _, output_access = resolve_output(spec.output_path, given.output_access)
+            self._access[job] = known = JobSecrets(input_access, output_access)
         return known
 
     def forget(self, job: JobId) -> None:
