@@ -56,6 +56,14 @@ find_python() {
     "or name it in APOLLO_PYTHON."
 }
 
+# tell_uv PYTHON: what pip was told about indexes and certificates holds for uv too.
+tell_uv() {
+  index=${PIP_INDEX_URL:-$("$1" -m pip config get global.index-url 2>/dev/null)} || index=
+  [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+  [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
+  [ ! -e /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
+}
+
 # make_environment VENV LOCK...: from nothing; the stamp comes last, so that a broken attempt is made again.
 make_environment() {
   venv=$1
@@ -66,11 +74,7 @@ make_environment() {
   "$python" -m venv "$venv" || fail "Could not make a virtual environment in $PWD/$venv."
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
     -r requirements/bootstrap.txt || fail "Could not install the installer; pip says why above. Is there a network?"
-  # What pip was told about indexes and certificates holds for uv too.
-  index=${PIP_INDEX_URL:-$("$venv/bin/python" -m pip config get global.index-url 2>/dev/null)} || index=
-  [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
-  [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
-  [ ! -e /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
+  tell_uv "$venv/bin/python"
   locks=
   for file in "$@"; do locks="$locks -r $file"; done
   editables=
