@@ -35,6 +35,7 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
                 token=None,
                 file_roots=None,
                 intermediate_dir=directory / "intermediate",
+                worker_orphan_seconds=0,
             )
         )
         try:

@@ -17,7 +17,7 @@ from apollo_common.units import format_size
 TOP_WORDS = 10
 REDUCERS = 4
 SPLIT_SIZE_BYTES = 4 << 20
-_PROGRAMS = Path(__file__).parent.parent / "demo"
+PROGRAM = Path(__file__).parent.parent / "demo/word_count.py"
 
 
 @click.command(short_help="Count the words of Python's own source, to see Apollo work.")
@@ -29,14 +29,13 @@ _PROGRAMS = Path(__file__).parent.parent / "demo"
     help="Where the result goes.",
 )
 def demo(*, output: Path) -> int:
-    """Count the words of Python's standard library source with a mapper and a reducer in Python."""
+    """Count the words of Python's standard library source with a program in Python. Replaces what it left before."""
     with tempfile.TemporaryDirectory(prefix="apollo-demo-") as directory:
         text = Path(directory) / "python-source.txt"
         files = gather_sources(text)
-        mapper, reducer = _PROGRAMS / "word_map.py", _PROGRAMS / "word_reduce.py"
         click.echo(
             f"Counting the words of Python's standard library: {files:,} files, {format_size(text.stat().st_size)}.\n"
-            f"The programs: {mapper}, {reducer}",
+            f"The program: {PROGRAM}",
             err=True,
         )
         request = JobRequest(
@@ -48,7 +47,7 @@ def demo(*, output: Path) -> int:
                 "splitSize": SPLIT_SIZE_BYTES,
                 "name": "demo",
             },
-            {"mapperName": mapper, "combinerName": reducer, "reducerName": reducer},
+            dict.fromkeys(("mapperName", "combinerName", "reducerName"), PROGRAM),
         )
         started = time.monotonic()
         status = run_async(run_job(request, None, workers=None, as_json=False))

@@ -19,8 +19,8 @@ _DIGEST_DIGITS = 8
 async def submit_job(client: RestClient, request: JobRequest) -> Document:
     """Upload, submit; the accepted job. An interrupt in between leaves no job behind."""
     body = dict(request.body)
-    for field, path in request.programs.items():
-        body[field] = await upload_program(client, path)
+    names = {path: await upload_program(client, path) for path in dict.fromkeys(request.programs.values())}
+    body |= {field: names[path] for field, path in request.programs.items()}
     for path in request.side_files:
         await _upload(client, path, path.name, await _digest(path), side_file=True)
     answer = asyncio.ensure_future(client.submit(body))

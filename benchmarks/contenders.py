@@ -1,0 +1,103 @@
+"""Who takes part in the word count, as commands from a text file to a file or folder of `word<TAB>count` lines."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from apollo_client.cli.demo import PROGRAM
+
+REPOSITORY = Path(__file__).parents[1]
+BENCH = REPOSITORY / ".bench"
+WORKERS = 2
+
+AWK = (
+    r"""shell:awk -F '[ \t\r\v\f]+' """
+    r"""'{for (i = 1; i <= NF; i++) if ($i != "") n[$i]++} END {for (w in n) print w "\t" n[w]}'"""
+)
+SEPARATORS = r"' \t\r\v\f\n'"
+
+
+class NotAvailable(Exception):
+    """A contender cannot take part on this machine; `str()` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    name: str
+    command: Callable[[Path, Path], list[str]]  # of the input and of where the output goes
+    environment: dict[str, str] | None = None
+
+
+def contenders() -> dict[str, Callable[[], Contender]]:
+    """Name -> how to get it ready, which may compile or install something. NotAvailable."""
+    return {
+        "coreutils": coreutils,
+        "apollo-python": lambda: _apollo("apollo-python", str(PROGRAM)),
+        "apollo-awk": lambda: _apollo("apollo-awk", AWK),
+        "apollo-c": apollo_c,
+        "mrjob": mrjob,
+    }
+
+
+def coreutils() -> Contender:
+    """The pipeline that everybody would write, with both processors and bytewise order."""
+    script = (
+        f"tr -s {SEPARATORS} '\\n' < \"$1\" | sed '/^$/d' | sort --parallel={WORKERS} | uniq -c"
+        ' | awk \'{print $2 "\\t" $1}\' > "$2"'
+    )
+    return Contender(
+        "coreutils",
+        lambda source, target: ["/bin/bash", "-c", f"set -o pipefail; {script}", "count", str(source), str(target)],
+        os.environ | {"LC_ALL": "C"},
+    )
+
+
+def apollo_c() -> Contender:
+    """The word count of examples/, which adds up in memory."""
+    sources = sorted((REPOSITORY / "examples").rglob("*.c"))
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NotAvailable("there is no C compiler (cc)")
+    source = next((path for path in sources if "word" in path.stem), None)
+    if source is None:
+        raise NotAvailable("examples/ has no word count in C")
+    program = BENCH / "bin/word_count_c"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([compiler, "-O2", "-I", str(REPOSITORY / "sdk/c"), "-o", str(program), str(source)], check=True)
+    return _apollo("apollo-c", str(program))
+
+
+def mrjob() -> Contender:
+    """mrjob with its runner of local processes, in an environment of its own."""
+    venv = BENCH / "mrjob"
+    lock = REPOSITORY / "benchmarks/mrjob/requirements.txt"
+    stamp = venv / ".stamp"
+    if not stamp.exists() or stamp.read_text() != lock.read_text():
+        shutil.rmtree(venv, ignore_errors=True)
+        uv = Path(sys.executable).with_name("uv")
+        for step in (
+            [uv, "venv", "--quiet", "--python", sys.executable, venv],
+            [uv, "pip", "install", "--quiet", "--python", venv / "bin/python", "--require-hashes", "-r", lock],
+        ):
+            done = subprocess.run([*map(str, step)], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise NotAvailable(f"mrjob cannot be installed: {done.stderr.strip()[-200:]}")
+        stamp.write_text(lock.read_text())
+    program = [str(venv / "bin/python"), str(REPOSITORY / "benchmarks/mrjob/word_count.py")]
+    options = ["-r", "local", "--no-cat-output", "--output-dir"]
+    return Contender("mrjob", lambda source, target: [*program, *options, str(target), str(source)])
+
+
+def _apollo(name: str, mapper: str) -> Contender:
+    def command(source: Path, target: Path) -> list[str]:
+        return [
+            sys.executable, "-m", "apollo_client", "run", "--mapper", mapper, "--combiner", "builtin:sum",
+            "--reducer", "builtin:sum", "--reducers", str(WORKERS), "--workers", str(WORKERS),
+            "--input", str(source), "--output", str(target),
+        ]  # fmt: skip
+
+    return Contender(name, command)
