@@ -38,6 +38,9 @@ class ScriptedRunner:
             await asyncio.sleep(STEP_SECONDS)
         return Done(counters=encode_counters({"apollo": {"steps": steps}}))
 
+    async def close(self) -> None:
+        pass
+
 
 def main() -> None:
     settings = WorkerSettings.load()

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+Counters = dict[str, dict[str, int]]
+"""group -> name -> count"""
+
 
 @dataclass(frozen=True, slots=True)
 class SplitPiece:
@@ -81,12 +84,12 @@ def decode_part_uploads(blob: bytes) -> list[PartUpload]:
     return [PartUpload(**part) for part in json.loads(blob)]
 
 
-def encode_counters(counters: dict[str, dict[str, int]]) -> bytes:
+def encode_counters(counters: Counters) -> bytes:
     return _pack(counters)
 
 
-def decode_counters(blob: bytes) -> dict[str, dict[str, int]]:
-    counters: dict[str, dict[str, int]] = json.loads(blob) if blob else {}
+def decode_counters(blob: bytes) -> Counters:
+    counters: Counters = json.loads(blob) if blob else {}
     return counters
 
 

@@ -123,10 +123,15 @@ class _TunedProtocol(H2Protocol):
 
 
 def _wake(self: Any, error: Exception) -> None:
-    """Replaces Wrapper.cancel, which wakes a call's tasks by cancelling them: remembers which, and from what count."""
-    self._error = error
-    self._woken = {task: task.cancelling() for task in self._tasks}
-    for task in self._tasks:
+    """Replaces Wrapper.cancel, which wakes a call's tasks by cancelling them.
+
+    Remembers whom, and how often each had been cancelled before. A connection that closes calls this twice: the first
+    error stays, and nobody is cancelled again.
+    """
+    self._error = self._error or error
+    woken = self.__dict__.setdefault("_woken", {})
+    for task in self._tasks - woken.keys():
+        woken[task] = task.cancelling()
         task.cancel()
     self.cancelled = True
 
@@ -146,7 +151,7 @@ def _leave(
     if self._error is None:
         return
     self.cancel_failed = exc_type is not asyncio.CancelledError
-    before = getattr(self, "_woken", {}).pop(task, None)
+    before = self.__dict__.get("_woken", {}).pop(task, None)
     if before is not None and task.uncancel() > before and exc_type is asyncio.CancelledError:
         return  # someone else cancelled the task as well: let that pass
     raise self._error

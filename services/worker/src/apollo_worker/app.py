@@ -20,7 +20,7 @@ from apollo_worker.lifetime import bind_to_parent, hide_memory, orphaned, parent
 from apollo_worker.rpc.health import HealthService
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.settings import WorkerSettings
-from apollo_worker.slot import AttemptRunner, AttemptSlot
+from apollo_worker.slot import AttemptMeter, AttemptRunner, AttemptSlot
 
 _STREAM_GRACE_SECONDS: Final = 1.0
 _HARD_EXIT_SECONDS: Final = 15.0
@@ -46,19 +46,19 @@ def main() -> int:
     return 0
 
 
-async def serve(settings: WorkerSettings, load_runner: LoadRunner) -> None:
+async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
     """Serve until a signal, the parent's end or the orphan deadline."""
     work_dir = settings.work_dir / settings.worker_id
     work_dir.mkdir(parents=True, exist_ok=True)
     cache = ArtifactCache(work_dir / "artifacts", settings.artifact_cache_bytes)
-    slot = AttemptSlot(_PreparedRunner(lambda: load_runner(settings, cache)))
+    monitor = await _Monitor.start(settings) if settings.metrics_port >= 0 else None
+    slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache)), monitor.meter if monitor is not None else None)
     server = GrpcServer(
         [WorkerService(settings.worker_id, slot, cache), HealthService()], token=settings.token.get_secret_value()
     )
     with stop_signals() as stop:
         async with TaskOwner() as background:
-            port = await server.listen_on(settings.host, settings.port)
-            _announce(settings, port)
+            _announce(settings, await server.listen_on(settings.host, settings.port))
             for condition in _ends_of_life(settings, server):
                 background.spawn(_stop_after(condition, stop), name="end of life")
             await stop.wait()
@@ -66,6 +66,8 @@ async def serve(settings: WorkerSettings, load_runner: LoadRunner) -> None:
             _exit_hard_after(_HARD_EXIT_SECONDS)
     await slot.close()
     await server.stop(_STREAM_GRACE_SECONDS)
+    if monitor is not None:
+        await monitor.close()
     await asyncio.to_thread(shutil.rmtree, work_dir, ignore_errors=True)
 
 
@@ -73,17 +75,43 @@ class _PreparedRunner:
     """Loads the runner, with numpy and pyarrow, in the background: the worker serves half a second earlier."""
 
     def __init__(self, load: Callable[[], AttemptRunner]) -> None:
-        self._ready = asyncio.get_running_loop().run_in_executor(None, load)
+        self._loaded = asyncio.get_running_loop().run_in_executor(None, load)
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
-        runner = await asyncio.shield(self._ready)
+        runner = await asyncio.shield(self._loaded)
         return await runner.run(assignment, events)
+
+    async def close(self) -> None:
+        await (await self._loaded).close()
+
+
+class _Monitor:
+    """Probes and metrics over HTTP. Loaded only where they are asked for: aiohttp's import takes 0.3 s."""
+
+    def __init__(self, meter: AttemptMeter, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.meter = meter
+        self.close = close
+
+    @classmethod
+    async def start(cls, settings: WorkerSettings) -> "_Monitor":
+        from apollo_common.probes import ProbeServer  # noqa: PLC0415 - see above
+        from apollo_worker.metrics import WorkerMetrics  # noqa: PLC0415
+
+        metrics = WorkerMetrics()
+        probes = ProbeServer(metrics.registry, ready=lambda: True)
+        await probes.start(settings.host, settings.metrics_port)
+        return cls(metrics, probes.close)
 
 
 def load_runner(settings: WorkerSettings, cache: ArtifactCache) -> AttemptRunner:
+    """Import and build the runner; blocking, half a second."""
+    # Before numpy and pyarrow are loaded: an attempt's threads are few, and memory that is freed goes back.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from apollo_worker.runner import Runner  # noqa: PLC0415 - see _PreparedRunner
 
-    return Runner(settings, cache)
+    return Runner(cache, work_dir=settings.work_dir / settings.worker_id, volume=settings.volume)
 
 
 def _ends_of_life(settings: WorkerSettings, server: GrpcServer) -> list[Coroutine[Any, Any, None]]:

@@ -42,12 +42,16 @@ class EventLog:
         self.job_id = assignment.job_id
         self.task_id = assignment.task_id
         self.attempt_id = assignment.attempt_id
-        self.ended = False
+        self.end: Done | Failed | Cancelled | None = None
         self._last_sequence = 0
         self._kept: dict[int, TaskEvent] = {}
         self._progress_sequence = 0
         self._log_bytes = 0
         self._news = asyncio.Event()
+
+    @property
+    def ended(self) -> bool:
+        return self.end is not None
 
     def publish(self, story: Story) -> None:
         """Append an event; nothing may follow the end."""
@@ -64,7 +68,8 @@ class EventLog:
         if isinstance(story, LogChunk):
             self._log_bytes += len(story.content)
             self._drop_old_log()
-        self.ended = isinstance(story, _ENDS)
+        if isinstance(story, _ENDS):
+            self.end = story
         self._news.set()
         self._news = asyncio.Event()
 

@@ -1,18 +1,42 @@
-"""Runs one attempt: input, program and output, composed."""
+"""Runs one attempt: its programs, its data, its story."""
 
-from apollo_common.errors import ProgramStartFailed
+import asyncio
+from pathlib import Path
+
+from apollo_common.lifecycle import cancel_and_wait
+from apollo_common.storage.open import Stores
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
-from apollo_worker.settings import WorkerSettings
+from apollo_worker.failure import failed_event
+from apollo_worker.pipeline import Pipeline, Places
+from apollo_worker.programs import AttemptPrograms, artifact_digests
+from apollo_worker.reporting import AttemptReporter
 
 
 class Runner:
-    """The parts that it composes are landing one by one."""
+    """See apollo_worker.slot.AttemptRunner. Importing this module loads numpy and pyarrow."""
 
-    def __init__(self, settings: WorkerSettings, cache: ArtifactCache) -> None:
-        self._settings = settings
+    def __init__(self, cache: ArtifactCache, *, work_dir: Path, volume: Path) -> None:
+        """`work_dir` is this worker's own; `volume` is shared by all workers of a job."""
         self._cache = cache
+        self._work_root = work_dir / "attempts"
+        self._stores = Stores()
+        self._places = Places(self._stores, volume, work_dir / "scratch")
 
-    async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:  # noqa: ARG002
-        raise ProgramStartFailed(f"{assignment.attempt_id}: this worker runs no programs")
+    async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
+        """An attempt that fails, for whatever reason, tells so in its result."""
+        reporter = AttemptReporter(events)
+        reporting = asyncio.create_task(reporter.report_until_cancelled(), name="report")
+        try:
+            with self._cache.pinned(artifact_digests(assignment)):
+                programs = AttemptPrograms(assignment, self._cache, self._work_root, reporter)
+                return await Pipeline(assignment, programs, self._places, reporter).run()
+        except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
+            return failed_event(error, reporter.stderr_tail)
+        finally:
+            await cancel_and_wait(reporting)
+            reporter.flush_log()
+
+    async def close(self) -> None:
+        await self._stores.close()

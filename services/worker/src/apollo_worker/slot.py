@@ -7,6 +7,7 @@ or the worker's end stops it.
 import asyncio
 from typing import Protocol
 
+from apollo_common.assignment import Counters, decode_counters
 from apollo_common.errors import WorkerBusy
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait
 from apollo_common.logging import get_logger, log_context
@@ -24,12 +25,23 @@ class AttemptRunner(Protocol):
         """Run the attempt to its end, telling its story to `events`; the result ends the story."""
         ...
 
+    async def close(self) -> None: ...
+
+
+class AttemptMeter(Protocol):
+    """Hears of every attempt, for metrics."""
+
+    def attempt_started(self) -> None: ...
+
+    def attempt_ended(self, kind: str, outcome: str, seconds: float, counters: Counters) -> None: ...
+
 
 class AttemptSlot:
     """At most one attempt at a time; the story of the last one stays until the next begins."""
 
-    def __init__(self, runner: AttemptRunner) -> None:
+    def __init__(self, runner: AttemptRunner, meter: AttemptMeter | None = None) -> None:
         self._runner = runner
+        self._meter = meter
         self._tasks = TaskOwner()
         self._task: asyncio.Task[None] | None = None
         self._events: EventLog | None = None
@@ -53,6 +65,9 @@ class AttemptSlot:
         events.publish(Accepted())
         self._events = events
         self._task = self._tasks.spawn(self._run(assignment, events), name=f"attempt {assignment.attempt_id}")
+        self._task.add_done_callback(lambda _: _end_cancelled(events))
+        if self._meter is not None:
+            self._measure(self._meter, self._task, assignment.kind.name or "", events)
         return events
 
     def find(self, attempt_id: str) -> EventLog | None:
@@ -69,20 +84,28 @@ class AttemptSlot:
         return True
 
     async def close(self) -> None:
-        """Stop whatever runs."""
+        """Stop whatever runs, for good."""
         if self._task is not None:
             await cancel_and_wait(self._task)
         await self._tasks.close()
+        await self._runner.close()
+
+    def _measure(self, meter: AttemptMeter, task: "asyncio.Task[None]", kind: str, events: EventLog) -> None:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        meter.attempt_started()
+
+        def ended(_: "asyncio.Task[None]") -> None:
+            counters = decode_counters(events.end.counters) if isinstance(events.end, Done) else {}
+            meter.attempt_ended(kind.lower(), type(events.end).__name__.lower(), clock() - started, counters)
+
+        task.add_done_callback(ended)
 
     async def _run(self, assignment: TaskAssignment, events: EventLog) -> None:
         with log_context(job=assignment.job_id, task=assignment.task_id, attempt=assignment.attempt_id):
             _log.info("attempt started", kind=assignment.kind.name)
             try:
                 end = await self._runner.run(assignment, events)
-            except asyncio.CancelledError:
-                events.publish(Cancelled())
-                _log.info("attempt cancelled")
-                raise
             except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
                 end = failed_event(error)
             events.publish(end)
@@ -90,3 +113,10 @@ class AttemptSlot:
                 _log.warning("attempt failed", reason=end.reason, message=end.message)
             else:
                 _log.info("attempt done", output_records=end.output_records, output_bytes=end.output_bytes)
+
+
+def _end_cancelled(events: EventLog) -> None:
+    """A task that ends without a result was cancelled, perhaps before its first step."""
+    if not events.ended:
+        events.publish(Cancelled())
+        _log.info("attempt cancelled", attempt=events.attempt_id)

@@ -1,0 +1,40 @@
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from apollo_common.errors import InvalidSetting
+from apollo_common.settings import CommaSeparated, Settings
+
+
+class Sample(Settings):
+    port: int = 8090
+    token: SecretStr = SecretStr("")
+    workers: CommaSeparated = ()
+
+
+def test_a_setting_comes_from_its_variable():
+    sample = Sample.load({"APOLLO_PORT": "7000", "APOLLO_WORKERS": "a:1, b:2,", "PORT": "1"})
+    assert (sample.port, sample.workers) == (7000, ("a:1", "b:2"))
+
+
+def test_what_is_given_wins_over_the_environment():
+    assert Sample.load({"APOLLO_PORT": "7000"}, port=1).port == 1
+
+
+def test_an_empty_variable_counts_as_unset():
+    assert Sample.load({"APOLLO_PORT": ""}).port == 8090
+
+
+def test_a_wrong_setting_is_named_by_its_variable_and_not_by_its_value():
+    with pytest.raises(InvalidSetting) as raised:
+        Sample.load({"APOLLO_PORT": "s3cr3t"})
+    assert "APOLLO_PORT" in str(raised.value)
+    assert "s3cr3t" not in str(raised.value)
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        Sample.load({}).port = 1
+
+
+def test_a_secret_has_no_repr():
+    assert "s3cr3t" not in repr(Sample.load({"APOLLO_TOKEN": "s3cr3t"}))

@@ -1,0 +1,201 @@
+"""The three ways through a worker: input -> mapper -> shuffle, input -> mapper -> part, shuffle -> reducer -> part."""
+
+import struct
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from apollo_common.assignment import decode_map_outputs, decode_split, encode_counters, encode_part_uploads
+from apollo_common.errors import PermanentError
+from apollo_common.storage.open import StoreOpener
+from apollo_common.storage.port import StorageAccess, Upload
+from apollo_proto.apollo import v1
+from apollo_worker.core.columns import PairBatch, RecordBlock
+from apollo_worker.input.cutter import InputLimits
+from apollo_worker.input.reader import SplitReader
+from apollo_worker.output.part import PartWriter, WrittenPart
+from apollo_worker.programs import AttemptPrograms
+from apollo_worker.reporting import AttemptReporter
+from apollo_worker.shuffle.group import group_starts, key_at
+from apollo_worker.shuffle.map_output import MIN_BUDGET_BYTES, MapOutputWriter
+from apollo_worker.shuffle.merge import merged
+from apollo_worker.shuffle.partition import parse_partitioner
+
+DEFAULT_MEMORY_BUDGET_BYTES: Final = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where an attempt finds its data and leaves it."""
+
+    stores: StoreOpener
+    volume: Path
+    scratch: Path
+
+
+class Pipeline:
+    """Runs one attempt's data through its programs; counts on the way."""
+
+    def __init__(
+        self, assignment: v1.TaskAssignment, programs: AttemptPrograms, places: Places, reporter: AttemptReporter
+    ) -> None:
+        self._assignment = assignment
+        self._programs = programs
+        self._places = places
+        self._reporter = reporter
+        budget_bytes = assignment.memory_budget_bytes or DEFAULT_MEMORY_BUDGET_BYTES
+        self._budget_bytes = max(budget_bytes, MIN_BUDGET_BYTES)
+
+    async def run(self) -> v1.Done:
+        """What the attempt's kind asks for. Errors: those of input, program, shuffle and output."""
+        if self._assignment.reduce is not None:
+            return await self._reduce(self._assignment.reduce)
+        if self._assignment.map is None:
+            raise PermanentError(f"attempt {self._assignment.attempt_id} neither maps nor reduces")
+        if self._assignment.map.partitions:
+            return await self._map_to_shuffle(self._assignment.map)
+        return await self._map_to_part(self._assignment.map)
+
+    async def _map_to_shuffle(self, work: v1.MapWork) -> v1.Done:
+        writer = MapOutputWriter(
+            self._places.volume / work.output_path,
+            work.partitions,
+            parse_partitioner(work.partitioner),
+            self._budget_bytes,
+            self._programs.combiner(),
+        )
+        try:
+            await self._map(work, _ShuffleSink(writer, self._reporter))
+            summary = await writer.finish()
+        except BaseException:
+            await writer.abort()
+            raise
+        self._reporter.add("combine_output_records", summary.combine_output_records)
+        self._reporter.add("spilled_records", summary.spilled_records)
+        self._reporter.add("shuffle_bytes", sum(summary.partition_bytes))
+        return v1.Done(
+            counters=encode_counters(self._reporter.counters()),
+            output_bytes=summary.size_bytes,
+            output_records=summary.records,
+            partition_bytes=struct.pack(f"<{len(summary.partition_bytes)}q", *summary.partition_bytes),
+        )
+
+    async def _map_to_part(self, work: v1.MapWork) -> v1.Done:
+        writer = await self._part_writer()
+        try:
+            await self._map(work, _PartSink(writer, self._reporter, "map_output_records"))
+            return self._done(await writer.finish())
+        except BaseException:
+            await writer.abort()
+            raise
+
+    async def _map(self, work: v1.MapWork, sink: "_ShuffleSink | _PartSink") -> None:
+        split = decode_split(work.split)
+        limits = InputLimits.for_memory_budget(self._budget_bytes)
+        reader = SplitReader(self._places.stores, split, _access(work.access), limits)
+        self._reporter.input_bytes_total = split.size_bytes
+        mapper = self._programs.mapper()
+        async with aclosing(self._counted_blocks(reader)) as blocks:
+            await mapper.map(blocks, sink)
+
+    async def _reduce(self, work: v1.ReduceWork) -> v1.Done:
+        outputs = decode_map_outputs(work.map_outputs)
+        pairs = merged(outputs, self._places.volume, work.partition, self._budget_bytes, scratch=self._places.scratch)
+        reducer = self._programs.reducer()
+        writer = await self._part_writer()
+        try:
+            async with aclosing(self._counted_groups(pairs)) as counted:
+                await reducer.reduce(counted, _PartSink(writer, self._reporter, ""))
+            return self._done(await writer.finish())
+        except BaseException:
+            await writer.abort()
+            raise
+
+    async def _counted_blocks(self, reader: SplitReader) -> AsyncGenerator[RecordBlock, None]:
+        async with aclosing(reader.blocks()) as blocks:
+            async for block in blocks:
+                self._reporter.add("input_records", block.count)
+                yield block
+                self._read_up_to(reader.input_bytes)
+        self._read_up_to(reader.input_bytes)
+
+    def _read_up_to(self, input_bytes: int) -> None:
+        more_bytes = input_bytes - self._reporter.input_bytes
+        self._reporter.read(more_bytes)
+        self._reporter.add("input_bytes", more_bytes)
+
+    async def _counted_groups(self, pairs: AsyncGenerator[PairBatch, None]) -> AsyncGenerator[PairBatch, None]:
+        last_key: bytes | None = None
+        async with aclosing(pairs):
+            async for batch in pairs:
+                if len(batch):
+                    continues = last_key is not None and key_at(batch, 0) == last_key
+                    self._reporter.add("reduce_input_groups", len(group_starts(batch)) - continues)
+                    last_key = key_at(batch, len(batch) - 1)
+                self._reporter.read(batch.size_bytes)
+                yield batch
+
+    async def _part_writer(self) -> PartWriter:
+        target = self._assignment.output
+        if target is None:
+            raise PermanentError(f"attempt {self._assignment.attempt_id} has no output part to write")
+        store = await self._places.stores.open(target.url, _access(target.access))
+        upload = Upload(target.url, target.upload_id)
+        return PartWriter(store, upload, output_format=target.format or "text", compression=target.compression)
+
+    def _done(self, part: WrittenPart) -> v1.Done:
+        self._reporter.add("output_records", part.records)
+        self._reporter.add("output_bytes", part.size_bytes)
+        return v1.Done(
+            counters=encode_counters(self._reporter.counters()),
+            output_parts=encode_part_uploads(part.parts),
+            output_bytes=part.size_bytes,
+            output_records=part.records,
+            output_sha256=part.sha256,
+        )
+
+
+class _ShuffleSink:
+    def __init__(self, writer: MapOutputWriter, reporter: AttemptReporter) -> None:
+        self._writer = writer
+        self._reporter = reporter
+
+    async def pairs(self, batch: PairBatch) -> None:
+        await self._writer.add(batch)
+        self._reporter.add("map_output_records", len(batch))
+
+    async def raw(self, content: bytes | memoryview) -> None:
+        raise PermanentError(
+            f"the mapper wrote {len(content)} bytes of raw output, but its output goes to reducers: emit pairs"
+        )
+
+
+class _PartSink:
+    """Counts under `counter`, where there is one, while the part is written."""
+
+    def __init__(self, writer: PartWriter, reporter: AttemptReporter, counter: str) -> None:
+        self._writer = writer
+        self._reporter = reporter
+        self._counter = counter
+
+    async def pairs(self, batch: PairBatch) -> None:
+        await self._writer.pairs(batch)
+        if self._counter:
+            self._reporter.add(self._counter, len(batch))
+
+    async def raw(self, content: bytes | memoryview) -> None:
+        await self._writer.raw(content)
+
+
+def _access(access: v1.StorageAccess | None) -> StorageAccess:
+    if access is None:
+        return StorageAccess()
+    return StorageAccess(
+        endpoint_url=access.endpoint_url,
+        region=access.region,
+        access_key_id=access.access_key_id,
+        secret_access_key=access.secret_access_key,
+        session_token=access.session_token,
+    )

@@ -1,0 +1,122 @@
+"""What an assignment's programs are here: sessions with user programs, or built-ins."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+from apollo_common.assignment import decode_split
+from apollo_common.errors import ProgramStartFailed, UnknownBuiltin
+from apollo_proto.apollo.v1 import Program, ProgramSource, Protocol, Stdio, TaskAssignment
+from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, ShellProgram
+from apollo_worker.artifact.session import ProgramSession
+from apollo_worker.cache import ArtifactCache
+from apollo_worker.identity_mapper import IdentityMapper
+from apollo_worker.ports import Mapper, ProgramObserver, Reducer
+from apollo_worker.shuffle.builtins import builtin
+from apollo_worker.shuffle.combine import Combiner, ProgramCombiner
+from apollo_worker.shuffle.group import grouped
+
+Role = Literal["map", "combine", "reduce"]
+
+_RAW: Final = "raw"
+_BUILTIN_BUDGET_SHARE: Final = 4  # of the memory budget, for the distinct values of one key
+
+
+def artifact_digests(assignment: TaskAssignment) -> set[str]:
+    """The artifacts that an attempt uses: its programs and side files."""
+    programs = [assignment.program, assignment.map.combiner if assignment.map is not None else None]
+    digests = {program.digest for program in programs if program is not None and program.digest}
+    return digests | {file.digest for file in assignment.files}
+
+
+class AttemptPrograms:
+    """Makes the programs of one attempt. Errors: UnknownBuiltin, ProgramStartFailed."""
+
+    def __init__(
+        self, assignment: TaskAssignment, cache: ArtifactCache, work_root: Path, observer: ProgramObserver
+    ) -> None:
+        self._assignment = assignment
+        self._cache = cache
+        self._work_root = work_root
+        self._observer = observer
+
+    def mapper(self) -> Mapper:
+        program = self._program()
+        if program.source is not ProgramSource.BUILTIN:
+            return self._session(program, "map", self._observer)
+        if program.name.removeprefix("builtin:") != "identity":
+            raise UnknownBuiltin(f"{program.name!r} is no built-in mapper; there is builtin:identity")
+        self._observer.started(0)
+        return IdentityMapper()
+
+    def reducer(self) -> Reducer:
+        program = self._program()
+        if program.source is not ProgramSource.BUILTIN:
+            return self._session(program, "reduce", self._observer)
+        self._observer.started(0)
+        return builtin(program.name, "reduce", budget_bytes=self._builtin_budget_bytes)
+
+    def combiner(self) -> Combiner | None:
+        program = self._assignment.map.combiner if self._assignment.map is not None else None
+        if program is None:
+            return None
+        if program.source is ProgramSource.BUILTIN:
+            return builtin(program.name, "combine", budget_bytes=self._builtin_budget_bytes)
+        return ProgramCombiner(self._session(program, "combine", _Unannounced(self._observer)))
+
+    def _program(self) -> Program:
+        if self._assignment.program is None:
+            raise ProgramStartFailed(f"attempt {self._assignment.attempt_id} names no program")
+        return self._assignment.program
+
+    @property
+    def _builtin_budget_bytes(self) -> int:
+        return self._assignment.memory_budget_bytes // _BUILTIN_BUDGET_SHARE
+
+    def _session(self, program: Program, role: Role, observer: ProgramObserver) -> ProgramSession:
+        return ProgramSession(self._context(program, role), observer, group=grouped)
+
+    def _context(self, program: Program, role: Role) -> ProgramContext:
+        task = self._assignment
+        return ProgramContext(
+            role=role,
+            job_id=task.job_id,
+            task_id=task.task_id,
+            attempt_id=task.attempt_id,
+            attempt_number=task.attempt_number,
+            partition=task.reduce.partition if task.reduce is not None else task.task_index,
+            program=self._executable(program),
+            protocol="frames" if program.protocol is Protocol.FRAMES else "text",
+            stdio="pipe" if program.stdio is Stdio.PIPE else "socket",
+            work_root=self._work_root,
+            memory_budget_bytes=task.memory_budget_bytes,
+            input_url=_input_url(task) if role == "map" else "",
+            params=task.params,
+            env=task.env,
+            files={file.name: self._cache.path(file.digest) for file in task.files},
+            timeout_ms=task.timeout_ms,
+            ignore_input=task.ignore_input,
+            raw_output=role != "combine" and task.output is not None and task.output.format == _RAW,
+        )
+
+    def _executable(self, program: Program) -> ArtifactProgram | ShellProgram:
+        if program.source is ProgramSource.SHELL:
+            return ShellProgram(program.name.removeprefix("shell:"))
+        return ArtifactProgram(self._cache.path(program.digest), program.name)
+
+
+class _Unannounced:
+    """An observer of a combiner: it runs once per spill, which is not news."""
+
+    def __init__(self, observer: ProgramObserver) -> None:
+        self.counter = observer.counter
+        self.status = observer.status
+        self.stderr = observer.stderr
+
+    def started(self, process_id: int) -> None:
+        pass
+
+
+def _input_url(assignment: TaskAssignment) -> str:
+    """The first object of a map attempt's split."""
+    pieces = decode_split(assignment.map.split).pieces if assignment.map is not None else ()
+    return pieces[0].url if pieces else ""

@@ -1,0 +1,118 @@
+import asyncio
+import errno
+
+import pytest
+
+from apollo_common.errors import FetchFailed, ProgramExited, WorkerBusy
+from apollo_proto.apollo.v1 import Done, TaskAssignment
+from apollo_worker.events import EventLog
+from apollo_worker.slot import AttemptSlot
+
+
+class Runner:
+    """Ends when told to, in the way that it is told."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.end: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+
+    async def run(self, assignment: TaskAssignment, events: EventLog) -> Done:
+        self.started.append(assignment.attempt_id)
+        return await asyncio.shield(self.end)
+
+    async def close(self) -> None:
+        pass
+
+
+def assignment(number: int = 0) -> TaskAssignment:
+    return TaskAssignment(job_id="j", task_id="j-m-00000", attempt_id=f"j-m-00000-{number}")
+
+
+@pytest.fixture
+async def runner():
+    return Runner()
+
+
+@pytest.fixture
+async def slot(runner):
+    slot = AttemptSlot(runner)
+    yield slot
+    await slot.close()
+
+
+async def end_of(events: EventLog):
+    return [event async for event in events.follow()][-1]
+
+
+async def test_an_attempt_runs_to_its_end(slot, runner):
+    events = slot.start(assignment())
+    assert slot.running == "j-m-00000-0"
+    runner.end.set_result(Done(output_records=3))
+    assert (await end_of(events)).done.output_records == 3
+    await asyncio.sleep(0)
+    assert slot.running == ""
+
+
+async def test_a_second_attempt_is_refused_while_one_runs(slot):
+    slot.start(assignment(0))
+    with pytest.raises(WorkerBusy, match="j-m-00000-0"):
+        slot.start(assignment(1))
+
+
+async def test_the_same_attempt_again_joins_the_one_that_runs(slot, runner):
+    first = slot.start(assignment())
+    assert slot.start(assignment()) is first
+    runner.end.set_result(Done())
+    await end_of(first)
+    assert slot.start(assignment()) is first
+    assert runner.started == ["j-m-00000-0"]
+
+
+async def test_the_next_attempt_makes_the_last_one_unknown(slot, runner):
+    runner.end.set_result(Done())
+    await end_of(slot.start(assignment(0)))
+    await asyncio.sleep(0)
+    slot.start(assignment(1))
+    assert slot.find("j-m-00000-0") is None
+    assert slot.find("j-m-00000-1") is not None
+
+
+async def test_a_cancelled_attempt_says_so(slot):
+    events = slot.start(assignment())
+    assert await slot.cancel("j-m-00000-0")
+    assert (await end_of(events)).cancelled is not None
+    assert not await slot.cancel("j-m-00000-0")
+
+
+async def test_a_late_cancel_does_not_touch_the_next_attempt(slot, runner):
+    slot.start(assignment(1))
+    assert not await slot.cancel("j-m-00000-0")
+    assert slot.running == "j-m-00000-1"
+
+
+async def test_closing_stops_what_runs(slot):
+    events = slot.start(assignment())
+    await slot.close()
+    assert (await end_of(events)).cancelled is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            ProgramExited("the program was killed by SIGKILL", signal=9),
+            {"reason": "program_exited", "signal": 9, "exit_status": -1, "retryable": True},
+        ),
+        (
+            FetchFailed("map output is gone", task="j-m-00001", attempt="j-m-00001-2"),
+            {"reason": "fetch_failed", "lost_map_task_id": "j-m-00001", "lost_map_attempt_id": "j-m-00001-2"},
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), {"reason": "volume_full", "retryable": True}),
+        (ZeroDivisionError("secret details"), {"reason": "internal", "retryable": True}),
+    ],
+)
+async def test_an_error_becomes_a_typed_failure(slot, runner, error, expected):
+    runner.end.set_exception(error)
+    failed = (await end_of(slot.start(assignment()))).failed
+    assert {name: getattr(failed, name) for name in expected} == expected
+    assert "secret" not in failed.message
