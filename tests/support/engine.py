@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from apollo_common.ids import JobId
+from apollo_common.ids import JobId, new_job_id
 from apollo_coordinator.core import invariants
 from apollo_coordinator.core.model import Job
 from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
@@ -60,9 +60,11 @@ class Site:
             self.pool.add(worker)
 
     @asynccontextmanager
-    async def coordinator(self, settings: EngineSettings | None = None) -> AsyncIterator[Engine]:
+    async def coordinator(
+        self, settings: EngineSettings | None = None, make_job_id: Callable[[], JobId] = new_job_id
+    ) -> AsyncIterator[Engine]:
         """An engine that runs. Leaving the block is a crash for everything but the workers."""
-        self.pool = MemoryPool([worker for worker in self.workers if worker.alive])
+        self.pool = MemoryPool([worker for worker in self.workers if worker.reachable])
         engine = Engine(
             EnginePorts(
                 journal=self.journal,
@@ -77,6 +79,7 @@ class Site:
             ),
             settings,
             jitter=random.Random(1),
+            make_job_id=make_job_id,
         )
         try:
             await engine.start()

@@ -140,12 +140,14 @@ def _running_job(state: State, job: JobId) -> JobQueue | None:
 
 
 def _output_opened(state: State, event: events.OutputOpened, now_ms: int, out: Outcome) -> None:
-    if job_of(event.attempt) in state.queues:
+    queue = state.queues.get(job_of(event.attempt))
+    if queue is not None and event.attempt in queue.outstanding:
         # Also for an attempt that is over: the clean-up has to know of its upload.
         out.facts.append(facts.UploadOpened(now_ms, event.attempt, event.url, event.upload_id))
-    if state.running(event.attempt) is not None:
+    running = state.running(event.attempt)
+    if running is not None and not running.attempt.upload_id:
         out.commands.append(commands.RunAttempt(event.attempt, event.worker))
-    else:
+    elif running is None:
         out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
 
 
@@ -274,7 +276,8 @@ def _attempt_lost(state: State, event: events.AttemptLost, now_ms: int, out: Out
     if running is not None:
         _lose(state, running, event.failure, now_ms, out)
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
-    if not event.worker_usable and event.worker in state.workers:
+    worker = state.workers.get(event.worker)
+    if worker is not None and worker.attempt == event.attempt and not event.worker_usable:
         out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
         out.commands.append(commands.ReleaseWorker(event.worker))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import cast
 
@@ -46,8 +46,10 @@ class Engine:
         *,
         registry: CollectorRegistry | None = None,
         jitter: random.Random | None = None,
+        make_job_id: Callable[[], JobId] = new_job_id,
     ) -> None:
         self._ports = ports
+        self._make_job_id = make_job_id
         self._settings = settings or EngineSettings()
         self._metrics = EngineMetrics(registry or CollectorRegistry())
         jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -90,9 +92,9 @@ class Engine:
     async def close(self) -> None:
         """Stop working. The ports stay open: who made them closes them."""
         self._open = False
+        self._recorder.finish()
         await self._submissions.close()
         await self._executor.close()
-        self._recorder.finish()
         if self._writer is not None and not self._recorder.stalled:
             await asyncio.wait({self._writer})
         await self._tasks.close()
@@ -221,7 +223,7 @@ class Engine:
             if before is not None:
                 return Submitted(before, created=False)
             self._admit(spec)
-            event = events.JobSubmitted(new_job_id(), spec)
+            event = events.JobSubmitted(self._make_job_id(), spec)
             if secrets is not None:
                 await self._ports.secrets.put(event.job, secrets)
             outcome = decide(self._state, event, self._ports.clock.now_ms())

@@ -54,7 +54,7 @@ class MemoryWorker:
         self.id = WorkerId(name)
         self.job = job
         self.installed: set[str] = set()
-        self.alive = True
+        self.reachable = True
         self._program = program
         self._last: _Run | None = None
         self._tasks = TaskOwner()
@@ -64,7 +64,7 @@ class MemoryWorker:
         return self._last.attempt if self._last is not None and not self._last.ended else None
 
     async def run(self, order: AttemptOrder) -> AsyncGenerator[AttemptReport, None]:
-        self._require_alive()
+        self._require_reachable()
         if self.busy_with is not None:
             raise WorkerBusy(f"worker {self.id} runs {self.busy_with}")
         run = _Run(order.attempt_id)
@@ -74,14 +74,14 @@ class MemoryWorker:
             yield report
 
     async def attach(self, attempt: AttemptId) -> AsyncGenerator[AttemptReport, None]:
-        self._require_alive()
+        self._require_reachable()
         if self._last is None or self._last.attempt != attempt:
             raise ObjectNotFound(f"worker {self.id} does not know attempt {attempt}")
         async for report in self._listen(self._last):
             yield report
 
     async def cancel(self, attempt: AttemptId, reason: str) -> None:  # noqa: ARG002 - the port's signature
-        self._require_alive()
+        self._require_reachable()
         run = self._last
         if run is not None and run.attempt == attempt and not run.ended:
             if run.task is not None:
@@ -89,11 +89,11 @@ class MemoryWorker:
             await run.report(AttemptCancelled())
 
     async def describe(self) -> WorkerDescription:
-        self._require_alive()
+        self._require_reachable()
         return WorkerDescription(self.id, "memory", self.busy_with or "", frozenset(self.installed))
 
     async def install(self, digest: str, content: Path) -> None:  # noqa: ARG002 - the port's signature
-        self._require_alive()
+        self._require_reachable()
         self.installed.add(digest)
 
     async def close(self) -> None:
@@ -101,8 +101,12 @@ class MemoryWorker:
 
     async def kill(self) -> None:
         """As kill -9 does: no report, no end, every stream broken."""
-        self.alive = False
         await self._tasks.close()
+        await self.cut_off()
+
+    async def cut_off(self) -> None:
+        """As a broken network does: every stream breaks, but the program goes on and nobody hears of it."""
+        self.reachable = False
         if self._last is not None:
             async with self._last.news:
                 self._last.news.notify_all()
@@ -115,17 +119,17 @@ class MemoryWorker:
         heard = 0
         while True:
             async with run.news:
-                while heard == len(run.reports) and self.alive:
+                while heard == len(run.reports) and self.reachable:
                     await run.news.wait()
-            self._require_alive()
+            self._require_reachable()
             report = run.reports[heard]
             heard += 1
             yield report
             if isinstance(report, _ENDS):
                 return
 
-    def _require_alive(self) -> None:
-        if not self.alive:
+    def _require_reachable(self) -> None:
+        if not self.reachable:
             raise WorkerUnreachable(f"worker {self.id} does not answer")
 
 

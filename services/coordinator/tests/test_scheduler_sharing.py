@@ -1,0 +1,303 @@
+"""Who gets which worker: fairness, priorities, limits, bindings, and workers that are not to be trusted."""
+
+import pytest
+
+from apollo_common.errors import IdempotencyConflict, LimitExceeded, OutputExists
+from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_coordinator.core import admission, commands, events, facts
+from apollo_coordinator.core.limits import Limits
+from apollo_coordinator.core.model import Failure, JobStatus
+from support.scheduling import World, a_spec, attempts
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def running(world, *jobs):
+    return [len(world.state.queues[JobId(job)].running) for job in jobs]
+
+
+def names(count):
+    return [f"w{number}" for number in range(count)]
+
+
+def test_jobs_of_equal_priority_share_the_workers_evenly(world):
+    for name in "abc":
+        world.job(name, maps=20)
+    world.workers(*names(9))
+    assert running(world, "a", "b", "c") == [3, 3, 3]
+
+
+def test_each_step_of_priority_doubles_the_share(world):
+    world.job("a", maps=40)
+    world.job("b", maps=40, priority=2)
+    world.workers(*names(10))
+    assert running(world, "a", "b") == [2, 8]
+
+
+def test_a_job_that_needs_less_leaves_the_rest_to_others(world):
+    world.job("a", maps=1)
+    world.job("b", maps=20)
+    world.workers(*names(10))
+    assert running(world, "a", "b") == [1, 9]
+
+
+def test_a_new_job_gets_the_workers_that_become_free(world):
+    world.job("a", maps=20)
+    world.workers(*names(4))
+    world.job("b", maps=20)
+    assert running(world, "a", "b") == [4, 0]
+    world.done("a-m-00000-0")
+    world.done("a-m-00001-0")
+    world.done("a-m-00002-0")
+    assert running(world, "a", "b") == [2, 2]
+
+
+def test_tasks_run_in_order_within_a_job(world):
+    world.job(maps=4)
+    world.workers("w1")
+    order = [world.asked[-1].attempt]
+    for _ in range(3):
+        order += attempts(world.done(order[-1]))
+    assert order == [f"j-m-0000{index}-0" for index in range(4)]
+
+
+def test_max_workers_bounds_a_job(world):
+    world.job(maps=9, max_workers=2)
+    world.workers(*names(5))
+    assert running(world, "j") == [2]
+    assert commands.ScalePool(JobId("j"), 2) in world.asked
+
+
+def test_the_pool_is_asked_for_as_many_workers_as_tasks_can_use(world):
+    job = world.job(maps=3, n_reducers=2)
+    assert [c for c in world.asked if isinstance(c, commands.ScalePool)] == [commands.ScalePool(job.id, 3)]
+    world.workers(*names(3))
+    for index in range(3):
+        world.done(f"j-m-0000{index}-0")
+    assert commands.ScalePool(job.id, 2) in world.asked
+    world.tell(events.StopRequested(job.id))
+    for index in range(2):
+        world.opened(f"j-r-0000{index}-0")
+    assert world.asked[-1] == commands.CleanUp(job.id) or commands.ScalePool(job.id, 0) in world.asked
+
+
+def test_a_worker_bound_to_a_job_serves_no_other(world):
+    world.job("a", maps=2)
+    world.job("b", maps=2)
+    world.workers("w1", "w2", "w3", job="b")
+    assert running(world, "a", "b") == [0, 2]
+
+
+def test_more_jobs_than_may_run_wait_and_the_oldest_of_the_highest_priority_is_next():
+    world = World(Limits(max_running_jobs=1))
+    world.job("a", maps=0, n_reducers=0)
+    for name, priority in (("b", 0), ("c", 5), ("d", 5)):
+        world.tell(events.JobSubmitted(JobId(name), a_spec(output_path=f"file:///{name}", priority=priority)))
+    assert [job.status for job in world.state.jobs.values()] == [JobStatus.COMMITTING] + [JobStatus.QUEUED] * 3
+    world.tell(events.CommitFinished(JobId("a")))
+    assert world.state.jobs[JobId("c")].status is JobStatus.RUNNING
+    assert world.state.jobs[JobId("d")].status is JobStatus.QUEUED
+
+
+def test_no_job_starts_while_the_running_ones_have_too_many_tasks():
+    world = World(Limits(max_running_tasks=5))
+    world.job("a", maps=5)
+    world.tell(events.JobSubmitted(JobId("b"), a_spec()))
+    assert world.state.jobs[JobId("b")].status is JobStatus.QUEUED
+
+
+def test_admission_names_the_limit_the_reservation_and_the_conflict():
+    world = World(Limits(max_unfinished_jobs=1))
+    spec = a_spec(idempotency_key="k", body_digest="d")
+    admission.check(world.state, spec)
+    world.tell(events.JobSubmitted(JobId("a"), spec))
+    with pytest.raises(OutputExists, match="job a is writing to"):
+        admission.check(world.state, a_spec(output_path="file:///out/"))
+    with pytest.raises(LimitExceeded, match="1 jobs are unfinished"):
+        admission.check(world.state, a_spec(output_path="file:///other"))
+    assert admission.submitted_before(world.state, "k", "d").id == "a"
+    assert admission.submitted_before(world.state, "", "d") is None
+    with pytest.raises(IdempotencyConflict, match="job a"):
+        admission.submitted_before(world.state, "k", "another")
+
+
+def test_a_reserved_output_is_free_again_when_the_job_has_ended(world):
+    world.job("a", output_path="file:///out")
+    world.tell(events.StopRequested(JobId("a")))
+    admission.check(world.state, a_spec())
+
+
+def test_a_worker_that_fails_one_task_after_the_other_is_quarantined(world):
+    job = world.job(maps=20)
+    world.workers("good")
+    world.done("j-m-00000-0")
+    world.workers("bad")
+    for _ in range(3):
+        (attempt,) = [a.id for t in job.maps for a in t.attempts if a.worker == "bad" and not a.status.ended]
+        asked = world.failed(attempt)
+    assert commands.ReleaseWorker(WorkerId("bad")) in asked
+    assert world.state.workers[WorkerId("bad")].quarantined
+    assert attempts(world.wait(1)) == []
+    assert job.status is JobStatus.RUNNING
+
+
+def test_a_program_that_fails_everywhere_quarantines_nobody(world):
+    job = world.job(maps=20)
+    world.workers(*names(4))
+    while job.status is JobStatus.RUNNING:
+        for entry in list(world.state.queues[job.id].running.values()):
+            if job.status is JobStatus.RUNNING:
+                world.failed(entry.attempt.id)
+        world.wait(50)
+    assert job.status is JobStatus.FAILED
+    assert not any(worker.quarantined for worker in world.state.workers.values())
+
+
+def test_success_clears_a_workers_name(world):
+    world.job(maps=20)
+    world.workers("w1", "w2")
+    worker = world.state.workers[WorkerId("w2")]
+    for _ in range(6):
+        world.failed(worker.attempt)
+        world.done(worker.attempt)
+    assert not worker.quarantined
+
+
+def test_the_last_worker_is_never_quarantined(world):
+    job = world.job(maps=20, max_attempts=100)
+    world.workers("w1")
+    world.done("j-m-00000-0")
+    for _ in range(5):
+        world.failed(world.state.workers[WorkerId("w1")].attempt)
+    assert not world.state.workers[WorkerId("w1")].quarantined
+    assert job.status is JobStatus.RUNNING
+
+
+def test_a_failed_task_waits_a_while_for_another_worker_then_takes_the_same(world):
+    job = world.job(maps=2)
+    world.workers("w1", "w2")
+    holder = job.maps[0].attempts[0].worker
+    world.failed("j-m-00000-0")
+    assert attempts(world.wait(5_000)) == []
+    assert attempts(world.wait(5_001)) == ["j-m-00000-1"]
+    assert job.maps[0].attempts[1].worker == holder
+
+
+def test_a_task_that_avoids_the_idle_worker_lets_another_job_have_it(world):
+    world.job("a", maps=2)
+    world.workers("w1", "w2")
+    world.failed("a-m-00000-0")
+    world.wait(1_000)
+    job = world.job("b")
+    assert len(job.maps[0].attempts) == 1
+
+
+def test_network_storage_that_is_away_does_not_use_up_max_attempts(world):
+    job = world.job(max_attempts=1)
+    world.workers("w1")
+    for number in range(6):
+        world.failed(f"j-m-00000-{number}", Failure("storage_unavailable", "s3 does not answer"))
+        world.wait(60_000)
+    assert job.status is JobStatus.RUNNING
+
+
+# Restarts
+
+
+def test_a_restart_folds_to_the_same_model(world):
+    job = world.job(maps=3)
+    world.workers("w1", "w2")
+    world.done("j-m-00000-0")
+    world.failed("j-m-00001-0")
+    again = world.restart()
+    assert again.state.jobs == {JobId("j"): job}
+
+
+def test_after_a_restart_planning_and_commits_go_on(world):
+    world.job("a", maps=0, n_reducers=0)
+    world.tell(events.JobSubmitted(JobId("b"), a_spec(output_path="file:///b")))
+    assert world.restart().asked == [commands.CommitOutput(JobId("a")), commands.PlanInput(JobId("b"))]
+
+
+def test_a_worker_that_comes_back_with_its_attempt_is_attached(world):
+    world.job()
+    world.workers("w1")
+    again = world.restart()
+    asked = again.tell(events.WorkerJoined(WorkerId("w1"), "w1:8090", attempt=AttemptId("j-m-00000-0")))
+    assert asked == [commands.AttachAttempt(AttemptId("j-m-00000-0"), WorkerId("w1"))]
+    again.done("j-m-00000-0")
+    assert again.state.jobs[JobId("j")].maps[0].accepted == "j-m-00000-0"
+
+
+def test_a_worker_that_comes_back_idle_may_still_know_the_result(world):
+    world.job()
+    world.workers("w1")
+    again = world.restart()
+    asked = again.tell(events.WorkerJoined(WorkerId("w1"), "w1:8090"))
+    assert asked == [commands.AttachAttempt(AttemptId("j-m-00000-0"), WorkerId("w1"))]
+    forgotten = Failure("object_not_found", "unknown attempt")
+    asked = again.tell(
+        events.AttemptLost(AttemptId("j-m-00000-0"), WorkerId("w1"), forgotten, worker_usable=True),
+    )
+    assert attempts(asked) == ["j-m-00000-1"]
+
+
+def test_a_worker_that_comes_back_with_another_attempt_lost_the_expected_one(world):
+    job = world.job()
+    world.workers("w1")
+    again = world.restart()
+    stale = AttemptId("old-m-00000-0")
+    again.tell(events.WorkerJoined(WorkerId("w1"), "w1:8090", attempt=stale))
+    job = again.state.jobs[JobId("j")]
+    assert job.maps[0].attempts[0].failure.message == "the worker forgot the attempt"
+    assert attempts(again.tell(events.AttemptCancelled(stale, WorkerId("w1")))) == ["j-m-00000-1"]
+
+
+def test_attempts_of_workers_that_stay_away_are_lost_after_the_grace(world):
+    world.job()
+    world.workers("w1")
+    again = world.restart()
+    again.workers("w2")
+    assert attempts(again.wait(9_999)) == []
+    assert attempts(again.wait(1)) == ["j-m-00000-1"]
+
+
+def test_an_ended_job_is_cleaned_up_after_a_restart_when_the_grace_is_over(world):
+    world.job()
+    world.workers("w1")
+    world.tell(events.StopRequested(JobId("j")))
+    again = world.restart()
+    stale = AttemptId("j-m-00000-0")
+    asked = again.tell(events.WorkerJoined(WorkerId("w1"), "w1:8090", attempt=stale))
+    assert commands.CancelAttempt(stale, WorkerId("w1"), "nobody waits for the attempt any more") in asked
+    assert commands.CleanUp(JobId("j")) not in again.wait(10_000)
+    assert commands.CleanUp(JobId("j")) in again.cancelled("j-m-00000-0")
+    again.tell(events.CleanUpFinished(JobId("j")))
+    assert again.restart().wait(10_000) == []
+
+
+def test_retries_that_were_put_off_are_due_after_a_restart(world):
+    world.job()
+    world.workers("w1")
+    world.failed("j-m-00000-0")
+    again = world.restart()
+    again.workers("w2")
+    assert attempts(again.wait(200)) == ["j-m-00000-1"]
+
+
+def test_decide_changes_nothing(world):
+    from copy import deepcopy
+
+    from apollo_coordinator.core.scheduler import decide
+
+    world.job(maps=2)
+    world.workers("w1")
+    before = deepcopy(world.state)
+    outcome = decide(
+        world.state, events.AttemptDone(AttemptId("j-m-00000-0"), WorkerId("w1"), {}, output_path="x"), world.now_ms
+    )
+    assert [type(fact) for fact in outcome.facts] == [facts.AttemptAccepted, facts.StreamEnded]
+    assert world.state == before
