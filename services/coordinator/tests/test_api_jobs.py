@@ -138,6 +138,9 @@ async def test_a_body_that_is_not_json_is_400(api, body):
         ({"inputPath": "http://user:key@host/in/a"}, "inputPath"),
         ({"inputPath": "https://host/in/a?X-Amz-Signature=abc"}, "inputPath"),
         ({"inputPath": "http://host:port/in/a"}, "inputPath"),
+        ({"inputPath": "http:///in/a"}, "inputPath"),
+        ({"inputPath": "http://host"}, "inputPath"),
+        ({"inputPath": "http://host/in/100%"}, "inputPath"),
         ({"inputPath": ["http://one/in/a", "http://two/in/a"]}, "inputPath"),
         ({"outputPath": "file://relative"}, "outputPath"),
         ({"outputPath": "s3://"}, "outputPath"),
@@ -433,7 +436,7 @@ class TestLocations:
         ] == 201
         assert (await submit(strict, inputPath="https://store.example/in/a"))[0] == 201
 
-    async def test_credentials_reach_the_engine_with_their_endpoint(self, strict):
+    async def test_credentials_reach_the_engine(self, strict):
         _, answer = await submit(
             strict,
             inputPath="http://minio:9000/in/a",
@@ -441,7 +444,5 @@ class TestLocations:
             outputStorageCredentials={"username": "u2", "password": "p2"},
         )
         secrets = strict.jobs.secrets[JobId(answer["job"]["id"])]
-        assert secrets.input_access.endpoint_url == "http://minio:9000"
         assert (secrets.input_access.access_key_id, secrets.input_access.secret_access_key) == ("u1", "p1")
         assert (secrets.output_access.access_key_id, secrets.output_access.secret_access_key) == ("u2", "p2")
-        assert secrets.output_access.endpoint_url == ""

@@ -201,18 +201,10 @@ def _program(name: str, body: JobBody, artifacts: dict[str, ArtifactInfo]) -> Pr
 def _secrets(body: JobBody) -> JobSecrets | None:
     if body.input_storage_credentials is None and body.output_storage_credentials is None:
         return None
-    return JobSecrets(
-        input_access=_access(body.input_storage_credentials, body.input_path),
-        output_access=_access(body.output_storage_credentials, [body.output_path]),
-    )
+    return JobSecrets(_access(body.input_storage_credentials), _access(body.output_storage_credentials))
 
 
-def _access(credentials: Credentials | None, locations: list[str]) -> StorageAccess:
-    endpoint_url = next(filter(None, map(endpoint_of, locations)), "")
+def _access(credentials: Credentials | None) -> StorageAccess:
     if credentials is None:
-        return StorageAccess(endpoint_url=endpoint_url)
-    return StorageAccess(
-        endpoint_url=endpoint_url,
-        access_key_id=credentials.username,
-        secret_access_key=credentials.password.get_secret_value(),
-    )
+        return StorageAccess()
+    return StorageAccess(access_key_id=credentials.username, secret_access_key=credentials.password.get_secret_value())

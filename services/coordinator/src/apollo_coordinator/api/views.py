@@ -116,6 +116,7 @@ class JobView(View):
     status: JobStatus
     created_time: int
     progress: Progress
+    trouble: Maybe[str]  # why the job waits, in words, such as a pool that cannot provide workers
     failure: Maybe[FailureView]
     mapper: ProgramView
     reducer: Maybe[ProgramView]
@@ -236,6 +237,7 @@ def view_job(job: Job) -> JobView:
         status=job.status,
         created_time=job.created_ms,
         progress=_progress(job),
+        trouble=job.trouble or None,
         failure=_failure(job.failure),
         mapper=view_program(spec.mapper),
         reducer=view_program(spec.reducer) if spec.reducer else None,
