@@ -82,7 +82,12 @@ async def test_a_stalled_body_that_nobody_wants_closes_the_connection(quick, pat
 
 
 async def test_a_client_that_does_not_read_is_dropped(quick):
-    body = {"inputPath": "s3://i/" + "x" * 4000, "outputPath": "s3://o/x", "mapperName": "shell:cat", "nReducers": 0}
+    body = {
+        "inputPath": ["s3://in/" + "x" * 1000] * 4,
+        "outputPath": "s3://out/x",
+        "mapperName": "shell:cat",
+        "nReducers": 0,
+    }
     for _ in range(100):
         assert (await quick.call("POST", "/api/v1/jobs", json=body))[0] == 201
     _, writer = await asyncio.open_connection("127.0.0.1", quick.port, limit=1024)

@@ -102,7 +102,9 @@ async def test_the_specification_holds_what_was_asked(api):
     assert answer["job"]["inputData"]["path"] == ["s3://in/a", "s3://in/b"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"not json", b"{'a': 1}", b"\xff\xfe", b'{"a": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"not json", b"{'a': 1}", b"\xff\xfe", b'{"a": "\\ud800"}', b"[" * 100_000]
+)
 async def test_a_body_that_is_not_json_is_400(api, body):
     status, problem = await api.call("POST", "/api/v1/jobs", data=body)
     assert (status, problem["status"]) == (400, 400)
@@ -118,6 +120,7 @@ async def test_a_body_that_is_not_json_is_400(api, body):
         ({"nReducers": 2.0}, "nReducers"),
         ({"nReducers": -1}, "nReducers"),
         ({"nReducers": 10_001}, "nReducers"),
+        ({"nReducers": 10**4000}, "nReducers"),
         ({"nReducers": None}, "nReducers"),
         ({"nReducers": 0}, "reducerName"),
         ({"reducerName": None}, "reducerName"),

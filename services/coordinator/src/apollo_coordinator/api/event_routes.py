@@ -68,7 +68,7 @@ class EventRoutes:
         document = {"id": event.id, "kind": event.kind, "time": event.at_ms, **event.body}
         if event.last:
             document["status"] = self._service.job(job).status.value
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(document, separators=(",", ":"))
 
 
 def _last_event_id(request: web.Request) -> int:

@@ -18,6 +18,7 @@ from apollo_coordinator.api.settings import ApiSettings
 
 _log = get_logger(__name__)
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Server": "apollo"}
 CLIENT_LEFT = 499  # counted, never sent
 
 
@@ -44,20 +45,20 @@ def observe(metrics: ApiMetrics) -> Middleware:
 
 
 def finish_in_time(settings: ApiSettings) -> Middleware:
-    """Drop the connection of a client that does not read its answer."""
+    """Drop the connection of a client that does not read its answer. Streams see to that themselves."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
-        if not response.prepared:
-            response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        try:
-            async with asyncio.timeout(settings.write_timeout_s):
-                await response.prepare(request)
-                await response.write_eof()
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
+        if isinstance(response, web.Response):
+            response.headers.update(_HEADERS)
+            try:
+                async with asyncio.timeout(settings.write_timeout_s):
+                    await response.prepare(request)
+                    await response.write_eof()
+            except TimeoutError:
+                if request.transport is not None:
+                    request.transport.abort()
         return response
 
     return middleware

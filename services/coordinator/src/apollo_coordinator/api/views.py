@@ -43,8 +43,8 @@ def _absent(value: Any) -> bool:
     return value is None
 
 
-T = TypeVar("T")
-Maybe = Annotated[T | None, Field(default=None, exclude_if=_absent)]
+Content = TypeVar("Content")
+Maybe = Annotated[Content | None, Field(default=None, exclude_if=_absent)]
 """Left out of the answer when there is nothing to say."""
 
 

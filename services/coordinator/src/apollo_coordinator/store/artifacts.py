@@ -98,7 +98,7 @@ class ArtifactFiles:
             self._pins += Counter()  # drops what is at zero
 
     async def collect(self, in_use: Callable[[str], bool]) -> int:
-        # A digest without a name cannot come into use again, except by an upload, which `_remove` sees.
+        # A digest without a name comes into use again only by an upload, which gives it a name that `_remove` sees.
         unnamed = await asyncio.to_thread(self._unreferenced)
         return await asyncio.to_thread(self._remove, [digest for digest in unnamed if not in_use(digest)])
 
@@ -140,12 +140,13 @@ class ArtifactFiles:
     def _unreferenced(self) -> list[str]:
         with self._changing:
             named = {info.digest for info in self._infos.values()}
-            return [entry.name for entry in os.scandir(self._blobs) if entry.name not in named | self._pins.keys()]
+            found = [entry.name for entry in os.scandir(self._blobs)]
+        return [digest for digest in found if digest not in named and digest not in self._pins]
 
     def _remove(self, digests: list[str]) -> int:
         with self._changing:
-            kept = {info.digest for info in self._infos.values()} | self._pins.keys()
-            removed = [digest for digest in digests if digest not in kept]
+            named = {info.digest for info in self._infos.values()}
+            removed = [digest for digest in digests if digest not in named and digest not in self._pins]
             for digest in removed:
                 self.path(digest).unlink(missing_ok=True)
         return len(removed)
