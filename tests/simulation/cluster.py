@@ -46,9 +46,7 @@ def oracle(spec: JobSpec, splits: Sequence[Split]) -> dict[str, bytes]:
     for split in splits:
         for word in words_of(split):
             parts[partition_of(word, spec.n_reducers)].append(word)
-    return {
-        f"{spec.output_path}/part-r-{index:05d}": _reduced(words).encode() for index, words in enumerate(parts)
-    }
+    return {f"{spec.output_path}/part-r-{index:05d}": _reduced(words).encode() for index, words in enumerate(parts)}
 
 
 def _reduced(words: list[str]) -> str:

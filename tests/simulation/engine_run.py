@@ -36,9 +36,7 @@ class EngineRun:
         self.faults = Faults.of(random.Random(f"faults {seed}"))
         self.cluster = Cluster(self.faults)
         self.site = Site()
-        self.site.input = FlakyInput(
-            self.faults, {f"file:///in{n}": list(splits(n)) for n in range(8)}
-        )
+        self.site.input = FlakyInput(self.faults, {f"file:///in{n}": list(splits(n)) for n in range(8)})
         self.site.output = FlakyOutput(self.faults, self.cluster)
         self.workers: list[WatchedWorker] = []
         self.to_submit = [self._spec(number) for number in range(self.random.randrange(1, 5))]
@@ -57,7 +55,9 @@ class EngineRun:
             jobs = await self._calm_life(engine)
         await self.site.close()
         self._check(jobs)
-        story = "\n".join(f"{fact.sequence} {fact.job} {fact.at_ms} {fact.kind} {fact.body}" for fact in self.site.journal.facts)
+        story = "\n".join(
+            f"{fact.sequence} {fact.job} {fact.at_ms} {fact.kind} {fact.body}" for fact in self.site.journal.facts
+        )
         return hashlib.sha256(story.encode()).hexdigest()
 
     def _spec(self, number: int) -> dict[str, object]:

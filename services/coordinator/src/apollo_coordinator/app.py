@@ -1,1 +1,197 @@
 """Composition root: the only place that builds adapters and wires them to the engine."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from ipaddress import ip_address
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from apollo_common.errors import ApolloError, InvalidSetting
+from apollo_common.lifecycle import stop_signals
+from apollo_common.logging import configure_logging, get_logger
+from apollo_common.storage.open import StorePolicy, Stores
+from apollo_coordinator.api.application import make_api
+from apollo_coordinator.api.server import ApiServer
+from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.clock import SystemClock
+from apollo_coordinator.core.limits import DAY_MS, Limits
+from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
+from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
+from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
+from apollo_coordinator.ports import WorkerPool
+from apollo_coordinator.rpc.link import GrpcWorkerLink
+from apollo_coordinator.settings import CoordinatorSettings as Settings
+from apollo_coordinator.store.artifacts import ArtifactFiles
+from apollo_coordinator.store.commit import StoredOutput
+from apollo_coordinator.store.inputs import StoredInput
+from apollo_coordinator.store.intermediate import IntermediateFiles
+from apollo_coordinator.store.journal import SqliteJournal
+from apollo_coordinator.store.logs import LogFiles
+from apollo_coordinator.store.secrets import SecretFiles
+
+__all__ = ["Coordinator", "Settings", "main"]
+
+_log = get_logger(__name__)
+
+
+class Coordinator:
+    """A whole coordinator. `start` it, then `close` it; one that fails to start leaves nothing open."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened = AsyncExitStack()
+        self._closed = asyncio.Event()
+        self.port: int | None = None
+        """The TCP port it listens on, once started."""
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it over TCP."""
+        host = self._settings.host or ""
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    async def start(self) -> None:
+        """Recover what the data directory holds, then take jobs and workers.
+
+        InvalidSetting, DataDirectoryInUse, JournalUnusable, VolumeFull; OSError when an address cannot be listened on.
+        """
+        _check_exposure(self._settings)
+        async with AsyncExitStack() as opened:
+            await self._open(opened)
+            self._opened = opened.pop_all()
+
+    async def close(self) -> None:
+        """Stop listening and working. Jobs that have not ended go on when the next one starts on the same data."""
+        self._closed.set()
+        await self._opened.aclose()
+
+    async def wait(self) -> None:
+        """Until somebody closes it."""
+        await self._closed.wait()
+
+    async def _open(self, opened: AsyncExitStack) -> None:
+        settings, data = self._settings, self._settings.data_dir
+        _make_directories(data, settings.volume)
+        journal = await SqliteJournal.open(data)
+        opened.push_async_callback(journal.close)
+        stores = Stores(_store_policy(settings))
+        opened.push_async_callback(stores.close)
+        artifacts = await ArtifactFiles.open(data / "artifacts", max_bytes=settings.max_artifact_bytes)
+        logs = LogFiles(data / "logs")
+        pool = make_pool(settings)
+        opened.push_async_callback(pool.close)
+        registry = CollectorRegistry()
+        engine = Engine(
+            EnginePorts(
+                journal=journal,
+                pool=pool,
+                planner=StoredInput(stores),
+                committer=StoredOutput(stores),
+                intermediate=IntermediateFiles(settings.volume),
+                artifacts=artifacts,
+                logs=logs,
+                secrets=SecretFiles(data / "secrets"),
+                clock=SystemClock(),
+            ),
+            EngineSettings(limits=Limits(retention_ms=int(settings.retention_days * DAY_MS))),
+            registry=registry,
+        )
+        api_settings = _api_settings(settings)
+        api = make_api(service=engine, artifacts=artifacts, logs=logs, settings=api_settings, registry=registry)
+        server = ApiServer(api, api_settings)
+        # Listening comes before working: an address that is taken must not start workers.
+        opened.push_async_callback(engine.close)
+        opened.push_async_callback(server.close)
+        if settings.unix_socket is not None:
+            await server.listen_unix(settings.unix_socket)
+        if settings.host is not None and settings.port is not None:
+            self.port = await server.listen(settings.host, settings.port)
+        await engine.start()
+
+
+def make_pool(settings: Settings) -> WorkerPool:
+    """The pool that the settings name. InvalidSetting."""
+    if settings.pool == "static":
+        if not settings.worker_addresses:
+            raise InvalidSetting(
+                "APOLLO_POOL=static needs APOLLO_WORKER_ADDRESSES, such as worker-1:8090,worker-2:8090"
+            )
+        return StaticPool(
+            StaticPoolSettings(addresses=settings.worker_addresses, token=settings.worker_token.get_secret_value()),
+            GrpcWorkerLink,
+        )
+    return ProcessPool(
+        ProcessPoolSettings(
+            data_dir=settings.data_dir,
+            volume=settings.volume,
+            workers=settings.workers,
+            initial_workers=settings.workers,
+            die_with_parent=settings.worker_orphan_seconds == 0,
+            orphan_seconds=settings.worker_orphan_seconds,
+            log_level=settings.log_level,
+        ),
+        GrpcWorkerLink,
+    )
+
+
+def main() -> None:
+    """The `apollo-coordinator` command: settings from the environment, until SIGTERM or SIGINT."""
+    try:
+        settings = Settings.load()
+        configure_logging("coordinator", log_format=settings.log_format, level=settings.log_level)
+        asyncio.run(_serve(settings))
+    except (ApolloError, OSError) as error:
+        sys.exit(f"apollo-coordinator: {error}")
+
+
+async def _serve(settings: Settings) -> None:
+    coordinator = Coordinator(settings)
+    with stop_signals() as stop:
+        await coordinator.start()
+        _log.info("coordinator is up", host=settings.host, port=coordinator.port, pool=settings.pool)
+        try:
+            await stop.wait()
+        finally:
+            _log.info("coordinator stops")
+            await coordinator.close()
+
+
+def _make_directories(*directories: Path) -> None:
+    for directory in directories:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _store_policy(settings: Settings) -> StorePolicy:
+    return StorePolicy(
+        file_roots=settings.file_roots,
+        environment_endpoints=None if settings.storage_endpoints is None else frozenset(settings.storage_endpoints),
+    )
+
+
+def _api_settings(settings: Settings) -> ApiSettings:
+    roots = settings.file_roots
+    return ApiSettings(
+        token=settings.token.get_secret_value() if settings.token else "",
+        file_roots=None if roots is None else tuple(Path(root) for root in roots),
+        trusted_endpoints=settings.storage_endpoints,
+        max_upload_bytes=settings.max_artifact_bytes,
+    )
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Whoever can reach the API can run programs: beyond loopback it asks for a token."""
+    if settings.host is None or settings.port is None or settings.token or settings.allow_anonymous:
+        return
+    if not _is_loopback(settings.host):
+        raise InvalidSetting(
+            f"the API would listen on {settings.host} without a token: set APOLLO_TOKEN, or APOLLO_HOST=127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

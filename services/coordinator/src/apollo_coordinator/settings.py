@@ -1,0 +1,43 @@
+"""What an operator, or `apollo run` and `apollo up`, sets on a coordinator; read once from `APOLLO_*` variables."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ByteSize, Field, SecretStr
+
+from apollo_common.logging import LogFormat
+from apollo_common.settings import CommaSeparated, Settings
+
+MIB = 1 << 20
+DEFAULT_PORT = 4750
+
+
+class CoordinatorSettings(Settings):
+    data_dir: Path = Path("/var/lib/apollo/coordinator")  # journal, artifacts, logs, credentials
+    intermediate_dir: Path | None = None  # map outputs, shared with the workers; None: below data_dir
+
+    host: str | None = "127.0.0.1"  # None: no TCP
+    port: int | None = Field(default=DEFAULT_PORT, ge=0, le=65535)  # 0: the system chooses
+    unix_socket: Path | None = None
+    token: SecretStr | None = None  # bearer token of the REST API
+    allow_anonymous: bool = False  # beyond loopback without a token
+
+    pool: Literal["process", "static"] = "process"
+    workers: int = Field(default=2, ge=1, le=1000)  # process pool: at most
+    worker_orphan_seconds: float = Field(default=60, ge=0)  # process pool: outlive a dead coordinator; 0: die with it
+    worker_addresses: CommaSeparated = ()  # static pool: host:port, or a DNS name that stands for several
+    worker_token: SecretStr = SecretStr("")  # static pool: shared by all
+
+    file_roots: CommaSeparated | None = ()  # directories that file:// may reach; None: all
+    storage_endpoints: (
+        CommaSeparated | None
+    ) = ()  # that a job may name and the environment's credentials go to; None: all
+    max_artifact_bytes: ByteSize = ByteSize(256 * MIB)
+    retention_days: float = Field(default=30, gt=0)
+
+    log_format: LogFormat = "json"
+    log_level: str = "INFO"
+
+    @property
+    def volume(self) -> Path:
+        return self.intermediate_dir or self.data_dir / "intermediate"

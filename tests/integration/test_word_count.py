@@ -1,0 +1,125 @@
+"""Word count through the whole of Apollo equals what coreutils counts."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.apollo_cli import REPOSITORY, apollo
+from support.corpus import coreutils_word_count, parts, read_parts, sorted_lines, write_python_sources
+
+EXAMPLES = REPOSITORY / "examples"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_python_sources(tmp_path_factory.mktemp("corpus") / "corpus.txt", 6 << 20)
+
+
+@pytest.fixture(scope="module")
+def expected(corpus: Path) -> bytes:
+    return coreutils_word_count(corpus)
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
+    """Mapper and reducer by language."""
+    compiled = tmp_path_factory.mktemp("bin") / "wordcount"
+    subprocess.run(["make", "-s", "-C", EXAMPLES / "wordcount-c", f"OUT={compiled}"], check=True)
+    python = str(EXAMPLES / "wordcount-python" / "wordcount.py")
+    awk = EXAMPLES / "wordcount-awk"
+    return {
+        "python": (python, python),
+        "c": (str(compiled), str(compiled)),
+        "awk": (str(awk / "map.awk"), str(awk / "reduce.awk")),
+    }
+
+
+@pytest.mark.parametrize("reducers", [1, 4, 64])
+@pytest.mark.parametrize("split_size", ["1MiB", "64MiB"])
+@pytest.mark.parametrize("language", ["python", "c", "awk"])
+def test_equals_coreutils(
+    tmp_path: Path,
+    corpus: Path,
+    expected: bytes,
+    programs: dict[str, tuple[str, str]],
+    language: str,
+    split_size: str,
+    reducers: int,
+) -> None:
+    mapper, reducer = programs[language]
+    outcome = apollo(
+        "run", "--json", "--mapper", mapper, "--reducer", reducer, "--input", corpus,
+        "--output", tmp_path / "out", "--reducers", reducers, "--split-size", split_size,
+    )  # fmt: skip
+    assert outcome.status == 0, outcome
+    assert len(parts(tmp_path / "out")) == reducers
+    assert sorted_lines(read_parts(tmp_path / "out")) == expected
+
+
+def test_the_manifest_describes_the_parts(tmp_path: Path, corpus: Path, programs: dict[str, tuple[str, str]]) -> None:
+    mapper, reducer = programs["python"]
+    outcome = apollo(
+        "run", "--json", "--mapper", mapper, "--reducer", reducer, "--combiner", "builtin:sum", "--input", corpus,
+        "--output", tmp_path / "out", "--reducers", 3, "--split-size", "1MiB",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome
+    manifest = json.loads((tmp_path / "out" / "_SUCCESS").read_bytes())
+    assert manifest["job"] == outcome.job["id"]
+    assert manifest["parts"] == [
+        {
+            "name": part.name,
+            "size": part.stat().st_size,
+            "records": part.read_bytes().count(b"\n"),
+            "sha256": hashlib.sha256(part.read_bytes()).hexdigest(),
+        }
+        for part in parts(tmp_path / "out")
+    ]
+    counters = manifest["counters"]["apollo"]
+    text = corpus.read_bytes()
+    assert counters["input_bytes"] == len(text)
+    assert counters["input_records"] == text.count(b"\n") + (not text.endswith(b"\n"))
+    assert counters["map_output_records"] == len(text.split())
+    assert counters["reduce_input_groups"] == len(set(text.split()))
+    assert counters["output_records"] == len(set(text.split()))
+    assert counters["output_bytes"] == len(read_parts(tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "_SUCCESS", "part-r-00000", "part-r-00001", "part-r-00002",
+    ]  # fmt: skip
+
+
+def test_the_order_of_values_does_not_depend_on_the_workers(tmp_path: Path, corpus: Path) -> None:
+    """Values come by map task, then by emission, so two runs with different workers agree byte for byte."""
+    outputs = []
+    for workers in (1, 2):
+        out = tmp_path / f"out-{workers}"
+        outcome = apollo(
+            "run", "--json", "--mapper", "shell:awk '{print length($0) \"\\t\" $0}'", "--reducer", "shell:cat",
+            "--input", corpus, "--output", out, "--reducers", 2, "--split-size", "1MiB", "--workers", workers,
+        )  # fmt: skip
+        assert outcome.status == 0, outcome
+        outputs.append(read_parts(out))
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", "gzip -c"), ("bz2", "bzip2 -c"), ("zst", "zstd -q -c")])
+def test_compressed_inputs(
+    tmp_path: Path, corpus: Path, expected: bytes, programs: dict[str, tuple[str, str]], suffix: str, compress: str
+) -> None:
+    """Two members in one object, as `cat a.gz b.gz` makes them."""
+    packed = tmp_path / f"corpus.txt.{suffix}"
+    script = f"{{ head -c 3000000 {corpus} | {compress}; tail -c +3000001 {corpus} | {compress}; }} > {packed}"
+    if subprocess.run(
+        ["/bin/sh", "-c", f"command -v {compress.split()[0]}"], capture_output=True, check=False
+    ).returncode:
+        pytest.skip(f"{compress.split()[0]} is not installed")
+    subprocess.run(["/bin/sh", "-c", script], check=True)
+    mapper, reducer = programs["python"]
+    outcome = apollo(
+        "run", "--json", "--mapper", mapper, "--reducer", reducer,
+        "--input", packed, "--output", tmp_path / "out", "--reducers", 2,
+    )  # fmt: skip
+    assert outcome.status == 0, outcome
+    assert sorted_lines(read_parts(tmp_path / "out")) == expected
