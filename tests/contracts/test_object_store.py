@@ -197,7 +197,7 @@ async def test_a_literal_name_with_wildcards_in_it(place):
 async def test_lists_more_than_a_thousand_objects(place):
     store, base = place
     names = [f"{i:04d}" for i in range(1100)]
-    gate = asyncio.Semaphore(16)
+    gate = asyncio.Semaphore(32)
 
     async def put(name):
         async with gate:
@@ -244,6 +244,14 @@ async def test_completing_twice_is_no_error(place):
     await store.complete_upload(begun, parts)
     await store.complete_upload(begun, parts)
     await store.complete_upload(Upload(begun.url, begun.upload_id, {"apollo-attempt": "a-r-00000-0"}), parts)
+    assert await content(store, f"{base}/out/part") == b"content"
+
+
+async def test_aborting_a_completed_upload_leaves_the_object(place):
+    store, base = place
+    begun, parts = await upload(store, f"{base}/out/part", b"content")
+    await store.complete_upload(begun, parts)
+    await store.abort_upload(begun)
     assert await content(store, f"{base}/out/part") == b"content"
 
 
@@ -359,7 +367,8 @@ async def test_missing_bucket(s3_server):
         await store.close()
 
 
-async def test_unreachable_endpoint_is_temporary(unused_tcp_port):
+async def test_unreachable_endpoint_is_temporary(unused_tcp_port, monkeypatch):
+    monkeypatch.setattr("apollo_common.storage.s3_client.MAX_REQUEST_ATTEMPTS", 2)
     store = S3Store(StorageAccess(f"http://127.0.0.1:{unused_tcp_port}", "us-east-1", "id", "secret-of-mine"))
     try:
         with pytest.raises(StorageUnavailable, match=str(unused_tcp_port)) as unavailable:

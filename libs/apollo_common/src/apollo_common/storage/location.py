@@ -17,7 +17,7 @@ MAX_LOCATION_BYTES = 4096
 MAX_S3_KEY_BYTES = 1024
 
 _WAYS = "write s3://bucket/key, file:///path or https://endpoint/bucket/key"
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 

@@ -77,18 +77,20 @@ class S3Store:
         while end is None or offset < end:
             try:
                 body, version, end = await self._get(url, offset, end, version)
-                async with body:
+            except _BeyondEnd:
+                return
+            async with body:
+                try:
                     while offset < end:
                         chunk = await self._read_body(url, body, min(READ_CHUNK_BYTES, end - offset))
                         offset += len(chunk)
                         failures = 0
                         yield chunk
-            except _BeyondEnd:
-                return
-            except StorageUnavailable:
-                failures += 1
-                if failures > MAX_RESUMES:
-                    raise
+                except StorageUnavailable:  # the library repeats requests, but never a body that was cut
+                    failures += 1
+                    if failures > MAX_RESUMES:
+                        raise
+            if failures:
                 await asyncio.sleep(RESUME_PAUSE_SECONDS * 2**failures)
 
     async def put(self, url: str, content: bytes, *, only_if_absent: bool = False) -> None:

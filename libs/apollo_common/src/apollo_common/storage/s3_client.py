@@ -5,6 +5,7 @@ Imported only when a client is made, because the library takes more than a secon
 
 import os
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -76,14 +77,22 @@ def new_client(access: StorageAccess) -> AbstractAsyncContextManager[Any]:
     endpoint = endpoint_of(access)
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise InvalidLocation(f"the S3 endpoint {endpoint!r} is no URL: write https://host:port")
-    session = aioboto3.Session(
+    client: AbstractAsyncContextManager[Any] = _session().client(
+        "s3",
+        endpoint_url=endpoint or None,
+        region_name=region,
         aws_access_key_id=access.access_key_id or None,
         aws_secret_access_key=access.secret_access_key or None,
         aws_session_token=access.session_token or None,
-        region_name=region,
+        config=_config(),
     )
-    client: AbstractAsyncContextManager[Any] = session.client("s3", endpoint_url=endpoint or None, config=_config())
     return client
+
+
+@cache
+def _session() -> aioboto3.Session:
+    """One for all clients: it keeps the service description, which takes long to load, and no credentials of jobs."""
+    return aioboto3.Session()
 
 
 def code_of(error: Exception) -> str:

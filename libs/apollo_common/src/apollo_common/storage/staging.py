@@ -64,7 +64,8 @@ class Staging:
             try:
                 write_all(descriptor, content)
             except OSError:
-                os.ftruncate(descriptor, begin)
+                with suppress(OSError):
+                    os.ftruncate(descriptor, begin)
                 raise
             return begin
         finally:
