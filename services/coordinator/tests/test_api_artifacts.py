@@ -178,6 +178,20 @@ async def test_an_upload_that_stalls_is_ended_with_408(api):
     assert stored(api) == NOTHING
 
 
+async def test_an_upload_that_trickles_in_is_ended_with_408(tmp_path):
+    settings = ApiSettings(file_roots=None, trusted_endpoints=None, upload_timeout_s=0.5)
+
+    async def drops():
+        yield HEAD
+        for _ in range(1000):
+            await asyncio.sleep(0.05)
+            yield b"x"
+
+    async with running_api(tmp_path, settings) as api, asyncio.timeout(20):
+        assert (await api.call("PUT", "/api/v1/artifacts", data=drops(), headers=MULTIPART))[0] == 408
+        assert stored(api) == NOTHING
+
+
 async def test_artifacts_are_listed_in_order_of_creation(api):
     for name in ("c", "a", "b"):
         await api.upload(name)

@@ -74,8 +74,11 @@ class ArtifactRoutes:
         if (request.content_length or 0) > limit + _MULTIPART_OVERHEAD_BYTES:
             raise ApiProblem(413, f"The upload is larger than {limit} bytes.", reason="artifact_too_large", close=True)
         try:
-            reader, part = await self._program_part(request)
-            info = await self._artifacts.receive(part.filename or "", self._content(reader, part), kind=query.type)
+            async with asyncio.timeout(self._settings.upload_timeout_s):
+                reader, part = await self._program_part(request)
+                info = await self._artifacts.receive(part.filename or "", self._content(reader, part), kind=query.type)
+        except TimeoutError as error:
+            raise _too_slow() from error
         except (ValueError, AssertionError, web.RequestPayloadError) as error:
             # aiohttp's multipart reader reports damage, and a body cut before its last boundary, in these ways.
             problem = _not_multipart("The multipart body is damaged or incomplete.")
@@ -135,7 +138,11 @@ class ArtifactRoutes:
             async with asyncio.timeout(self._settings.body_timeout_s):
                 return await read
         except TimeoutError as error:
-            raise ApiProblem(408, "The upload stopped arriving.", close=True) from error
+            raise _too_slow() from error
+
+
+def _too_slow() -> ApiProblem:
+    return ApiProblem(408, "The upload did not arrive in time.", close=True)
 
 
 def _not_multipart(message: str) -> ApiProblem:

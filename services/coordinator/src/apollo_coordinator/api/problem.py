@@ -64,10 +64,12 @@ class ApiProblem(Exception):
         return answer
 
 
-def invalid(*fields: FieldError) -> ApiProblem:
-    """422 for fields that are wrong."""
-    names = ", ".join(dict.fromkeys(error.field for error in fields))
-    return ApiProblem(422, f"The request is not valid: {names}.", fields=fields, reason="invalid_request")
+def invalid(first: FieldError, *more: FieldError) -> ApiProblem:
+    """422 for fields that are wrong. The detail tells of the first, for clients that show no more than that."""
+    detail = f"{first.field}: {first.message} {first.fix}"
+    if more:
+        detail += f" ({len(more)} more in errors.)"
+    return ApiProblem(422, detail, fields=(first, *more), reason="invalid_request")
 
 
 _STATUS: dict[type[errors.ApolloError], int] = {

@@ -19,6 +19,7 @@ class ApiSettings:
     max_streams: int = 1000  # event and log streams open at once
     header_timeout_s: float = 30  # from the connection, or the last answer, to the end of the request's headers
     body_timeout_s: float = 30  # for a whole JSON body, and between two pieces of an upload
+    upload_timeout_s: float = 3600  # for a whole upload, however steadily it trickles in
     linger_s: float = 10  # to read the rest of a body that was refused, so that the client sees the answer
     write_timeout_s: float = 30  # for a client that does not read its answer
     ping_s: float = 15  # between comments on a silent event stream
