@@ -1,6 +1,6 @@
 """Runs programs in sessions: the worker's side of the artifact protocol without a worker."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def sized_block(records: list[bytes], offset: int = 0, url: str = INPUT_URL) -> 
     return RecordBlock(url, b"".join(records), len(records), offset, lengths)
 
 
-async def grouped(batches: AsyncIterator[PairBatch]) -> AsyncIterator[GroupBatch]:
+async def grouped(batches: AsyncIterator[PairBatch]) -> AsyncGenerator[GroupBatch, None]:
     """Groups by the obvious loop: a reference for tests, and slow."""
     last = None
     async for batch in batches:

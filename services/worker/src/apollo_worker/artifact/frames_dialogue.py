@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ KERNEL_BUFFER_BYTES = 1 << 20  # asked for; the kernel may give less
 DECODE_INLINE_BYTES = 4 << 20  # larger frames are decoded off the loop
 STATUS_LIMIT_CHARACTERS = 1000
 
-Grouping = Callable[[AsyncIterator[PairBatch]], AsyncIterator[GroupBatch]]
+Grouping = Callable[[AsyncIterator[PairBatch]], AsyncGenerator[GroupBatch, None]]
 
 
 class FramesDialogue:
@@ -67,8 +68,9 @@ class FramesDialogue:
             yield Chunk(frames.encode_records(block), block.count)
 
     async def encode_pairs(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[Chunk, None]:
-        async for batch in self._group(pairs):
-            yield Chunk(frames.encode_groups(batch), len(batch.value_offsets) - 1)
+        async with aclosing(self._group(pairs)) as groups:
+            async for batch in groups:
+                yield Chunk(frames.encode_groups(batch), len(batch.value_offsets) - 1)
 
     def program_started(self) -> None:
         """Nothing to close: the program opens its own end."""
@@ -127,11 +129,8 @@ class FramesDialogue:
             return False
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
         self._channel = Channel(connection.detach(), self._silence)
-        try:
+        with suppress(BrokenPipeError):  # it may have said all that it wanted and be gone
             await self._channel.send([frames.encode_hello(self._settings, self._limits)])
-        except BrokenPipeError:
-            self._problem = ProgramProtocolError("the program closed its connection before it had read HELLO")
-            return False
         self._connected.set()
         return True
 
