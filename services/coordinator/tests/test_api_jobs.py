@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+import pytest_asyncio
 
 from apollo_common.errors import (
     BucketNotFound,
@@ -35,6 +36,18 @@ async def api(tmp_path):
         await running.upload("map.sh")
         await running.upload("reduce.sh", b"#!/bin/sh\nuniq -c\n")
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def idle(tmp_path_factory):
+    """One server for all tests that change nothing."""
+    async with running_api(tmp_path_factory.mktemp("idle")) as running:
+        await running.upload("map.sh")
+        await running.upload("reduce.sh", b"#!/bin/sh\nuniq -c\n")
+        yield running
+
+
+on_idle = pytest.mark.asyncio(loop_scope="module")
 
 
 async def submit(api: RunningApi, *, headers=None, **changes):
@@ -105,8 +118,9 @@ async def test_the_specification_holds_what_was_asked(api):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"not json", b"{'a': 1}", b"\xff\xfe", b'{"a": "\\ud800"}', b"[" * 100_000]
 )
-async def test_a_body_that_is_not_json_is_400(api, body):
-    status, problem = await api.call("POST", "/api/v1/jobs", data=body)
+@on_idle
+async def test_a_body_that_is_not_json_is_400(idle, body):
+    status, problem = await idle.call("POST", "/api/v1/jobs", data=body)
     assert (status, problem["status"]) == (400, 400)
     assert "JSON" in problem["detail"]
 
@@ -178,13 +192,14 @@ async def test_a_body_that_is_not_json_is_400(api, body):
         ({"name": "two\nlines"}, "name"),
     ],
 )
-async def test_a_wrong_field_is_422_with_its_name_and_the_fix(api, changes, field):
-    status, problem = await submit(api, **changes)
+@on_idle
+async def test_a_wrong_field_is_422_with_its_name_and_the_fix(idle, changes, field):
+    status, problem = await submit(idle, **changes)
     assert (status, problem["status"], problem["title"]) == (422, 422, "Unprocessable Entity")
     assert fields(problem) == [field]
     assert problem["errors"][0]["message"]
     assert problem["errors"][0]["fix"]
-    assert not api.jobs.jobs()
+    assert not idle.jobs.jobs()
 
 
 async def test_all_wrong_fields_are_named_at_once(api):
@@ -197,8 +212,9 @@ async def test_all_wrong_fields_are_named_at_once(api):
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"3", b"null"])
-async def test_json_that_is_no_object_is_422(api, body):
-    status, _ = await api.call("POST", "/api/v1/jobs", data=body)
+@on_idle
+async def test_json_that_is_no_object_is_422(idle, body):
+    status, _ = await idle.call("POST", "/api/v1/jobs", data=body)
     assert status == 422
 
 
@@ -277,8 +293,9 @@ async def test_an_idempotency_key_finds_its_job_when_the_artifact_is_gone(api):
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\tb"])
-async def test_a_wrong_idempotency_key_is_422(api, key):
-    status, problem = await submit(api, headers={"Idempotency-Key": key})
+@on_idle
+async def test_a_wrong_idempotency_key_is_422(idle, key):
+    status, problem = await submit(idle, headers={"Idempotency-Key": key})
     assert (status, fields(problem)) == (422, ["Idempotency-Key"])
 
 
@@ -304,8 +321,9 @@ async def test_stopping_a_job_twice_is_no_error_but_an_ended_one_is(api):
         "attempts/none/logs",
     ],
 )
-async def test_what_is_unknown_is_404(api, path):
-    status, problem = await api.call("GET", f"/api/v1/{path}")
+@on_idle
+async def test_what_is_unknown_is_404(idle, path):
+    status, problem = await idle.call("GET", f"/api/v1/{path}")
     assert (status, problem["status"]) == (404, 404)
 
 
@@ -324,8 +342,9 @@ async def test_lists_are_paged_in_order_of_creation(api):
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=1.5", "limit=", "after=nobody", "size=3"])
 @pytest.mark.parametrize("path", ["jobs", "artifacts", "workers"])
-async def test_a_wrong_page_is_422(api, path, query):
-    status, problem = await api.call("GET", f"/api/v1/{path}?{query}")
+@on_idle
+async def test_a_wrong_page_is_422(idle, path, query):
+    status, problem = await idle.call("GET", f"/api/v1/{path}?{query}")
     assert (status, fields(problem)) == (422, [query.partition("=")[0]])
 
 
