@@ -370,6 +370,8 @@ apollo *apollo_open(void) {
     job->fd = socket(AF_UNIX, SOCK_STREAM, 0);
     if (job->fd < 0 || connect(job->fd, (struct sockaddr *)&address, sizeof address))
         die("connecting to %s: %s", path, strerror(errno));
+    int kernel_buffer = BATCH_BYTES; /* asked for; the kernel may give less */
+    setsockopt(job->fd, SOL_SOCKET, SO_SNDBUF, &kernel_buffer, sizeof kernel_buffer);
     signal(SIGPIPE, SIG_IGN); /* a worker that left is told by write */
     static const char hello[] = "\1\0\0\0\0\0\0\0\1\0\0\0\3\0\0\0\7\0\0\0sdkc/0.1.0";
     write_frame(job, HELLO, NULL, 0, hello, sizeof hello - 1);

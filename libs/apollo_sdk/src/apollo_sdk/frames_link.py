@@ -9,6 +9,7 @@ from apollo_sdk.link import Group
 from apollo_sdk.wire import GroupFrame
 
 READ_BUFFER_BYTES = 256 << 10
+SEND_BUFFER_BYTES = 1 << 20  # asked for; the kernel may give less
 SDK_NAME = "python/0.1.0"
 
 
@@ -17,6 +18,7 @@ class FramesLink:
 
     def __init__(self, socket_path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._socket.connect(socket_path)
         self._reader = self._socket.makefile("rb", READ_BUFFER_BYTES)
         self._socket.sendall(wire.hello({"sdk": SDK_NAME}))
