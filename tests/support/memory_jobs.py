@@ -14,6 +14,7 @@ from apollo_coordinator.ports import JobSecrets
 
 class MemoryJobs:
     def __init__(self) -> None:
+        self.recovered = True
         self.ready = True
         self.refuse: Exception | None = None  # what the next submit meets
         self.secrets: dict[JobId, JobSecrets | None] = {}

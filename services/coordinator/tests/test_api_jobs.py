@@ -267,6 +267,24 @@ async def test_a_coordinator_that_is_not_ready_takes_no_jobs(api):
     assert (await api.call("GET", "/healthz"))[0] == 200
 
 
+async def test_nothing_is_said_of_jobs_before_they_are_known(api):
+    _, answer = await submit(api)
+    api.jobs.recovered = api.jobs.ready = False
+    job = f"/api/v1/jobs/{answer['job']['id']}"
+    for method, path in (
+        ("GET", job),
+        ("DELETE", job),
+        ("DELETE", "/api/v1/artifacts/map.sh"),
+        ("GET", "/api/v1/jobs"),
+    ):
+        assert (await api.call(method, path))[0] == 503
+    assert (await api.upload("map.sh", b"#!/bin/sh\ntrue\n"))[0] == 503
+    assert (await api.call("GET", "/healthz"))[0] == 200
+    assert (await api.call("GET", "/readyz"))[0] == 503
+    api.jobs.recovered = api.jobs.ready = True
+    assert (await api.call("GET", job))[0] == 200
+
+
 async def test_a_body_over_the_limit_is_413(api):
     body = io.BytesIO(json.dumps({**BODY, "params": {"a": "x" * (4 << 20)}}).encode())
     status, problem = await api.call("POST", "/api/v1/jobs", data=body)

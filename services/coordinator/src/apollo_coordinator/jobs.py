@@ -31,6 +31,11 @@ class JobService(Protocol):
     """Errors: UnknownJob, JobEnded, LimitExceeded, and what the storage preflight of `submit` meets."""
 
     @property
+    def recovered(self) -> bool:
+        """Whether the journal has been read, so that jobs which are there are known. The API waits for it."""
+        ...
+
+    @property
     def ready(self) -> bool:
         """Whether jobs are taken now."""
         ...

@@ -47,6 +47,7 @@ def make_api(
             middleware.problems,
             middleware.authorize(settings, frozenset(route.path for route in routes if route.public)),
             middleware.refuse_other_sites(settings),
+            middleware.await_recovery(service),
         ],
     )
     add_routes(app, routes, settings, tasks)

@@ -15,6 +15,7 @@ from apollo_common.logging import get_logger
 from apollo_coordinator.api.metrics import UNMATCHED, ApiMetrics
 from apollo_coordinator.api.problem import ApiProblem, problem_of_error
 from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.jobs import JobService
 
 _log = get_logger(__name__)
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
@@ -98,6 +99,19 @@ def authorize(settings: ApiSettings, public: frozenset[str]) -> Middleware:
             if scheme.lower() != "bearer" or not hmac.compare_digest(given, expected):
                 detail = "This coordinator asks for a token: send Authorization: Bearer TOKEN."
                 raise ApiProblem(401, detail, reason="unauthorized", headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    return middleware
+
+
+def await_recovery(service: JobService) -> Middleware:
+    """Answer nothing about jobs and artifacts before the journal is read: what is there would seem not to be."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not service.recovered and request.path.startswith("/api/"):
+            detail = "The coordinator is starting: it reads its journal."
+            raise ApiProblem(503, detail, reason="not_ready", headers={"Retry-After": "1"})
         return await handler(request)
 
     return middleware

@@ -123,7 +123,7 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     problem = {"content": {PROBLEM_JSON: {"schema": schemas.of(Problem, "serialization")}}}
     responses: dict[str, Any] = {str(route.status): {"description": HTTPStatus(route.status).phrase, **good}}
     responses |= {str(status): {"description": meaning, **good} for status, meaning in route.also.items()}
-    anywhere = {400} if route.public else {400, 401, 403}  # 400: no valid HTTP
+    anywhere = {400} if route.public else {400, 401, 403, 503}  # 400: no valid HTTP; 503: starting
     for status in sorted(anywhere.union(route.problems)):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, **problem}
     return responses

@@ -69,6 +69,7 @@ class Engine:
         self._tasks = TaskOwner(self._on_task_failure)
         self._submissions = TaskOwner(lambda _name, _error: None)  # who submits hears of it
         self._writer: asyncio.Task[None] | None = None
+        self._recovered = False
         self._open = False
         self._broken = asyncio.Event()
 
@@ -82,6 +83,7 @@ class Engine:
     async def start(self) -> None:
         """Fold the journal, take up what was going on, then let workers come."""
         await self._recover()
+        self._recovered = True
         self._open = True
         self._writer = self._tasks.spawn(self._recorder.run(), name="journal writer")
         self._tasks.spawn(self._tick(), name="scheduler clock")
@@ -193,6 +195,10 @@ class Engine:
         self.post(events.WorkerJoined(up.worker, up.address, up.job, up.pod_name, attempt))
 
     # What users want
+
+    @property
+    def recovered(self) -> bool:
+        return self._recovered
 
     @property
     def ready(self) -> bool:
