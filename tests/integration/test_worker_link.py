@@ -198,3 +198,12 @@ async def test_waiting_for_reports_can_be_cancelled(worker):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await link.describe()).attempt_id
+
+
+async def test_a_closed_link_ends_what_it_follows(worker):
+    own = connect(worker.state.address, worker.state.token)
+    reports = own.run(map_order("hang"))
+    await anext(reports)
+    await own.close()
+    with pytest.raises(WorkerUnreachable):
+        await collect(reports)

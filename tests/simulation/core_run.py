@@ -1,4 +1,4 @@
-"""The scheduling core under arbitrary messages: late, repeated, reordered, made up. Every invariant holds after each."""
+"""The scheduling core under any messages: late, repeated, reordered, made up. Every invariant holds after each."""
 
 import hashlib
 import random

@@ -8,7 +8,7 @@ from grpclib import GRPCError
 from grpclib.const import Status
 
 from apollo_common import grpc
-from apollo_common.grpc import GrpcChannel, GrpcServer, bearer_metadata
+from apollo_common.grpc import ChannelClosed, GrpcChannel, GrpcServer, bearer_metadata
 from apollo_proto.apollo.v1 import (
     ArtifactChunk,
     AttachTaskRequest,
@@ -170,3 +170,10 @@ async def test_stopping_lets_calls_finish_and_takes_no_new_ones(connected):
 
 async def test_stopping_a_server_that_never_listened_is_no_error():
     await GrpcServer([Service()]).stop(0)
+
+
+async def test_a_closed_channel_never_connects_again(connected):
+    await connected.stub.describe()
+    connected.channel.close()
+    with pytest.raises(ChannelClosed):
+        await connected.stub.describe()

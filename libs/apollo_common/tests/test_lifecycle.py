@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
+from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals, to_the_end
 
 
 async def test_closing_an_owner_ends_and_awaits_its_tasks():
@@ -73,3 +73,21 @@ async def test_a_signal_asks_to_stop():
     with stop_signals(signal.SIGUSR1) as stop:
         os.kill(os.getpid(), signal.SIGUSR1)
         await asyncio.wait_for(stop.wait(), 5)
+
+
+async def test_cleaning_up_is_not_cut_short_by_a_cancellation():
+    steps = []
+
+    async def clean_up() -> None:
+        for step in range(3):
+            await asyncio.sleep(0)
+            steps.append(step)
+
+    task = asyncio.create_task(to_the_end(clean_up()))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert steps == [0, 1, 2]

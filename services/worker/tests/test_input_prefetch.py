@@ -39,11 +39,10 @@ async def test_the_same_items_and_one_ahead():
 
 async def test_an_error_comes_after_the_items_before_it():
     source = Source(2, error=ValueError("broken"))
-    seen = []
+    items = prefetched(source.items())
+    assert [await anext(items), await anext(items)] == [0, 1]
     with pytest.raises(ValueError, match="broken"):
-        async for item in prefetched(source.items()):
-            seen.append(item)
-    assert seen == [0, 1]
+        await anext(items)
     assert source.closed
 
 

@@ -50,6 +50,14 @@ def test_more_rows_than_a_block():
     check(keys, 3)
 
 
+@pytest.mark.parametrize("partitions", [1, 3, 40])
+def test_many_rows_with_few_keys(partitions):
+    random = np.random.default_rng(3)
+    keys = [b"", b"\0", b"\0\0", b"a", b"a\0", *(b"word%d" % number for number in range(40)), b"x" * 50]
+    check([keys[number] for number in random.integers(0, len(keys), 20_000)], partitions)
+    check([b"the same"] * 20_000, partitions)
+
+
 @pytest.mark.parametrize("rows", [3, 600, 3000])
 def test_long_shared_prefixes(rows):
     random = np.random.default_rng(2)

@@ -49,11 +49,26 @@ def bearer_metadata(token: str) -> dict[str, str]:
     return {_AUTHORIZATION: f"Bearer {token}"} if token else {}
 
 
+class ChannelClosed(ConnectionError):
+    """A call on a channel that its owner has closed."""
+
+
 class GrpcChannel(Channel):
     """A client connection with keepalive and large frames. Connects on the first call, and again after a loss."""
 
     def __init__(self, host: str, port: int, *, config: Configuration | None = None) -> None:
         super().__init__(host, port, config=config or keepalive_configuration())
+        self._closed = False
+
+    async def __connect__(self) -> H2Protocol:
+        """Never again once closed: grpclib would connect anew and leak it."""
+        if self._closed:
+            raise ChannelClosed("the connection was closed on this side")
+        return await super().__connect__()
+
+    def close(self) -> None:
+        self._closed = True
+        super().close()
 
     def _protocol_factory(self) -> H2Protocol:
         return _TunedProtocol(grpclib.client.Handler(), self._config, self._h2_config)

@@ -69,6 +69,20 @@ async def cancel_and_wait(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work` to its end even when the caller is cancelled meanwhile; the cancellation then goes on."""
+    task = asyncio.ensure_future(work)
+    interrupted: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
+    task.result()
+
+
 @contextmanager
 def stop_signals(*signals: signal.Signals) -> Iterator[asyncio.Event]:
     """An event that SIGINT or SIGTERM sets; the handlers are taken away at the end."""

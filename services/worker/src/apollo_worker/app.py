@@ -17,6 +17,7 @@ from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
 from apollo_worker.lifetime import bind_to_parent, hide_memory, orphaned, parent_gone
+from apollo_worker.memory import return_memory_early
 from apollo_worker.rpc.health import HealthService
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.settings import WorkerSettings
@@ -40,6 +41,7 @@ def main() -> int:
     configure_logging("worker", log_format=settings.log_format, level=settings.log_level)
     bind_log_context(worker=settings.worker_id)
     hide_memory()
+    return_memory_early()
     if settings.parent_pid and not bind_to_parent(settings.parent_pid):
         return 0
     asyncio.run(serve(settings, load_runner))

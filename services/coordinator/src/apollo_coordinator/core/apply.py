@@ -28,7 +28,7 @@ from apollo_coordinator.core.model import (
     TaskStatus,
     Worker,
 )
-from apollo_coordinator.core.state import JobQueue, Running, State, locate, task_of
+from apollo_coordinator.core.state import JobQueue, Running, State, locate, new_queue, task_of
 from apollo_coordinator.core.transitions import ATTEMPT, JOB, TASK, moved
 
 
@@ -43,7 +43,7 @@ def apply(state: State, fact: facts.Fact) -> None:
 def _job_accepted(state: State, fact: facts.JobAccepted) -> None:
     job = Job(fact.job, fact.spec, created_ms=fact.at_ms)
     state.jobs[job.id] = job
-    state.queues[job.id] = JobQueue(job, number=state.jobs_created)
+    state.queues[job.id] = new_queue(job, state.jobs_created, state.limits)
     state.jobs_created += 1
     state.unfinished_jobs += 1
     state.queued[job.id] = None
@@ -234,11 +234,13 @@ def _progress_seen(state: State, fact: facts.ProgressSeen) -> None:
 def _end_running(
     state: State, attempt_id: AttemptId, status: AttemptStatus, fact: facts.Fact
 ) -> tuple[JobQueue, Task, Attempt]:
-    queue, task = _task_of(state, attempt_id)
+    queue = state.queues[job_of(attempt_id)]
     running = queue.running.pop(attempt_id, None)
-    attempt = running.attempt if running else _attempt_of(task, attempt_id)
-    _end_attempt(task, attempt, status, fact)
-    return queue, task, attempt
+    if running is None:  # the table refuses this, with the task's story
+        task = _task_of(state, attempt_id)[1]
+        running = Running(task, _attempt_of(task, attempt_id))
+    _end_attempt(running.task, running.attempt, status, fact)
+    return queue, running.task, running.attempt
 
 
 def _end_attempt(task: Task, attempt: Attempt, status: AttemptStatus, fact: facts.Fact) -> None:

@@ -12,7 +12,7 @@ from apollo_common.ids import AttemptId, JobId, WorkerId, attempt_id
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.indexes import is_listed
 from apollo_coordinator.core.model import AttemptStatus, Task, TaskKind, TaskStatus
-from apollo_coordinator.core.state import JobQueue, State, worker_cap
+from apollo_coordinator.core.state import JobQueue, State
 
 CANDIDATE_WORKERS = 8
 CANDIDATE_TASKS = 16
@@ -51,7 +51,7 @@ def _scale(state: State, now_ms: int) -> Move:
         wanted = len(queue.job.reduces) - queue.accepted_reduces
         if not queue.maps_done:
             wanted = len(queue.job.maps) - queue.accepted_maps
-        workers = min(worker_cap(queue.job, state.limits), wanted)
+        workers = min(queue.worker_cap, wanted)
     changed = workers != queue.scaled_workers
     return facts.PoolScaled(now_ms, job, workers), [commands.ScalePool(job, workers)] if changed else []
 

@@ -13,11 +13,12 @@ FREE_LOSSES = 2
 def refresh(state: State, queue: JobQueue) -> None:
     """List the job among those that may start an attempt, under its present share, or take it off."""
     _drop_stale(queue)
-    if queue.may_start(state.limits):
-        queue.listed_share = queue.share
-        if queue.listed_share not in queue.heap_shares:
-            queue.heap_shares.add(queue.listed_share)
-            heapq.heappush(state.ready, (queue.listed_share, queue.number, queue.job.id))
+    if queue.may_start:
+        share = queue.share
+        queue.listed_share = share
+        if share not in queue.heap_shares:
+            queue.heap_shares.add(share)
+            heapq.heappush(state.ready, (share, queue.number, queue.job.id))
     else:
         queue.listed_share = None
     refresh_bound(state, queue.job.id)
@@ -45,9 +46,15 @@ def refresh_bound(state: State, binding: JobId | None) -> None:
 
 
 def _drop_stale(queue: JobQueue) -> None:
-    for heap, tasks in ((queue.pending_maps, queue.job.maps), (queue.pending_reduces, queue.job.reduces)):
-        while heap and tasks[heap[0]].status is not TaskStatus.SCHEDULED:
-            heapq.heappop(heap)
+    """Keep the top of the heap that the next task comes from true."""
+    _drop_started(queue.pending_maps, queue.job.maps)
+    if not queue.pending_maps and queue.maps_done:
+        _drop_started(queue.pending_reduces, queue.job.reduces)
+
+
+def _drop_started(heap: list[int], tasks: list[Task]) -> None:
+    while heap and tasks[heap[0]].status is not TaskStatus.SCHEDULED:
+        heapq.heappop(heap)
 
 
 # Tasks that wait

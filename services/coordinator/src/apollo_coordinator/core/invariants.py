@@ -2,7 +2,7 @@
 
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.model import AttemptStatus, Counters, Job, JobStatus, Task, TaskStatus
-from apollo_coordinator.core.state import JobQueue, State, counted_failures, counted_losses, worker_cap
+from apollo_coordinator.core.state import JobQueue, State, counted_failures, counted_losses
 from apollo_coordinator.core.transitions import history
 
 
@@ -79,7 +79,7 @@ def _check_queue(state: State, queue: JobQueue) -> None:
         )
     if queue.running:
         _require(job.status is JobStatus.RUNNING, "attempts run for running jobs only", at=job.id)
-    _require(len(queue.running) <= worker_cap(job, state.limits), "maxWorkers holds", at=job.id)
+    _require(len(queue.running) <= queue.worker_cap, "maxWorkers holds", at=job.id)
     if job.status is JobStatus.RUNNING:
         _check_pending(state, queue)
 
@@ -92,7 +92,7 @@ def _check_pending(state: State, queue: JobQueue) -> None:
         if task.status is TaskStatus.SCHEDULED:
             _require(task.id in waiting or task.id in put_off, "a scheduled task waits for its turn", at=history(task))
     listed = queue.listed_share is not None
-    _require(listed == queue.may_start(state.limits), "jobs that may start attempts are listed", at=queue.job.id)
+    _require(listed == queue.may_start, "jobs that may start attempts are listed", at=queue.job.id)
     if listed:
         entry = (queue.listed_share, queue.number, queue.job.id)
         _require(entry in state.ready and queue.listed_share == queue.share, "under their share", at=queue.job.id)

@@ -341,6 +341,8 @@ def _restarted(state: State, _event: events.Restarted, now_ms: int, out: Outcome
     for queue in state.queues.values():
         if queue.job.status is JobStatus.RUNNING and not queue.job.planned:
             out.commands.append(commands.PlanInput(queue.job.id))
+        elif queue.job.status is JobStatus.RUNNING and queue.all_done:  # the journal ends between two facts
+            _start_commit(queue.job, now_ms, out)
         elif queue.job.status is JobStatus.COMMITTING:
             out.commands.append(commands.CommitOutput(queue.job.id))
 

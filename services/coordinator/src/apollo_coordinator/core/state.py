@@ -49,6 +49,8 @@ class JobQueue:
 
     job: Job
     number: int  # of creation
+    weight: float = 1.0  # of its running attempts in fair sharing: each step of priority doubles what is fair
+    worker_cap: int = 1
     pending_maps: list[int] = field(default_factory=list)  # heaps of task indices; may hold stale entries, never on top
     pending_reduces: list[int] = field(default_factory=list)
     running: dict[AttemptId, Running] = field(default_factory=dict)
@@ -73,9 +75,8 @@ class JobQueue:
 
     @property
     def share(self) -> float:
-        """Running attempts, weighted: each step of priority doubles what is fair."""
-        steps = max(-MAX_PRIORITY_STEPS, min(MAX_PRIORITY_STEPS, self.job.spec.priority))
-        return len(self.running) / 2.0**steps
+        """Running attempts, weighted."""
+        return len(self.running) / self.weight
 
     def pending(self) -> list[int]:
         """The heap that the next task comes from: maps first, reduces once every map is accepted."""
@@ -87,11 +88,10 @@ class JobQueue:
         """What the indices in `pending()` count in."""
         return self.job.maps if self.pending_maps or not self.maps_done else self.job.reduces
 
-    def may_start(self, limits: Limits) -> bool:
+    @property
+    def may_start(self) -> bool:
         """Whether a worker would be of use now."""
-        if self.paused or not self.pending():
-            return False
-        return len(self.running) < worker_cap(self.job, limits)
+        return not self.paused and bool(self.pending()) and len(self.running) < self.worker_cap
 
 
 @dataclass(slots=True)
@@ -146,8 +146,10 @@ def task_of(attempt: AttemptId) -> TaskId:
     return TaskId(attempt.rpartition("-")[0])
 
 
-def worker_cap(job: Job, limits: Limits) -> int:
-    return min(job.spec.max_workers or limits.max_workers_per_job, limits.max_workers_per_job)
+def new_queue(job: Job, number: int, limits: Limits) -> JobQueue:
+    steps = max(-MAX_PRIORITY_STEPS, min(MAX_PRIORITY_STEPS, job.spec.priority))
+    cap = min(job.spec.max_workers or limits.max_workers_per_job, limits.max_workers_per_job)
+    return JobQueue(job, number, weight=2.0**steps, worker_cap=cap)
 
 
 def counted_failures(task: Task) -> int:

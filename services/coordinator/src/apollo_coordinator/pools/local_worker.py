@@ -17,13 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from apollo_common.errors import TemporaryError
-from apollo_common.logging import get_logger
+from apollo_common.lifecycle import to_the_end
 
 _STATE_FILE = "worker.json"
 _LOG_TAIL_CHARS = 600
 _KILL_WAIT_SECONDS = 5.0
-
-_log = get_logger(__name__)
 
 
 class WorkerStartFailed(TemporaryError):
@@ -85,7 +83,7 @@ class LocalWorker:
             worker.state = WorkerState(worker_id, f"127.0.0.1:{port}", child.pid, token)
             _write_state(directory, worker.state)
         except BaseException:
-            await worker.end(grace_seconds=0)
+            await to_the_end(worker.end(grace_seconds=0))
             raise
         return worker
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apollo_common.errors import ApolloError
 from apollo_common.ids import JobId, WorkerId
-from apollo_common.lifecycle import TaskOwner
+from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger
 from apollo_coordinator.pools.local_worker import Launch, LocalWorker, WorkerStartFailed
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
@@ -113,7 +113,7 @@ class ProcessPool:
                     self._live.tell(PoolTrouble(None, str(error)))
             finally:
                 if worker is not None:
-                    await worker.end(self._settings.stop_seconds)
+                    await to_the_end(worker.end(self._settings.stop_seconds))
             worker = None
             if failures:
                 await asyncio.sleep(self._settings.supervision.backoff_seconds(failures))
@@ -135,9 +135,8 @@ class ProcessPool:
             _log.info("worker is gone", worker=worker_id, reason=reason)
             return clock() - came
         finally:
-            watch.cancel()
-            await asyncio.wait({watch})
-            await self._live.remove(worker_id, reason)
+            await to_the_end(cancel_and_wait(watch))
+            await to_the_end(self._live.remove(worker_id, reason))
 
     async def _start_worker(self) -> LocalWorker:
         worker_id = f"local-{secrets.token_hex(4)}"

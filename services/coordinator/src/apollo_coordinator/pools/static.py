@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from apollo_common.errors import ApolloError, InvalidSetting
 from apollo_common.ids import JobId, WorkerId
-from apollo_common.lifecycle import TaskOwner, cancel_and_wait
+from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
 from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
@@ -105,7 +105,7 @@ class StaticPool:
                 supervision = self._settings.supervision
                 reason = await watch_until_gone(link, supervision, description.worker_id, dismissed)
             finally:
-                await self._live.remove(worker, reason)
+                await to_the_end(self._live.remove(worker, reason))
 
     def _name(self, described_id: str) -> WorkerId:
         """The worker's own id; with a number when it was met before, since no id ever comes again."""

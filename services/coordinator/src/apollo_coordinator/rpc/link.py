@@ -18,7 +18,7 @@ from grpclib.const import Status
 from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
 from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
-from apollo_common.grpc import GrpcChannel, bearer_metadata, keepalive_configuration
+from apollo_common.grpc import ChannelClosed, GrpcChannel, bearer_metadata, keepalive_configuration
 from apollo_common.ids import AttemptId
 from apollo_common.logging import get_logger
 from apollo_coordinator.order import (
@@ -182,7 +182,7 @@ def _may_pass(error: Exception) -> bool:
     """Whether another stream may fare better. Silence has lasted long enough; other answers are the worker's last."""
     if isinstance(error, GRPCError):
         return error.status in _PASSING
-    return not isinstance(error, TimeoutError)
+    return not isinstance(error, (TimeoutError, ChannelClosed))
 
 
 async def _chunks(digest: str, content: Path) -> AsyncIterator[ArtifactChunk]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.errors import ProgramError
-from apollo_worker.artifact.uninterrupted import to_the_end
+from apollo_common.lifecycle import to_the_end
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 STOP_TIMEOUT_S = 10.0  # for the launcher to kill everything; then it is killed itself

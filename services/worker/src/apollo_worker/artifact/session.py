@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from apollo_common.errors import ProgramStartFailed
+from apollo_common.lifecycle import to_the_end
 from apollo_worker.artifact import start_failure
 from apollo_worker.artifact.context import ArtifactProgram, ProgramContext
 from apollo_worker.artifact.conversation import Conversation
@@ -18,7 +19,6 @@ from apollo_worker.artifact.process import ExecutionRefused, ProgramOrder, Progr
 from apollo_worker.artifact.silence import Silence
 from apollo_worker.artifact.tally import Tally
 from apollo_worker.artifact.text_dialogue import TextDialogue
-from apollo_worker.artifact.uninterrupted import to_the_end
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.frames import Limits
 from apollo_worker.ports import PairSink, ProgramObserver, ProgramResult

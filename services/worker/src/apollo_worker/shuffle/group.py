@@ -22,7 +22,10 @@ async def grouped(pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[GroupBatch,
         continues = last_key is not None and key_at(batch, 0) == last_key
         last_key = key_at(batch, len(batch) - 1)
         counts = np.diff(starts, append=len(batch)).astype(np.uint32)
-        yield GroupBatch(continues, heads_offsets, heads, counts, batch.value_offsets, batch.value_bytes)
+        groups = GroupBatch(continues, heads_offsets, heads, counts, batch.value_offsets, batch.value_bytes)
+        del batch, heads  # they may be large: nothing is kept while the next batch is awaited
+        yield groups
+        del groups
 
 
 def group_starts(batch: PairBatch) -> NDArray[np.int64]:

@@ -50,6 +50,7 @@ async def merged(
         async with aclosing(iterate_in_thread(pairs, reader.stop)) as batches:
             async for batch in batches:
                 yield batch
+                del batch  # a batch may be one large pair: none is kept while the next is awaited
     finally:
         await in_thread(merge.close)
 
@@ -134,9 +135,11 @@ class _Cursor:
             if bound is not None and _key(batch, count - 1) >= bound:
                 count = bisect_left(range(count), bound, key=lambda row: _key(batch, row))
             self._move(batch, count)
+            ends_here = count < len(batch)
             if count:
                 yield batch.slice(0, count)
-            if count < len(batch):
+            del batch  # before the next one is read
+            if ends_here:
                 return
 
     def equal(self, key: bytes) -> Iterator[PairBatch]:
@@ -148,9 +151,11 @@ class _Cursor:
             if _key(batch, count - 1) > key:
                 count = bisect_right(range(count), key, key=lambda row: _key(batch, row))
             self._move(batch, count)
+            ends_here = count < len(batch)
             if count:
                 yield batch.slice(0, count)
-            if count < len(batch):
+            del batch  # before the next one is read
+            if ends_here:
                 return
 
     def first_key(self) -> bytes | None:
@@ -182,6 +187,7 @@ def _sorted_slice(
         for piece in cursor.below(bound):
             if arena.append(piece) < len(piece):
                 raise RuntimeError("a slice of a merge is larger than planned")
+            del piece
     pairs = arena.sort()
     for chunk in pairs.chunks(batch_bytes):
         yield pair_batch(pairs.take(chunk))

@@ -83,7 +83,7 @@ def parse_partitioner(text: str) -> Partitioner:
 
 
 def hash_keys(keys: KeyBlock) -> Words:
-    """The documented 64-bit hash of every key."""
+    """The documented 64-bit hash of every key. Keys need not lie back to back."""
     lengths = np.minimum(keys.lengths, HASHED_BYTES)
     hashes = keys.lengths.astype(np.uint64)
     hashes *= _LENGTH_FACTOR

@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apollo_worker.core.columns import Bytes, Offsets
-from apollo_worker.shuffle.keys import KeyBlock, Positions, Words, bits_at, overlapping_words
-from apollo_worker.shuffle.partition import Partitioner
+from apollo_worker.shuffle.arrow import binary_array, binary_columns
+from apollo_worker.shuffle.keys import SPARE_BYTES, KeyBlock, Positions, Words, bits_at, overlapping_words
+from apollo_worker.shuffle.partition import Partitioner, hash_keys
 
 Rows = NDArray[np.int32]
 
 _BLOCK_ROWS = 1 << 15  # what fits the processor's caches while rows are packed
+_SAMPLED_ROWS = 1 << 13
+_REPEATING_SHARE = 0.6  # of distinct keys in the sample; with more, finding the distinct keys costs more than it saves
 _WORD_BITS = 64
 _MAX_KEY_BITS = 57  # an unaligned read yields at least this many
 _VECTOR_ROUNDS = 16  # about 100 bytes of shared prefix
@@ -42,11 +45,20 @@ def sort_rows(
     row. Needs about 14 bytes a row beside it, and up to 40 for rows that tie.
     """
     count = len(offsets) - 1
-    counts = np.zeros(partitions, np.int64)
     if not count:
-        return SortedRows(np.zeros(0, np.int32), counts)
-    words = overlapping_words(content)
+        return SortedRows(np.zeros(0, np.int32), np.zeros(partitions, np.int64))
     packed = (np.empty(count, np.uint64) if scratch is None else scratch)[:count]
+    sort = _sort_distinct if _repeats(offsets, content) else _sort_packed
+    return sort(offsets, content, partitioner, partitions, packed)
+
+
+def _sort_packed(
+    offsets: Offsets, content: Bytes, partitioner: Partitioner | None, partitions: int, packed: Words
+) -> SortedRows:
+    """Sort by (partition, leading key bits, row), then settle ties. `packed` is scratch of one word per row."""
+    count = len(packed)
+    counts = np.zeros(partitions, np.int64)
+    words = overlapping_words(content)
     row_bits = max(1, (count - 1).bit_length())
     partition_bits = (partitions - 1).bit_length()
     key_bits = min(_WORD_BITS - row_bits - partition_bits, _MAX_KEY_BITS)
@@ -70,6 +82,39 @@ def sort_rows(
     packed >>= np.uint64(row_bits)
     _resolve_ties(packed, order, key_bits, offsets, content, words)
     return SortedRows(order, counts)
+
+
+def _repeats(offsets: Offsets, content: Bytes) -> bool:
+    """Whether many of the rows seem to share their key with others, judged by a sample."""
+    count = len(offsets) - 1
+    if count < _SAMPLED_ROWS:
+        return False
+    rows = np.arange(0, count, count // _SAMPLED_ROWS)
+    starts = offsets[rows]
+    sample = hash_keys(KeyBlock(content, overlapping_words(content), starts, offsets[rows + 1] - starts))
+    return len(np.unique(sample)) < len(rows) * _REPEATING_SHARE
+
+
+def _sort_distinct(
+    offsets: Offsets, content: Bytes, partitioner: Partitioner | None, partitions: int, packed: Words
+) -> SortedRows:
+    """Sort the distinct keys only, then the rows by (rank of their key, row): no ties to settle row by row."""
+    encoded = binary_array(offsets, content).dictionary_encode()
+    distinct_offsets, distinct = binary_columns(encoded.dictionary)
+    padded = np.concatenate([distinct, np.zeros(SPARE_BYTES, np.uint8)])
+    keys = len(distinct_offsets) - 1
+    sorted_keys = _sort_packed(distinct_offsets, padded, partitioner, partitions, np.empty(keys, np.uint64))
+    ranks = np.empty(keys, np.uint64)
+    ranks[sorted_keys.order] = np.arange(keys, dtype=np.uint64)
+    of_rows = ranks[encoded.indices.to_numpy()]
+    row_bits = max(1, (len(packed) - 1).bit_length())
+    np.left_shift(of_rows, np.uint64(row_bits), out=packed)
+    packed |= np.arange(len(packed), dtype=np.uint64)
+    packed.sort()
+    packed &= np.uint64((1 << row_bits) - 1)
+    rows_before = np.append(0, np.cumsum(np.bincount(of_rows.astype(np.int64), minlength=keys)))
+    counts = np.diff(rows_before[np.cumsum(sorted_keys.counts)], prepend=0)
+    return SortedRows(packed.astype(np.int32), counts)
 
 
 def _resolve_ties(packed: Words, order: Rows, bit: int, offsets: Offsets, content: Bytes, words: Words) -> None:

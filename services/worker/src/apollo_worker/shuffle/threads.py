@@ -29,6 +29,7 @@ async def iterate_in_thread(items: Iterator[T], stop: Callable[[], None] | None 
         while (item := await asyncio.shield(ahead)) is not None:
             ahead = asyncio.ensure_future(asyncio.to_thread(step))
             yield item
+            del item  # it may be large, and the next one is being made
     finally:
         await _abandon(ahead, stop)
 

@@ -1,0 +1,101 @@
+"""The static pool against gRPC servers that come, go and come back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from apollo_common.errors import InvalidSetting
+from apollo_common.grpc import GrpcServer
+from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
+from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
+from apollo_proto.apollo.v1 import DescribeRequest, DescribeResponse, WorkerBase
+from support.pools import QUICK_SUPERVISION, Heard, connect, running
+
+
+class Worker(WorkerBase):
+    def __init__(self, worker_id: str) -> None:
+        self.worker_id = worker_id
+
+    async def describe(self, message: DescribeRequest) -> DescribeResponse:
+        return DescribeResponse(worker_id=self.worker_id)
+
+
+@asynccontextmanager
+async def serving(worker_id: str, *, port: int = 0, token: str = "") -> AsyncIterator[int]:
+    """A worker that can do nothing but say who it is; the port it listens on."""
+    server = GrpcServer([Worker(worker_id)], token=token)
+    try:
+        yield await server.listen_on("127.0.0.1", port)
+    finally:
+        await server.stop(0)
+
+
+def static_pool(*addresses: str, token: str = "") -> StaticPool:
+    supervision = replace(QUICK_SUPERVISION, silence_seconds=0.5)
+    return StaticPool(StaticPoolSettings(addresses, token, resolve_every_seconds=0.1, supervision=supervision), connect)
+
+
+async def test_a_host_name_stands_for_its_addresses():
+    async with serving("w") as port, running(static_pool(f"localhost:{port}")) as heard:
+        (up,) = await heard.until(WorkerUp)
+        assert (up.worker, up.address) == ("w", f"127.0.0.1:{port}")
+
+
+async def test_the_shared_token_is_shown():
+    async with serving("w", token="right") as port:
+        async with running(static_pool(f"127.0.0.1:{port}", token="right")) as heard:
+            await heard.until(WorkerUp)
+        async with running(static_pool(f"127.0.0.1:{port}", token="wrong")) as heard:
+            (trouble,) = await heard.until(PoolTrouble)
+            assert "UNAUTHENTICATED" in trouble.message
+            assert "wrong" not in trouble.message.replace("missing or wrong", "")
+
+
+async def test_a_worker_that_comes_back_has_another_name():
+    async with serving("w") as port:
+        pool = static_pool(f"127.0.0.1:{port}")
+        async with running(pool) as heard:
+            await heard.until(WorkerUp)
+            await pool.release((await heard.until(WorkerUp))[0].worker)
+            await heard.until(WorkerGone)
+            _, again = await heard.until(WorkerUp, count=2)
+            assert again.worker == "w~2"
+
+
+async def test_a_worker_that_is_silent_for_too_long_is_gone():
+    async with serving("w") as port:
+        pool = static_pool(f"127.0.0.1:{port}")
+        await pool.start(heard := Heard())
+        await heard.until(WorkerUp)
+    (gone,) = await heard.until(WorkerGone)
+    assert "has not answered" in gone.reason
+    async with serving("x", port=port):
+        _, other = await heard.until(WorkerUp, count=2)
+        assert other.worker == "x"
+    await pool.close()
+
+
+async def test_another_worker_at_the_same_address_is_another_worker():
+    async with serving("first") as port:
+        pool = static_pool(f"127.0.0.1:{port}")
+        await pool.start(heard := Heard())
+        await heard.until(WorkerUp)
+    async with serving("second", port=port):
+        await heard.until(WorkerGone)
+        _, second = await heard.until(WorkerUp, count=2)
+        assert second.worker == "second"
+        await pool.close()
+
+
+async def test_a_name_that_does_not_resolve_is_told_of():
+    async with running(static_pool("no-such-host.invalid:8090")) as heard:
+        (trouble,) = await heard.until(PoolTrouble)
+        assert "no-such-host.invalid" in trouble.message
+
+
+@pytest.mark.parametrize("entry", ["worker", "worker:", ":8090", "worker:port", "worker:0", "worker:70000"])
+def test_an_entry_that_is_no_address_is_refused(entry):
+    with pytest.raises(InvalidSetting, match="host:port"):
+        StaticPool(StaticPoolSettings((entry,)), connect)
