@@ -12,8 +12,11 @@ from typing import Any
 
 from apollo_client.errors import LocalModeFailed
 from apollo_client.rest import UNIX_SCHEME
+from apollo_common.logging import configure_logging
 
 CLOSE_SECONDS = 10
+# What goes wrong is told by the job; the user of a command wants no log lines between.
+QUIET = "CRITICAL"
 # sockaddr_un holds 107 bytes; attempts put sockets of their own further down.
 MAX_SOCKET_PATH_BYTES = 100
 
@@ -25,19 +28,20 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     try:
         socket = directory / "api.sock"
         app = coordinator_app()
-        coordinator = app.Coordinator(
-            app.Settings(
-                data_dir=directory / "data",
-                host=None,
-                port=None,
-                unix_socket=socket,
-                workers=workers,
-                token=None,
-                file_roots=None,
-                intermediate_dir=directory / "intermediate",
-                worker_orphan_seconds=0,
-            )
+        settings = app.Settings(
+            data_dir=directory / "data",
+            intermediate_dir=directory / "intermediate",
+            host=None,
+            port=None,
+            unix_socket=socket,
+            workers=workers,
+            worker_orphan_seconds=0,
+            file_roots=None,
+            storage_endpoints=None,
+            log_level=os.environ.get("APOLLO_LOG_LEVEL") or QUIET,
         )
+        configure_logging("coordinator", log_format="console", level=settings.log_level)
+        coordinator = app.Coordinator(settings)
         try:
             await coordinator.start()
             yield f"{UNIX_SCHEME}{socket}"

@@ -112,7 +112,7 @@ def success_line(job: dict[str, Any], counters: dict[str, dict[str, int]]) -> st
     return (
         f"Job {job['id']} succeeded in {duration(job)}: {_count(built_in.get('output_records', 0), 'record')}, "
         f"{format_size(built_in.get('output_bytes', 0))} in {_count(parts, 'part')} below "
-        f"{job['outputLocation']['location']}"
+        f"{job['outputLocation']['location'].removeprefix('file://')}"
     )
 
 

@@ -10,6 +10,7 @@ import click
 from apollo_client.cli.running import run_async
 from apollo_client.errors import LocalModeFailed
 from apollo_client.local import coordinator_app, default_workers
+from apollo_common.logging import configure_logging
 
 _EXAMPLE = """\
 In another terminal:
@@ -31,29 +32,27 @@ def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> i
 
     On any other address than loopback clients need the token of APOLLO_TOKEN.
     """
-    token = os.environ.get("APOLLO_TOKEN")
-    if _is_loopback(host):
-        token = None
-    elif not token:
+    if not _is_loopback(host) and not os.environ.get("APOLLO_TOKEN"):
         raise click.UsageError(
             f"--host {host} can be reached from other machines: set APOLLO_TOKEN, here and where the commands run."
         )
     directory = (data_dir or _default_data_dir()).absolute()
-    return run_async(_serve(host, port, workers or default_workers(), directory, token))
+    return run_async(_serve(host, port, workers or default_workers(), directory))
 
 
-async def _serve(host: str, port: int, workers: int, directory: Path, token: str | None) -> int:
+async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
     app = coordinator_app()
-    settings = app.Settings(
+    # Where only this machine's users reach it, they may use all that this user may.
+    trust = {"token": None, "file_roots": None, "storage_endpoints": None} if _is_loopback(host) else {}
+    settings = app.Settings.load(
+        {"APOLLO_LOG_FORMAT": "console", **os.environ},
         data_dir=directory,
         host=host,
         port=port,
-        unix_socket=None,
         workers=workers,
-        token=token,
-        file_roots=None,
-        intermediate_dir=directory / "intermediate",
+        **trust,
     )
+    configure_logging("coordinator", log_format=settings.log_format, level=settings.log_level)
     coordinator = app.Coordinator(settings)
     try:
         try:
