@@ -249,7 +249,7 @@ class RestClient:
                 FieldError(entry["field"], entry["message"], entry.get("fix") or "")
                 for entry in problem.get("errors") or ()
             )
-            message = problem.get("detail") or problem["title"]
+            message = _sentences(problem.get("detail") or problem["title"], fields)
         except (ValueError, KeyError, TypeError, AttributeError):
             return RequestRefused(
                 f"What answers at {self.url} said {response.status} {response.reason}; is it a coordinator?",
@@ -283,6 +283,14 @@ async def _pause(seconds: float) -> float:
     """Sleep for about that long; the answer is how long to sleep next time."""
     await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311  # jitter is no secret
     return min(2 * seconds, LONGEST_PAUSE_SECONDS)
+
+
+def _sentences(detail: str, fields: tuple[FieldError, ...]) -> str:
+    """What the coordinator says, with the fix of every field, and nothing twice."""
+    texts = [detail]
+    for field in fields:
+        texts.append(field.fix if field.message in detail else f"{field.field}: {field.message}. {field.fix}")
+    return " ".join(text.strip() for text in texts if text)
 
 
 def _next_page(response: aiohttp.ClientResponse) -> str | None:

@@ -52,8 +52,12 @@ async def upload_program(client: RestClient, path: Path) -> str:
 
 async def _upload(client: RestClient, path: Path, name: str, digest: str, *, side_file: bool) -> None:
     known = await client.artifact(name)
-    if known is None or known["hash"] != digest:
+    if known is not None and known["hash"] == digest:
+        return
+    try:
         await client.upload(path, name=name, side_file=side_file)
+    except RequestRefused as error:
+        raise RequestRefused(f"{path}: {error}", status=error.status, fields=error.fields) from error
 
 
 async def _digest(path: Path) -> str:
