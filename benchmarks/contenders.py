@@ -12,6 +12,7 @@ from apollo_client.cli.demo import PROGRAM
 
 REPOSITORY = Path(__file__).parents[1]
 BENCH = REPOSITORY / ".bench"
+EXAMPLE = REPOSITORY / "examples/word_count"
 WORKERS = 2
 
 AWK = (
@@ -36,9 +37,10 @@ def contenders() -> dict[str, Callable[[], Contender]]:
     """Name -> how to get it ready, which may compile or install something. NotAvailable."""
     return {
         "coreutils": coreutils,
-        "apollo-python": lambda: _apollo("apollo-python", str(PROGRAM)),
-        "apollo-awk": lambda: _apollo("apollo-awk", AWK),
         "apollo-c": apollo_c,
+        "apollo-python": lambda: _apollo("apollo-python", EXAMPLE / "word_count.py"),
+        "apollo-python-records": lambda: _apollo("apollo-python-records", PROGRAM, "--combiner", "builtin:sum"),
+        "apollo-awk": lambda: _apollo("apollo-awk", AWK),
         "mrjob": mrjob,
     }
 
@@ -57,18 +59,17 @@ def coreutils() -> Contender:
 
 
 def apollo_c() -> Contender:
-    """The word count of examples/, which adds up in memory."""
-    sources = sorted((REPOSITORY / "examples").rglob("*.c"))
-    compiler = shutil.which("cc")
-    if compiler is None:
+    """The C program of examples/, which sums in memory like the Python one."""
+    if shutil.which("cc") is None:
         raise NotAvailable("there is no C compiler (cc)")
-    source = next((path for path in sources if "word" in path.stem), None)
-    if source is None:
-        raise NotAvailable("examples/ has no word count in C")
-    program = BENCH / "bin/word_count_c"
+    program = BENCH / "bin/word_count"
     program.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([compiler, "-O2", "-I", str(REPOSITORY / "sdk/c"), "-o", str(program), str(source)], check=True)
-    return _apollo("apollo-c", str(program))
+    source, sdk = EXAMPLE / "word_count.c", REPOSITORY / "sdk/c"
+    command = ["cc", "-O2", "-D_GNU_SOURCE", f"-I{sdk}", "-o", program, source, sdk / "apollo.c"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise NotAvailable(f"the example does not compile: {done.stderr.strip()[-200:]}")
+    return _apollo("apollo-c", program)
 
 
 def mrjob() -> Contender:
@@ -92,11 +93,11 @@ def mrjob() -> Contender:
     return Contender("mrjob", lambda source, target: [*program, *options, str(target), str(source)])
 
 
-def _apollo(name: str, mapper: str) -> Contender:
+def _apollo(name: str, mapper: Path | str, *options: str) -> Contender:
     def command(source: Path, target: Path) -> list[str]:
         return [
-            sys.executable, "-m", "apollo_client", "run", "--mapper", mapper, "--combiner", "builtin:sum",
-            "--reducer", "builtin:sum", "--reducers", str(WORKERS), "--workers", str(WORKERS),
+            sys.executable, "-m", "apollo_client", "run", "--mapper", str(mapper), "--reducer", "builtin:sum",
+            "--reducers", str(WORKERS), "--workers", str(WORKERS), *options,
             "--input", str(source), "--output", str(target),
         ]  # fmt: skip
 

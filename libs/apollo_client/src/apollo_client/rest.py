@@ -249,7 +249,9 @@ class RestClient:
                 FieldError(entry["field"], entry["message"], entry.get("fix") or "")
                 for entry in problem.get("errors") or ()
             )
-            message = _sentences(problem.get("detail") or problem["title"], fields)
+            message = problem.get("detail") or problem["title"]
+            if response.status == 422:
+                message = _sentences(message, fields)
         except (ValueError, KeyError, TypeError, AttributeError):
             return RequestRefused(
                 f"What answers at {self.url} said {response.status} {response.reason}; is it a coordinator?",
@@ -286,11 +288,11 @@ async def _pause(seconds: float) -> float:
 
 
 def _sentences(detail: str, fields: tuple[FieldError, ...]) -> str:
-    """What the coordinator says, with the fix of every field, and nothing twice."""
-    texts = [detail]
-    for field in fields:
-        texts.append(field.fix if field.message in detail else f"{field.field}: {field.message}. {field.fix}")
-    return " ".join(text.strip() for text in texts if text)
+    """What the coordinator says of a request that is not valid, with each field's fix, and nothing twice."""
+    said = (
+        field.fix if field.message in detail else f"{field.field}: {field.message}. {field.fix}" for field in fields
+    )
+    return " ".join(text.strip() for text in (detail, *said) if text)
 
 
 def _next_page(response: aiohttp.ClientResponse) -> str | None:

@@ -123,7 +123,8 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
     failure = job.get("failure") or {"message": "the coordinator does not say why."}
     lines = [f"Job {job['id']} failed: {failure['message']}"]
     lines += [f"  {name}: {failure[name]}" for name in ("program", "input", "attempt") if failure.get(name)]
-    if tail := failure.get("stderrTail", "").rstrip():
+    tail = failure.get("stderrTail", "").rstrip()
+    if tail and tail not in failure["message"]:
         lines += ["  The program's last words on standard error:", *(f"  | {line}" for line in tail.splitlines())]
     return lines
 
