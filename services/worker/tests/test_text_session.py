@@ -286,6 +286,24 @@ async def test_cancelling_kills_everything_and_removes_the_directory(tmp_path):
     assert _is_empty(tmp_path)
 
 
+@pytest.mark.parametrize("protocol", ["text", "frames"])
+async def test_cancelling_at_any_moment_leaves_nothing(tmp_path, program, protocol):
+    path = program("#!/usr/bin/env python3\nfrom apollo_sdk import run\nrun(map=lambda record, emit: emit(record))\n")
+    blocks = [lines_block([b"x" * 100] * 1000)] * 50
+    await Bench(tmp_path / "work", path, protocol=protocol).map(*blocks)
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    for delay_ms in (0, 1, 3, 10, 20, 30, 40, 60, 80, 120):
+        bench = Bench(tmp_path / "work", path, protocol=protocol)
+        run = asyncio.create_task(bench.map(*blocks))
+        await asyncio.sleep(delay_ms / 1000)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert not any(_alive(process) for process in bench.observer.process_ids)
+    assert _is_empty(tmp_path / "work")
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
 async def test_directories_without_permissions_are_removed(tmp_path):
     bench = Bench(tmp_path, "cat; mkdir -p a/b; touch a/b/c; chmod 0 a/b a")
     await bench.map_lines(b"x")

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 
 from apollo_common.errors import ProgramError, ProgramExited, ProgramReadNothing, ProgramTimeout
+from apollo_common.lifecycle import to_the_end
 from apollo_worker.artifact.context import ProgramContext
 from apollo_worker.artifact.dialogue import Chunk, Dialogue
 from apollo_worker.artifact.log import ProgramLog
@@ -43,7 +44,7 @@ class Conversation:
                 await self._until_ended(feed, drain, ended, silent, log)
                 await self._judge(ended.result(), feed, drain)
             finally:
-                await _cancelled(feed, drain, ended, silent)
+                await to_the_end(_cancelled(feed, drain, ended, silent))
             await log
         except ProgramError as error:
             await self._process.stop()
@@ -53,7 +54,7 @@ class Conversation:
                 error.args = (f"{error}; its standard error ends with: {self._log.last_line}",)
             raise
         finally:
-            await _cancelled(log)
+            await to_the_end(_cancelled(log))
 
     async def _until_ended(
         self,

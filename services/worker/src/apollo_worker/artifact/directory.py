@@ -1,5 +1,6 @@
 """The private directory of one attempt's program: made before it starts, removed when it has ended."""
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from apollo_common.errors import VolumeFull
+from apollo_common.errors import TemporaryError, VolumeFull
 from apollo_worker.artifact.context import ArtifactProgram, ShellProgram
 
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 108, and programs use other languages' smaller limits
@@ -26,7 +27,7 @@ class ProgramDirectory:
 
     @classmethod
     def make(cls, work_root: Path) -> "ProgramDirectory":
-        """An empty directory, for its owner only. VolumeFull when there is no room for one."""
+        """An empty directory, for its owner only. VolumeFull or TemporaryError when there cannot be one."""
         try:
             work_root.mkdir(parents=True, exist_ok=True)
             root = Path(tempfile.mkdtemp(prefix="p-", dir=work_root))
@@ -34,7 +35,7 @@ class ProgramDirectory:
             if len(os.fsencode(socket)) >= SOCKET_PATH_LIMIT_BYTES:
                 socket = Path(tempfile.mkdtemp(prefix="apollo-", dir="/tmp")) / "s"  # mkdtemp makes it private
         except OSError as error:
-            raise VolumeFull(f"the worker cannot make a directory in {work_root}: {error.strerror}") from error
+            raise _mapped(error, f"make a directory in {work_root}") from error
         return cls(root, root / "work", root / "sdk", socket)
 
     def fill(self, program: ArtifactProgram | ShellProgram, files: Mapping[str, Path]) -> None:
@@ -48,13 +49,18 @@ class ProgramDirectory:
             if isinstance(program, ArtifactProgram):
                 _place(program.path, self.work / program.name)
         except OSError as error:
-            raise VolumeFull(f"the worker cannot place the program's files in {self.root}: {error.strerror}") from error
+            raise _mapped(error, f"place the program's files in {self.root}") from error
 
     def remove(self) -> None:
         """Remove all of it, whatever modes the program left; blocking."""
         if self.socket.parent != self.root:
             _remove(self.socket.parent)
         _remove(self.root)
+
+
+def _mapped(error: OSError, what: str) -> VolumeFull | TemporaryError:
+    kind = VolumeFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else TemporaryError
+    return kind(f"the worker cannot {what}: {error.strerror}")
 
 
 def _place(cached: Path, target: Path) -> None:

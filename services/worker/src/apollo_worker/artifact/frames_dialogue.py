@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from apollo_common.errors import ProgramError, ProgramProtocolError
+from apollo_common.threads import in_thread
 from apollo_worker.artifact.channel import Channel
 from apollo_worker.artifact.dialogue import Chunk
 from apollo_worker.artifact.silence import Silence
@@ -204,7 +205,7 @@ class FramesDialogue:
 
     async def _pairs(self, body: Bytes, sink: PairSink) -> None:
         if len(body) > DECODE_INLINE_BYTES:
-            batch = await asyncio.to_thread(frames.decode_pairs, body, self._at, self._limits)
+            batch = await in_thread(frames.decode_pairs, body, self._at, self._limits)
         else:
             batch = frames.decode_pairs(body, self._at, self._limits)
         self.output_records += len(batch)

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.errors import ProgramError
 from apollo_common.lifecycle import to_the_end
+from apollo_common.threads import in_thread
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 STOP_TIMEOUT_S = 10.0  # for the launcher to kill everything; then it is killed itself
@@ -81,17 +83,13 @@ class ProgramProcess:
         """Kill whatever still runs. A second call does nothing."""
         self._control.close()
         try:
-            await asyncio.to_thread(self._launcher.wait, STOP_TIMEOUT_S)
+            await in_thread(self._launcher.wait, STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._launcher.kill()
-            await asyncio.to_thread(self._launcher.wait)
-        if (
-            self._launcher.returncode != 0 and self.process_id
-        ):  # it could not clean up: its program's group is what we know
-            try:
+            await in_thread(self._launcher.wait)
+        if self._launcher.returncode != 0 and self.process_id:
+            with suppress(ProcessLookupError):  # it could not clean up; the program's group is what we know of
                 os.killpg(self.process_id, signal.SIGKILL)
-            except ProcessLookupError:
-                return
 
     async def _send(self, order: ProgramOrder) -> None:
         content = marshal.dumps(

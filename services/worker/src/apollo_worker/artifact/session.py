@@ -1,12 +1,12 @@
 """Runs a user's program over one input: the Mapper and Reducer of `apollo_worker.ports` for both protocols."""
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from apollo_common.errors import ProgramStartFailed
 from apollo_common.lifecycle import to_the_end
+from apollo_common.threads import in_thread
 from apollo_worker.artifact import start_failure
 from apollo_worker.artifact.context import ArtifactProgram, ProgramContext
 from apollo_worker.artifact.conversation import Conversation
@@ -48,10 +48,10 @@ class ProgramSession:
         context = self._context
         directory = ProgramDirectory.make(context.work_root)
         try:
-            await to_the_end(asyncio.to_thread(directory.fill, context.program, context.files))
+            await in_thread(directory.fill, context.program, context.files)
             return await self._run_in(directory, encode, sink)
         finally:
-            await to_the_end(asyncio.to_thread(directory.remove))
+            await to_the_end(in_thread(directory.remove))
 
     async def _run_in(self, directory: ProgramDirectory, encode: Encoding, sink: PairSink) -> ProgramResult:
         tally = Tally(self._observer)

@@ -1,6 +1,5 @@
 """The text protocol over standard input and output: Hadoop Streaming's conversation."""
 
-import asyncio
 import fcntl
 import os
 import socket
@@ -9,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np
 
+from apollo_common.threads import in_thread
 from apollo_worker.artifact.channel import Channel
 from apollo_worker.artifact.context import StdioName
 from apollo_worker.artifact.dialogue import Chunk
@@ -47,12 +47,12 @@ class TextDialogue:
             if block.lengths is None:
                 yield Chunk([block.data], block.count)
             else:
-                lines = await asyncio.to_thread(join_records, np.frombuffer(block.data, np.uint8), block.lengths)
+                lines = await in_thread(join_records, np.frombuffer(block.data, np.uint8), block.lengths)
                 yield Chunk([lines], block.count)
 
     async def encode_pairs(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[Chunk, None]:
         async for batch in pairs:
-            yield Chunk([await asyncio.to_thread(join_pairs, batch)], len(batch))
+            yield Chunk([await in_thread(join_pairs, batch)], len(batch))
 
     def program_started(self) -> None:
         os.close(self._program_stdout)
@@ -121,7 +121,7 @@ class TextDialogue:
             with self._silence.paused():
                 await sink.raw(content.data)
             return
-        batch = await asyncio.to_thread(parse_lines, content)
+        batch = await in_thread(parse_lines, content)
         self.output_records += len(batch)
         with self._silence.paused():
             await sink.pairs(batch)
