@@ -133,6 +133,7 @@ async def test_stop_cancels_what_runs(site):
         job = await submit(engine)
         await until(lambda: len(engine.state.queues[job].running) == 2)
         assert (await engine.stop(job)).status is JobStatus.STOPPED
+        assert site.journal.facts[-1].kind == "job-ended"
         assert (await engine.stop(job)).status is JobStatus.STOPPED
         await until(lambda: not engine.state.queues)
         assert [worker.busy_with for worker in site.workers] == [None, None]
@@ -272,6 +273,8 @@ async def test_a_failing_program_fails_the_job_with_its_words(site):
         "message": "the mapper exited with status 3",
         "task": f"{job.id}-m-00000",
         "attempt": f"{job.id}-m-00000-3",
+        "program": "builtin:identity",
+        "input": "file:///in from byte 0",
         "exitStatus": 3,
     }
     assert site.logs.logs[AttemptId(f"{job.id}-m-00000-0")] == b"Traceback: boom\n"

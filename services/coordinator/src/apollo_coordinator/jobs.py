@@ -51,7 +51,12 @@ class JobService(Protocol):
         """
         ...
 
-    async def stop(self, job: JobId) -> Job: ...
+    async def stop(self, job: JobId) -> Job:
+        """Cancel what runs; a job that was stopped before is returned as it is.
+
+        JobEnded when it ended in another way or is committing: from there it ends by itself. VolumeFull.
+        """
+        ...
 
     def job(self, job: JobId) -> Job: ...
 

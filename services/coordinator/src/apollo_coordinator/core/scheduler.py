@@ -15,7 +15,7 @@ from apollo_common.ids import AttemptId, JobId, job_of
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.assign import next_move
-from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Failure, Job, JobStatus
+from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Failure, Job, JobStatus, TaskKind
 from apollo_coordinator.core.state import (
     EXCUSED_REASONS,
     JobQueue,
@@ -214,7 +214,7 @@ def _fail(state: State, running: Running, failure: Failure, now_ms: int, out: Ou
     else:
         over = not failure.retryable or counted_failures(running.task) + 1 >= queue.job.spec.max_attempts
     if over:
-        _end_job(queue, JobStatus.FAILED, _blame(failure, running), now_ms, out, over=running.attempt.id)
+        _end_job(queue, JobStatus.FAILED, _blame(failure, queue, running), now_ms, out, over=running.attempt.id)
 
 
 def _suspect(state: State, running: Running, now_ms: int, out: Outcome) -> None:
@@ -290,12 +290,23 @@ def _lose(state: State, running: Running, failure: Failure, now_ms: int, out: Ou
     queue = state.queues[job_of(running.attempt.id)]
     message = f"task {running.task.id} was lost {state.limits.max_lost_attempts} times; the last: {failure.message}"
     failure = Failure(failure.reason, message, retryable=False)
-    _end_job(queue, JobStatus.FAILED, _blame(failure, running), now_ms, out, over=running.attempt.id)
+    _end_job(queue, JobStatus.FAILED, _blame(failure, queue, running), now_ms, out, over=running.attempt.id)
     return True
 
 
-def _blame(failure: Failure, running: Running) -> Failure:
-    return replace(failure, task=str(running.task.id), attempt=str(running.attempt.id))
+def _blame(failure: Failure, queue: JobQueue, running: Running) -> Failure:
+    """The failure, with what a user needs to find its cause."""
+    task, attempt = running
+    spec = queue.job.spec
+    program = spec.mapper if task.kind is TaskKind.MAP else spec.reducer
+    first = task.split.pieces[0] if task.split is not None and task.split.pieces else None
+    return replace(
+        failure,
+        task=str(task.id),
+        attempt=str(attempt.id),
+        program=failure.program or (program.name if program is not None else ""),
+        input=failure.input or (f"{first.url} from byte {first.offset}" if first is not None else ""),
+    )
 
 
 # Workers and time

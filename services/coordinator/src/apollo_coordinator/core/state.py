@@ -129,13 +129,6 @@ class State:
         queue = self.queues.get(job_of(attempt))
         return None if queue is None else queue.running.get(attempt)
 
-    def next_due_ms(self) -> int | None:
-        """When the next Tick matters, apart from retention."""
-        due = self.timers[0].due_ms if self.timers else None
-        if self.orphans_due_ms is not None:
-            due = self.orphans_due_ms if due is None else min(due, self.orphans_due_ms)
-        return due
-
 
 def locate(attempt: AttemptId) -> Place:
     job, phase, index, number = attempt.split("-")

@@ -244,13 +244,14 @@ class Engine:
             return Submitted(self._state.jobs[event.job], created=True)
 
     async def stop(self, job: JobId) -> Job:
-        """JobEnded also while the job commits: from there it ends by itself."""
+        """Also of a stopped job. JobEnded when it has ended otherwise, or commits: from there it ends by itself."""
         found = self.job(job)
         if found.status is JobStatus.COMMITTING:
             raise JobEnded(f"job {job} is publishing its output and can no longer be stopped")
         if found.status.ended and found.status is not JobStatus.STOPPED:
             raise JobEnded(f"job {job} has {found.status}")
         self.post(events.StopRequested(job))
+        await self._recorder.caught_up()
         return found
 
     # What users look at

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from apollo_common.errors import TemporaryError
+from apollo_common.errors import TemporaryError, VolumeFull
 from apollo_common.ids import JobId
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, facts
@@ -44,6 +44,9 @@ class Recorder:
         self._commands: list[commands.Command] = []
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._written = asyncio.Condition()
+        self._queued = 0  # facts given to `record`, and how many of them are safe
+        self._safe = 0
         self._sequence = 0
         self._job_sequences: dict[JobId, int] = {}
         self._closing = False
@@ -59,10 +62,20 @@ class Recorder:
 
     def record(self, new_facts: Sequence[facts.Fact], new_commands: Sequence[commands.Command]) -> None:
         """Queue durable facts for the journal, and commands to run after them."""
+        before = len(self._facts)
         self._facts.extend(cast(facts.DurableFact, fact) for fact in new_facts if fact.durable)
+        self._queued += len(self._facts) - before
         self._commands.extend(new_commands)
         if self._facts or self._commands:
             self._wake.set()
+
+    async def caught_up(self) -> None:
+        """Wait until everything recorded so far is safe. VolumeFull while the journal cannot be written."""
+        wanted = self._queued
+        async with self._written:
+            await self._written.wait_for(lambda: self._safe >= wanted or self.stalled)
+        if self._safe < wanted:
+            raise VolumeFull("this is under way, but the coordinator's journal cannot be written; free some space")
 
     async def record_first(self, fact: facts.DurableFact) -> None:
         """Write one fact before anything comes of it. VolumeFull, and then it is as if nothing had been."""
@@ -93,11 +106,11 @@ class Recorder:
                     await self._write_gathered()
             except TemporaryError as error:
                 failures += 1
-                self._stall(stalled=True)
+                await self._stall(stalled=True)
                 _log.error("the journal cannot be written", failures=failures, reason=error.reason, error=str(error))
                 await asyncio.sleep(self._backoff.pause_ms(failures, self._jitter) / 1000)
             else:
-                self._stall(stalled=False)
+                await self._stall(stalled=False)
                 return
 
     async def _write_gathered(self) -> None:
@@ -105,6 +118,7 @@ class Recorder:
         if batch:
             await self._write(batch)
             del self._facts[: len(batch)]
+            self._safe += len(batch)
 
     async def _write(self, batch: Sequence[facts.DurableFact]) -> None:
         sequences: dict[JobId, int] = {}
@@ -120,6 +134,8 @@ class Recorder:
             self._metrics.recorded(fact)
             self._recorded(fact, kept.job_sequence)
 
-    def _stall(self, *, stalled: bool) -> None:
+    async def _stall(self, *, stalled: bool) -> None:
         self.stalled = stalled
         self._metrics.stalled(stalled)
+        async with self._written:
+            self._written.notify_all()
