@@ -18,6 +18,7 @@ from apollo_common.ids import AttemptId, JobId, TaskId
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import AttemptStatus, JobStatus
+from apollo_coordinator.core.spec import ProgramRef, ProgramSource
 from apollo_coordinator.engine import EngineSettings
 from apollo_coordinator.engine.retry import Backoff
 from apollo_coordinator.order import (
@@ -98,6 +99,23 @@ async def test_reduces_get_the_accepted_map_outputs_in_order(site):
     ]
     assert reduce.output.url == "file:///out/part-r-00000"
     assert all(order.output is None and order.output_path for order in orders if not order.map_outputs)
+
+
+async def test_an_artifact_that_a_worker_has_dropped_is_installed_again(site):
+    async def program(order: AttemptOrder):
+        (worker,) = site.workers
+        if order.attempt_id.endswith("-m-00000-0"):
+            worker.installed.clear()
+        if not worker.installed:
+            yield AttemptFailed("artifact_missing", "the worker does not hold it", retryable=True)
+            return
+        async for report in succeed(order):
+            yield report
+
+    site.add_workers(1, program)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine, mapper=ProgramRef(ProgramSource.ARTIFACT, "map.py", "ab" * 32))
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
 
 
 async def test_events_have_ids_without_gaps_and_are_told_again_whole(site):

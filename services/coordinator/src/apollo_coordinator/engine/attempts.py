@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import structlog
 
-from apollo_common.errors import ApolloError, ObjectNotFound, WorkerBusy, WorkerUnreachable
+from apollo_common.errors import ApolloError, ArtifactMissing, ObjectNotFound, WorkerBusy, WorkerUnreachable
 from apollo_common.ids import AttemptId, WorkerId, job_of
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import events
@@ -126,6 +126,8 @@ class AttemptRunner:
             case AttemptDone():
                 return _done(attempt, worker, report)
             case AttemptFailed():
+                if report.reason == ArtifactMissing.reason:  # the worker's cache has made room for others
+                    self.forget(worker)
                 return _failed(attempt, worker, report)
             case AttemptCancelled():
                 return events.AttemptCancelled(attempt, worker)
