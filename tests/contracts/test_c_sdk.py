@@ -1,5 +1,6 @@
 """The C SDK against the protocol's test vectors, over a real socket, under the address sanitizer."""
 
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from apollo_worker.core.frames import Limits, encode_hello
 from support.vectors import good, vectors
 
 SDK = Path(__file__).parents[2] / "sdk/c"
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 BYTES = {vector["name"]: vector["bytes"] for vector in vectors("worker") + vectors("program")}
 
 
