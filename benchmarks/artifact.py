@@ -97,7 +97,6 @@ def make_session(directory: Path, settings: dict[str, Any]) -> ProgramSession:
             "role": "map",
             "job_id": "bench",
             "task_id": "bench-m-00000",
-            "attempt_id": "bench-m-00000-0",
             "attempt_number": 0,
             "partition": 0,
             "work_root": directory,

@@ -62,7 +62,6 @@ class Bench:
                 "role": "map",
                 "job_id": "job",
                 "task_id": "job-m-00007",
-                "attempt_id": "job-m-00007-2",
                 "attempt_number": 2,
                 "partition": 7,
                 "program": ShellProgram(program)

@@ -81,7 +81,6 @@ class AttemptPrograms:
             role=role,
             job_id=task.job_id,
             task_id=task.task_id,
-            attempt_id=task.attempt_id,
             attempt_number=task.attempt_number,
             partition=task.reduce.partition if task.reduce is not None else task.task_index,
             program=self._executable(program),

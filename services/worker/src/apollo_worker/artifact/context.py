@@ -47,7 +47,6 @@ class ProgramContext:
     role: Role
     job_id: str
     task_id: str
-    attempt_id: str
     attempt_number: int
     partition: int
     program: ArtifactProgram | ShellProgram
