@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from apollo_common.errors import RecordTooLarge
+from apollo_common.threads import in_thread
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, PairArena, SortedArena
 from apollo_worker.shuffle.arrow import pair_batch
@@ -16,7 +17,7 @@ from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
 from apollo_worker.shuffle.partition import Partitioner
 from apollo_worker.shuffle.segment_index import encode_index
-from apollo_worker.shuffle.threads import in_thread, iterate_in_thread
+from apollo_worker.shuffle.threads import in_stoppable_thread, iterate_in_thread
 from apollo_worker.shuffle.volume import make_directories, sync_directory, write_durably
 
 DATA_FILE = "data.arrow"
@@ -89,7 +90,7 @@ class MapOutputWriter:
     async def finish(self) -> MapOutputSummary:
         """Write what is left and the index. When this returns, both files are durable."""
         await self._spill()
-        return await in_thread(self._finish, self._stopped.set)
+        return await in_stoppable_thread(self._finish, self._stopped.set)
 
     async def abort(self) -> None:
         """Remove what was written. May be called at any time, also after `finish`."""
@@ -113,26 +114,26 @@ class MapOutputWriter:
         if batch.size_bytes <= _COPIED_INLINE_BYTES:
             taken = arena.append(batch)
         else:
-            taken = await in_thread(lambda: arena.append(batch))
+            taken = await in_thread(arena.append, batch)
         return batch.slice(taken, len(batch))
 
     async def _spill(self) -> None:
         if self._combiner is None:
-            await in_thread(lambda: self._write(self._incoming), self._stopped.set)
+            await in_stoppable_thread(lambda: self._write(self._incoming), self._stopped.set)
             return
         if len(self._incoming):
             await self._combine(self._combiner)
 
     async def _combine(self, combiner: Combiner) -> None:
         """Combine the incoming pairs into the second arena, which is written when full and else goes on filling."""
-        pairs = await in_thread(lambda: self._incoming.sort(self._partitioner, self._partitions))
+        pairs = await in_thread(self._incoming.sort, self._partitioner, self._partitions)
         async with aclosing(_batches(pairs)) as batches, aclosing(combiner.combine(batches)) as results:
             async for batch in results:
                 self._check(batch)
                 self._combine_output_records += len(batch)
                 rest = await self._fill(self._combined, batch)
                 while len(rest):
-                    await in_thread(lambda: self._write(self._combined), self._stopped.set)
+                    await in_stoppable_thread(lambda: self._write(self._combined), self._stopped.set)
                     rest = await self._fill(self._combined, rest)
         self._incoming.clear()
 

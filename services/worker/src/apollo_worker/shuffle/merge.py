@@ -15,6 +15,7 @@ from pathlib import Path
 
 from apollo_common.assignment import MapOutputRef
 from apollo_common.errors import ApolloError, TemporaryError
+from apollo_common.threads import in_thread
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.core.merge_plan import Batch, Cut, plan_pass, plan_slices
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, ROW_COST_BYTES, PairArena
@@ -22,7 +23,7 @@ from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
 from apollo_worker.shuffle.segment_index import FIRST_KEY_BYTES
 from apollo_worker.shuffle.segments import Run, SegmentReader
-from apollo_worker.shuffle.threads import in_thread, iterate_in_thread
+from apollo_worker.shuffle.threads import iterate_in_thread
 
 PATIENCE_S = 60.0
 OUTPUT_BATCH_BYTES = 1 << 20

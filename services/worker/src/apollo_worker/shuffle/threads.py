@@ -1,15 +1,16 @@
-"""Runs blocking work in a thread that is never left behind."""
+"""Blocking work in threads that can be asked to stop, and iterators that are worked off in one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import suppress
 from typing import TypeVar
+
+from apollo_common.lifecycle import to_the_end
 
 T = TypeVar("T")
 
 
-async def in_thread(work: Callable[[], T], stop: Callable[[], None] | None = None) -> T:
-    """Run `work` in a thread. When cancelled, call `stop` and wait until `work` has ended before that shows."""
+async def in_stoppable_thread(work: Callable[[], T], stop: Callable[[], None]) -> T:
+    """As `apollo_common.threads.in_thread`, but a cancelled caller calls `stop`, which makes `work` end soon."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(running)
@@ -36,12 +37,12 @@ async def iterate_in_thread(items: Iterator[T], stop: Callable[[], None] | None 
 
 async def _abandon(running: "asyncio.Future[T]", stop: Callable[[], None] | None) -> None:
     """Wait for a thread whose result nobody wants any more, whatever cancellations arrive meanwhile."""
-    if running.done():
-        return
-    if stop is not None:
+    if stop is not None and not running.done():
         stop()
-    while not running.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([running])
+    await to_the_end(_settled(running))
+
+
+async def _settled(running: "asyncio.Future[T]") -> None:
+    await asyncio.wait([running])
     if not running.cancelled():
         running.exception()  # an error must not count as unseen
