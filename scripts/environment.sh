@@ -98,6 +98,10 @@ ensure_environment() {
   is_current "$@" && { exec 9>&-; return; }
   environment=$1
   shift
+  made_with=
+  [ ! -f "$environment/.stamp" ] || { IFS= read -r _ && IFS= read -r made_with; } <"$environment/.stamp" || :
+  # A Python that was named once stays chosen, as long as it is there.
+  [ -n "${APOLLO_PYTHON:-}" ] || [ -z "$made_with" ] || ! is_new_enough "$made_with" || APOLLO_PYTHON=$made_with
   wanted="$PWD
 ${APOLLO_PYTHON:-}
 $(digest_of "$@")"
