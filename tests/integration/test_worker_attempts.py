@@ -28,6 +28,7 @@ from apollo_coordinator.order import (
 )
 from apollo_coordinator.pools.process import worker_command
 from apollo_coordinator.ports import WorkerLink, WorkerUp
+from apollo_coordinator.rpc.link import GrpcWorkerLink
 from support.corpus import coreutils_word_count, sorted_lines, write_python_sources
 from support.pools import process_pool, running
 
@@ -118,7 +119,7 @@ class Desk:
 @pytest.fixture
 async def desk(tmp_path) -> AsyncIterator[Desk]:
     (tmp_path / "out").mkdir()
-    pool = process_pool(tmp_path, command=worker_command())
+    pool = process_pool(tmp_path, connector=GrpcWorkerLink, command=worker_command())
     async with running(pool) as heard:
         (up,) = await heard.until(WorkerUp)
         yield Desk(pool.link(up.worker), tmp_path)

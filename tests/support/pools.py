@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from apollo_coordinator.pools.local_worker import WorkerState
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
-from apollo_coordinator.pools.supervision import Supervision
+from apollo_coordinator.pools.supervision import Connect, Supervision
 from apollo_coordinator.ports import PoolEvent, WorkerPool
 from apollo_coordinator.rpc.link import GrpcWorkerLink, LinkSettings
 from support.apollo_cli import REPOSITORY, environment
@@ -20,8 +20,9 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0
 
-QUICK_SUPERVISION = Supervision(describe_every_seconds=0.2, silence_seconds=2.0, backoff_first_seconds=0.02)
-QUICK_LINK = LinkSettings(silence_seconds=2.0, call_seconds=1.0, reattach_first_seconds=0.02)
+# Short, but long enough for a machine that is busy with other tests.
+QUICK_SUPERVISION = Supervision(describe_every_seconds=0.2, silence_seconds=4.0, backoff_first_seconds=0.02)
+QUICK_LINK = LinkSettings(silence_seconds=4.0, call_seconds=2.0, reattach_first_seconds=0.02)
 
 
 def connect(address: str, token: str) -> GrpcWorkerLink:
@@ -77,8 +78,8 @@ async def running(pool: WorkerPool) -> AsyncIterator[Heard]:
         await pool.close()
 
 
-def process_pool(directory: Path, **changes: Any) -> ProcessPool:
-    return ProcessPool(process_settings(directory, **changes), connect)
+def process_pool(directory: Path, *, connector: Connect = connect, **changes: Any) -> ProcessPool:
+    return ProcessPool(process_settings(directory, **changes), connector)
 
 
 def read_state(data_dir: Path, worker: str) -> WorkerState:

@@ -8,6 +8,7 @@ ordinary subclassing. Written against grpclib 0.4.9.
 import asyncio
 import hmac
 import weakref
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, cast
 
@@ -104,8 +105,9 @@ class GrpcServer(Server):
             if hasattr(connection, "processor"):
                 connection.processor.close("the server shuts down")
         # Python 3.12 waits for the clients to hang up, too; they have just been told.
-        async with asyncio.timeout(_CLOSE_GRACE_SECONDS):
-            await self.wait_closed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_GRACE_SECONDS):
+                await self.wait_closed()
 
     def _protocol_factory(self) -> H2Protocol:
         plain = super()._protocol_factory()  # registers a handler for the new connection

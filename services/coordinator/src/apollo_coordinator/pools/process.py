@@ -188,5 +188,5 @@ class ProcessPool:
 
     def _prune_logs(self) -> None:
         logs = sorted(self._logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
-        for log in logs[:-_KEPT_LOGS]:
+        for log in logs[: -(_KEPT_LOGS + self._settings.workers)]:
             log.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""The `apollo-worker` command as a process: how it starts, says so, and ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "apollo_worker", "apollo-worker"]
+PATIENCE_SECONDS = 30
+
+
+def environment(directory: Path, **settings: str) -> dict[str, str]:
+    defaults = {"HOST": "127.0.0.1", "PORT": "0", "METRICS_PORT": "-1", "ANNOUNCE": "1", "WORK_DIR": str(directory)}
+    return dict(os.environ) | {f"APOLLO_{name}": value for name, value in (defaults | settings).items()}
+
+
+def start(directory: Path, **settings: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        COMMAND, env=environment(directory, **settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_it_announces_itself_and_ends_cleanly_on_sigterm(tmp_path):
+    with start(tmp_path, WORKER_ID="w7", TOKEN="s3cr3t") as worker:
+        assert worker.stdout is not None
+        said = json.loads(worker.stdout.readline())
+        assert (said["worker_id"], said["pid"]) == ("w7", worker.pid)
+        assert said["port"] > 0
+        worker.terminate()
+        _, log = worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["event"] for line in lines] == ["worker serves", "worker stops"]
+    assert {line["worker"] for line in lines} == {"w7"}
+    assert b"s3cr3t" not in log
+
+
+def test_its_environment_is_closed_to_other_programs(tmp_path):
+    with start(tmp_path, TOKEN="s3cr3t") as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        # The kernel gives the files of a process that is not dumpable to root, so that none of its user may read them.
+        assert Path(f"/proc/{worker.pid}/environ").stat().st_uid == 0
+        worker.send_signal(signal.SIGINT)
+        worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == 0
+
+
+def test_it_does_not_start_without_its_parent(tmp_path):
+    with start(tmp_path, PARENT_PID="1") as worker:
+        said, _ = worker.communicate(timeout=PATIENCE_SECONDS)
+    assert (worker.returncode, said) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "eighty"), ("LOG_FORMAT", "xml"), ("ARTIFACT_CACHE_BYTES", "much")]
+)
+def test_a_wrong_setting_is_named_in_one_line(tmp_path, name, value):
+    done = subprocess.run(
+        COMMAND, env=environment(tmp_path, **{name: value}), capture_output=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert f"APOLLO_{name}" in line
+    assert value not in line.replace(f"APOLLO_{name}", "")
