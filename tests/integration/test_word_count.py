@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from support.apollo_cli import REPOSITORY, apollo
 from support.corpus import coreutils_word_count, parts, read_parts, sorted_lines, write_python_sources
 
-EXAMPLES = REPOSITORY / "examples"
+WORD_COUNT = REPOSITORY / "examples" / "word_count"
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +27,16 @@ def expected(corpus: Path) -> bytes:
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
     """Mapper and reducer by language."""
-    compiled = tmp_path_factory.mktemp("bin") / "wordcount"
-    subprocess.run(["make", "-s", "-C", EXAMPLES / "wordcount-c", f"OUT={compiled}"], check=True)
-    python = str(EXAMPLES / "wordcount-python" / "wordcount.py")
-    awk = EXAMPLES / "wordcount-awk"
+    compiled = tmp_path_factory.mktemp("bin") / "word_count"
+    sdk = REPOSITORY / "sdk" / "c"
+    compiler = shutil.which("cc") or pytest.skip("no C compiler: install gcc")
+    sources = [WORD_COUNT / "word_count.c", sdk / "apollo.c"]
+    subprocess.run([compiler, "-O2", "-D_GNU_SOURCE", f"-I{sdk}", "-o", compiled, *sources], check=True)
+    python = str(WORD_COUNT / "word_count.py")
     return {
         "python": (python, python),
         "c": (str(compiled), str(compiled)),
-        "awk": (str(awk / "map.awk"), str(awk / "reduce.awk")),
+        "awk": (str(WORD_COUNT / "mapper.awk"), str(WORD_COUNT / "reducer.awk")),
     }
 
 
@@ -60,7 +63,7 @@ def test_equals_coreutils(
 
 
 def test_the_manifest_describes_the_parts(tmp_path: Path, corpus: Path, programs: dict[str, tuple[str, str]]) -> None:
-    mapper, reducer = programs["python"]
+    mapper, reducer = programs["awk"]
     outcome = apollo(
         "run", "--json", "--mapper", mapper, "--reducer", reducer, "--combiner", "builtin:sum", "--input", corpus,
         "--output", tmp_path / "out", "--reducers", 3, "--split-size", "1MiB",
