@@ -204,14 +204,18 @@ class TestInputAndOutput:
         assert len(parts(tmp_path / "out")) == reducers
         assert sorted(read_parts(tmp_path / "out").splitlines()) == [b"be\t200", b"not\t100", b"or\t100", b"to\t200"]
 
-    def test_no_reducers_is_a_map_only_job(self, tmp_path: Path, words: Path) -> None:
+    @pytest.mark.parametrize(("output_format", "line_end"), [("text", b"\t\n"), ("raw", b"\n")])
+    def test_no_reducers_is_a_map_only_job(
+        self, tmp_path: Path, words: Path, output_format: str, line_end: bytes
+    ) -> None:
+        """As text, a line without a tab is a key with an empty value, as Hadoop Streaming writes it."""
         outcome = apollo(
-            "run", "--json", "--mapper", "shell:tr a-z A-Z", "--reducers", 0,
+            "run", "--json", "--mapper", "shell:tr a-z A-Z", "--reducers", 0, "--output-format", output_format,
             "--input", words, "--output", tmp_path / "out",
         )  # fmt: skip
         assert outcome.status == 0, outcome
         assert [part.name for part in parts(tmp_path / "out")] == ["part-m-00000"]
-        assert read_parts(tmp_path / "out") == words.read_bytes().upper()
+        assert read_parts(tmp_path / "out") == words.read_bytes().upper().replace(b"\n", line_end)
 
 
 class TestUsage:
