@@ -25,18 +25,29 @@ def test_everything_dies_with_the_worker(tmp_path):
         worker.send_signal(signal.SIGKILL)
         worker.wait()
     _wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in [*processes, launcher]))
+    assert not _running_in(tmp_path)
 
 
-def test_the_program_dies_with_its_launcher(tmp_path):
+def test_everything_dies_with_the_launcher(tmp_path):
     worker = subprocess.Popen(
         [sys.executable, "-c", _WORKER, str(tmp_path)], env=_environment(), stderr=subprocess.PIPE
     )
     program, daemon = (_process_id(tmp_path, name) for name in ("main", "daemon"))
     os.kill(int(Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
     _, errors = worker.communicate(timeout=30)
-    os.kill(daemon, signal.SIGKILL)  # it has left the program's group, so without a launcher nobody finds it
     assert b"launcher was killed" in errors
-    _wait_until(lambda: not Path(f"/proc/{program}").exists())
+    _wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in (program, daemon)))
+    assert not _running_in(tmp_path)
+
+
+def _running_in(root: Path) -> list[str]:
+    """Processes whose environment names a directory below `root`."""
+    found = subprocess.run(["grep", "-lsa", f"TMPDIR={root}/", *_environ_files()], capture_output=True, check=False)
+    return found.stdout.decode().split()
+
+
+def _environ_files() -> list[str]:
+    return [str(entry / "environ") for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _environment() -> dict[str, str]:

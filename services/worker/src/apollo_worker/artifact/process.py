@@ -18,6 +18,7 @@ from apollo_common.threads import in_thread
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 STOP_TIMEOUT_S = 10.0  # for the launcher to kill everything; then it is killed itself
+KILL_ROUNDS = 10  # against programs that start others while they are killed
 _LINE_LIMIT_BYTES = 64
 
 
@@ -53,16 +54,17 @@ class ExecutionRefused(Exception):
 class ProgramProcess:
     """Owns the launcher's process and control socket. Made by `start`; `stop` must be awaited, whatever happened."""
 
-    def __init__(self, launcher: subprocess.Popen[bytes], control: socket.socket) -> None:
+    def __init__(self, launcher: subprocess.Popen[bytes], control: socket.socket, work: Path) -> None:
         self._launcher = launcher
         self._control = control
+        self._work = work
         self._heard = b""
         self.process_id = 0
 
     @classmethod
     async def start(cls, order: ProgramOrder) -> "ProgramProcess":
         """ExecutionRefused when the program cannot be executed; then nothing is left to stop."""
-        process = cls(*_launch(order))
+        process = cls(*_launch(order), order.work)
         try:
             await process._send(order)
             await process._expect_start()
@@ -87,9 +89,8 @@ class ProgramProcess:
         except subprocess.TimeoutExpired:
             self._launcher.kill()
             await in_thread(self._launcher.wait)
-        if self._launcher.returncode != 0 and self.process_id:
-            with suppress(ProcessLookupError):  # it could not clean up; the program's group is what we know of
-                os.killpg(self.process_id, signal.SIGKILL)
+        if self._launcher.returncode != 0:
+            await in_thread(_kill_those_of, self._work)
 
     async def _send(self, order: ProgramOrder) -> None:
         content = marshal.dumps(
@@ -125,6 +126,25 @@ class ProgramProcess:
             self._heard += piece
         line, _, self._heard = self._heard.partition(b"\n")
         return line
+
+
+def _kill_those_of(work: Path) -> None:
+    """Without the launcher, what a program left behind is known only by the TMPDIR that it was given."""
+    mark = b"\0TMPDIR=" + os.fsencode(work) + b"\0"
+    for _ in range(KILL_ROUNDS):
+        left = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and mark in _environment(entry)]
+        if not left:
+            return
+        for entry in left:
+            with suppress(ProcessLookupError):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def _environment(entry: Path) -> bytes:
+    try:
+        return b"\0" + (entry / "environ").read_bytes()
+    except OSError:  # it has ended, or is another user's
+        return b""
 
 
 def _launch(order: ProgramOrder) -> tuple[subprocess.Popen[bytes], socket.socket]:
