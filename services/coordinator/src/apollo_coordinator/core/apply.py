@@ -20,13 +20,13 @@ from apollo_coordinator.core.indexes import (
 from apollo_coordinator.core.model import (
     Attempt,
     AttemptStatus,
-    Counters,
     Job,
     JobStatus,
     Task,
     TaskKind,
     TaskStatus,
     Worker,
+    add_counters,
 )
 from apollo_coordinator.core.state import JobQueue, Running, State, locate, new_queue, task_of
 from apollo_coordinator.core.transitions import ATTEMPT, JOB, TASK, moved
@@ -271,13 +271,6 @@ def _task_of(state: State, attempt: AttemptId) -> tuple[JobQueue, Task]:
 
 def _attempt_of(task: Task, attempt: AttemptId) -> Attempt:
     return task.attempts[locate(attempt).attempt_number]
-
-
-def add_counters(total: Counters, counters: Counters, sign: int) -> None:
-    for group, names in counters.items():
-        sums = total.setdefault(group, {})
-        for name, value in names.items():
-            sums[name] = sums.get(name, 0) + sign * value
 
 
 # Workers

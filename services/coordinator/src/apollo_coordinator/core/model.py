@@ -13,6 +13,14 @@ from apollo_coordinator.core.spec import JobSpec
 Counters = dict[str, dict[str, int]]
 
 
+def add_counters(total: Counters, counters: Counters, sign: int) -> None:
+    """Add (`sign` 1) or take away (-1) every value."""
+    for group, names in counters.items():
+        sums = total.setdefault(group, {})
+        for name, value in names.items():
+            sums[name] = sums.get(name, 0) + sign * value
+
+
 class JobStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"

@@ -14,9 +14,9 @@ from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core import admission, events, facts
-from apollo_coordinator.core.apply import add_counters, apply
+from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.codec import decode
-from apollo_coordinator.core.model import Attempt, Counters, Job, JobStatus, Task, Worker
+from apollo_coordinator.core.model import Attempt, Counters, Job, JobStatus, Task, Worker, add_counters
 from apollo_coordinator.core.scheduler import Outcome, decide, step
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import State
