@@ -71,7 +71,7 @@ async def measure(directory: Path, size_bytes: int) -> None:
         sink = CountingSink()
         run = session.map if isinstance(block, RecordBlock) else session.reduce
         started, worker, program = time.perf_counter(), time.process_time(), children_seconds()
-        result = await run(repeated(block, times), sink)  # type: ignore[operator]
+        result = await run(repeated(block, times), sink)
         seconds, moved = time.perf_counter() - started, times * BLOCK_BYTES + sink.size_bytes
         worker, program = time.process_time() - worker, children_seconds() - program
         print(
