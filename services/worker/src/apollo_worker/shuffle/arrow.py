@@ -12,8 +12,9 @@ SCHEMA = pa.schema([pa.field("key", pa.binary(), nullable=False), pa.field("valu
 STREAM_START = SCHEMA.serialize().to_pybytes()
 STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # Arrow IPC streaming format, end-of-stream marker
 
-# glibc gives memory back sooner than Arrow's own allocator, which keeps what one large batch needed.
-_POOL = pa.system_memory_pool()
+# For the whole process, since not every function of pyarrow takes a pool: its own allocator keeps some 50 MiB that
+# glibc (see apollo_worker.memory) gives back.
+pa.set_memory_pool(pa.system_memory_pool())
 
 
 def binary_array(offsets: Offsets, content: Bytes) -> Any:
@@ -40,7 +41,7 @@ def pair_batch(batch: Any) -> PairBatch:
 
 def encode_message(batch: Any) -> Any:
     """The batch as one complete Arrow IPC message, a pyarrow buffer."""
-    return batch.serialize(memory_pool=_POOL)
+    return batch.serialize()
 
 
 def decode_message(content: bytes) -> PairBatch:
@@ -66,7 +67,7 @@ class Column:
 
     def take(self, rows: Any) -> Any:
         """The items at `rows`, an array of int32, as a binary array in memory of its own."""
-        return self._binary(pc.take(self._array, rows, boundscheck=False, memory_pool=_POOL))
+        return self._binary(pc.take(self._array, rows, boundscheck=False))
 
     def view(self, row: int) -> Any:
         """The item at `row` as a binary array of one, over the same memory."""
