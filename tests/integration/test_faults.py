@@ -70,7 +70,7 @@ def started(*arguments: object, mark: str, **env: str) -> Iterator[subprocess.Po
     """A command in the background, in a session of its own; it and all that bears its mark is killed at the end."""
     process = subprocess.Popen(
         command(*arguments),
-        env=environment(APOLLO_TEST_MARK=mark, **env),
+        env=environment(TEST_MARK=mark, **env),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

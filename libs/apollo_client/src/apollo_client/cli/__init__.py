@@ -6,19 +6,28 @@ One file per group of commands, imported when it is called. No command speaks HT
 import os
 import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 
 def main() -> None:
     """Run the command line and exit; an interrupt at any moment, also during imports, ends it without a traceback."""
+    # A KeyboardInterrupt during an import can be swallowed there. Nothing has been started that would have to be
+    # stopped: work that has to clean up takes the signal over before it begins.
+    signal.signal(signal.SIGINT, _end_now)
     try:
         from apollo_client.cli.root import execute
 
         status = execute(sys.argv[1:])
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # asyncio hands the signal back to Python when its loop ends
         status = 128 + signal.SIGINT
     except BrokenPipeError:
         # Whoever read our output has left, like `head`. Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
     sys.exit(status)
+
+
+def _end_now(number: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)
