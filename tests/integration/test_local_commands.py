@@ -1,0 +1,67 @@
+"""`apollo demo` and `apollo up` as a user meets them."""
+
+import os
+import pty
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from apollo_client.cli.demo import gather_sources
+from support.apollo_cli import apollo, command, environment
+from support.corpus import coreutils_word_count, read_parts, sorted_lines
+
+
+def test_the_demo_counts_as_coreutils_do(tmp_path: Path) -> None:
+    outcome = apollo("demo", cwd=tmp_path)
+    assert outcome.status == 0, outcome
+    gather_sources(tmp_path / "source.txt")
+    expected = coreutils_word_count(tmp_path / "source.txt")
+    assert sorted_lines(read_parts(tmp_path / "apollo-demo-output")) == expected
+    top = max(expected.splitlines(), key=lambda line: int(line.rpartition(b"\t")[2]))
+    word, _, count = top.decode().rpartition("\t")
+    assert re.search(rf"{int(count):,}\s+{re.escape(word)}\n", outcome.stdout), outcome.stdout
+    assert str(tmp_path / "apollo-demo-output") in outcome.stdout
+
+
+def test_a_terminal_gets_bars(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("to\nbe\n")
+    options = ["--mapper", "shell:cat", "--reducer", "builtin:count", "--input", "words.txt", "--output", "out"]
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(tmp_path)
+        os.execve(command()[0], command("run", *options), environment(TERM="xterm"))
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 1024):
+            shown += chunk
+    except OSError:  # how a terminal says that the last writer has left
+        pass
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, shown
+    assert b"map" in shown
+    assert b"\x1b[" in shown
+    assert b"1/1" in shown
+
+
+class TestUp:
+    def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            outcome = apollo("up", "--port", port, "--data-dir", tmp_path / "data")
+        assert outcome.status == 1, outcome
+        assert outcome.stderr == f"apollo: Port {port} of 127.0.0.1 is in use; choose another one with --port.\n"
+
+    def test_beyond_loopback_a_token_is_asked_for(self, tmp_path: Path) -> None:
+        outcome = apollo("up", "--host", "0.0.0.0", "--data-dir", tmp_path / "data")
+        assert outcome.status == 2, outcome
+        assert "APOLLO_TOKEN" in outcome.stderr
+
+    @pytest.mark.parametrize("folder", ["/proc/apollo", "/dev/null/apollo"])
+    def test_a_data_directory_that_cannot_be(self, folder: str) -> None:
+        outcome = apollo("up", "--port", 14799, "--data-dir", folder)
+        assert outcome.status in (1, 2), outcome
+        assert folder in outcome.stderr
+        assert "--data-dir" in outcome.stderr
