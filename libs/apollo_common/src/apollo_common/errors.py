@@ -213,6 +213,12 @@ class JobEnded(PermanentError):
     reason = "job_ended"
 
 
+class CoordinatorBroken(TemporaryError):
+    """The coordinator cannot go on and has to be started again."""
+
+    reason = "coordinator_broken"
+
+
 class LimitExceeded(TemporaryError):
     """An operator's limit on jobs, tasks or workers."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from apollo_common.errors import ApolloError, InvalidSetting
-from apollo_common.lifecycle import stop_signals
+from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
+from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
 from apollo_common.storage.open import StorePolicy, Stores
 from apollo_coordinator.api.application import make_api
@@ -33,6 +33,8 @@ from apollo_coordinator.store.secrets import SecretFiles
 
 __all__ = ["Coordinator", "Settings", "main"]
 
+COLLECT_EVERY_SECONDS = 3600
+
 _log = get_logger(__name__)
 
 
@@ -42,7 +44,7 @@ class Coordinator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opened = AsyncExitStack()
-        self._closed = asyncio.Event()
+        self._engine: Engine | None = None
         self.port: int | None = None
         """The TCP port it listens on, once started."""
 
@@ -64,12 +66,15 @@ class Coordinator:
 
     async def close(self) -> None:
         """Stop listening and working. Jobs that have not ended go on when the next one starts on the same data."""
-        self._closed.set()
         await self._opened.aclose()
 
     async def wait(self) -> None:
-        """Until somebody closes it."""
-        await self._closed.wait()
+        """Once started, return only by an error: CoordinatorBroken when it cannot go on."""
+        if self._engine is not None:
+            await self._engine.wait_broken()
+        raise CoordinatorBroken(
+            "the coordinator met an internal error; its log says more. Start it again: no job is lost"
+        )
 
     async def _open(self, opened: AsyncExitStack) -> None:
         settings, data = self._settings, self._settings.data_dir
@@ -109,6 +114,9 @@ class Coordinator:
         if settings.host is not None and settings.port is not None:
             self.port = await server.listen(settings.host, settings.port)
         await engine.start()
+        self._engine = engine
+        chores = await opened.enter_async_context(TaskOwner())
+        chores.spawn(_collect_artifacts(artifacts, engine), name="collect artifacts")
 
 
 def make_pool(settings: Settings) -> WorkerPool:
@@ -151,11 +159,26 @@ async def _serve(settings: Settings) -> None:
     with stop_signals() as stop:
         await coordinator.start()
         _log.info("coordinator is up", host=settings.host, port=coordinator.port, pool=settings.pool)
+        ends = [asyncio.create_task(stop.wait()), asyncio.create_task(coordinator.wait())]
         try:
-            await stop.wait()
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in done:
+                end.result()
         finally:
             _log.info("coordinator stops")
+            for end in ends:
+                await cancel_and_wait(end)
             await coordinator.close()
+
+
+async def _collect_artifacts(artifacts: ArtifactFiles, engine: Engine) -> None:
+    """Bytes lose their last reference when a job ends, which nothing else looks for."""
+    while True:
+        await asyncio.sleep(COLLECT_EVERY_SECONDS)
+        try:
+            await artifacts.collect(engine.artifact_in_use)
+        except ApolloError as error:
+            _log.warning("artifacts were not collected", reason=error.reason, error=str(error))
 
 
 def _make_directories(*directories: Path) -> None:
