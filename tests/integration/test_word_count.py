@@ -1,22 +1,43 @@
-"""Word count through the whole of Apollo equals what coreutils counts."""
+"""Word count through the whole of Apollo equals what coreutils counts.
+
+PYTEST_WORD_COUNT_MIB sets the size of the text; PYTEST_WORD_COUNT_CASES=all tries every combination of language, number
+of reducers, split size and stores, instead of a selection that has every pair of language and number of reducers.
+"""
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from support.apollo_cli import REPOSITORY, apollo
 from support.corpus import coreutils_word_count, parts, read_parts, sorted_lines, write_python_sources
+from support.seaweedfs import S3Server
 
 WORD_COUNT = REPOSITORY / "examples" / "word_count"
+SIZE_BYTES = int(os.environ.get("PYTEST_WORD_COUNT_MIB", "6")) << 20
+DEADLINE_SECONDS = 120 + SIZE_BYTES / 1e6
+
+LANGUAGES = ("python", "c", "awk")
+REDUCERS = (1, 4, 64)
+SPLIT_SIZES = ("1MiB", "64MiB")
+STORES = ("file to file", "file to s3", "s3 to file", "s3 to s3")
+SELECTION = [
+    (language, reducers, SPLIT_SIZES[(row + column) % 2], STORES[(row + 3 * column) % 4])
+    for row, language in enumerate(LANGUAGES)
+    for column, reducers in enumerate(REDUCERS)
+]
+ALL = list(product(LANGUAGES, REDUCERS, SPLIT_SIZES, STORES))
+CASES = ALL if os.environ.get("PYTEST_WORD_COUNT_CASES") == "all" else SELECTION
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_python_sources(tmp_path_factory.mktemp("corpus") / "corpus.txt", 6 << 20)
+    return write_python_sources(tmp_path_factory.mktemp("corpus") / "corpus.txt", SIZE_BYTES)
 
 
 @pytest.fixture(scope="module")
@@ -40,26 +61,50 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, s
     }
 
 
-@pytest.mark.parametrize("reducers", [1, 4, 64])
-@pytest.mark.parametrize("split_size", ["1MiB", "64MiB"])
-@pytest.mark.parametrize("language", ["python", "c", "awk"])
+@pytest.fixture(scope="module")
+def corpus_in_s3(s3_server: S3Server, corpus: Path) -> str:
+    client = s3_server.client()
+    client.create_bucket(Bucket="corpus")
+    client.upload_file(str(corpus), "corpus", "text/corpus.txt")
+    return "s3://corpus/text/corpus.txt"
+
+
+@pytest.mark.timeout(DEADLINE_SECONDS + 60)
+@pytest.mark.parametrize(("language", "reducers", "split_size", "stores"), CASES)
 def test_equals_coreutils(
     tmp_path: Path,
     corpus: Path,
+    corpus_in_s3: str,
     expected: bytes,
     programs: dict[str, tuple[str, str]],
+    s3_server: S3Server,
+    s3_bucket: str,
     language: str,
-    split_size: str,
     reducers: int,
+    split_size: str,
+    stores: str,
 ) -> None:
     mapper, reducer = programs[language]
+    source, _, target = stores.partition(" to ")
     outcome = apollo(
-        "run", "--json", "--mapper", mapper, "--reducer", reducer, "--input", corpus,
-        "--output", tmp_path / "out", "--reducers", reducers, "--split-size", split_size,
+        "run", "--json", "--mapper", mapper, "--reducer", reducer, "--reducers", reducers, "--split-size", split_size,
+        "--input", corpus_in_s3 if source == "s3" else corpus,
+        "--output", f"s3://{s3_bucket}/out" if target == "s3" else tmp_path / "out",
+        timeout_seconds=DEADLINE_SECONDS, **s3_server.environment,
     )  # fmt: skip
     assert outcome.status == 0, outcome
+    if target == "s3":
+        download(s3_server, s3_bucket, tmp_path / "out")
     assert len(parts(tmp_path / "out")) == reducers
     assert sorted_lines(read_parts(tmp_path / "out")) == expected
+
+
+def download(server: S3Server, bucket: str, target: Path) -> None:
+    """The objects below `out/`, by a client that knows nothing of Apollo."""
+    target.mkdir()
+    client = server.client()
+    for found in client.list_objects_v2(Bucket=bucket, Prefix="out/")["Contents"]:
+        client.download_file(bucket, found["Key"], str(target / found["Key"].removeprefix("out/")))
 
 
 def test_the_manifest_describes_the_parts(tmp_path: Path, corpus: Path, programs: dict[str, tuple[str, str]]) -> None:

@@ -1,0 +1,54 @@
+"""The examples, run as their page says, give what the shell's own tools compute."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.apollo_cli import REPOSITORY, Outcome, apollo
+from support.corpus import read_parts, sorted_lines
+
+EXAMPLES = REPOSITORY / "examples"
+TEXTS = sorted((EXAMPLES / "data").glob("*.txt"))
+
+
+def run(out: Path, *options: object) -> Outcome:
+    outcome = apollo("run", "--json", "--input", EXAMPLES / "data" / "*.txt", "--output", out, *options)
+    assert outcome.status == 0, outcome
+    return outcome
+
+
+def expected(example: str, *arguments: str) -> bytes:
+    command = ["/bin/sh", str(EXAMPLES / example / "expected.sh"), *arguments, *map(str, TEXTS)]
+    return sorted_lines(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("combiner", [[], ["--combiner", EXAMPLES / "word_count" / "reducer.awk"]])
+def test_word_count_in_awk(tmp_path: Path, combiner: list[object]) -> None:
+    folder = EXAMPLES / "word_count"
+    run(tmp_path / "out", "--mapper", folder / "mapper.awk", "--reducer", folder / "reducer.awk", *combiner)
+    assert sorted_lines(read_parts(tmp_path / "out")) == expected("word_count")
+
+
+def test_word_count_in_python(tmp_path: Path) -> None:
+    program = EXAMPLES / "word_count" / "word_count.py"
+    run(tmp_path / "out", "--mapper", program, "--reducer", program, "--reducers", 2)
+    assert sorted_lines(read_parts(tmp_path / "out")) == expected("word_count")
+
+
+def test_grep_finds_and_counts(tmp_path: Path) -> None:
+    pattern = "[Ll]iberty"
+    program = EXAMPLES / "grep" / "grep.py"
+    run(tmp_path / "out", "--mapper", program, "--param", f"pattern={pattern}", "--reducers", 0)
+    found = sorted_lines(read_parts(tmp_path / "out"))
+    assert found == expected("grep", pattern)
+    counters = json.loads((tmp_path / "out" / "_SUCCESS").read_bytes())["counters"]
+    assert counters["grep"] == {"matching lines": len(found.splitlines())}
+    assert sum(counters["matches by file"].values()) == len(found.splitlines())
+
+
+def test_inverted_index_over_many_files(tmp_path: Path) -> None:
+    program = EXAMPLES / "inverted_index" / "inverted_index.py"
+    run(tmp_path / "out", "--mapper", program, "--combiner", program, "--reducer", program, "--reducers", 3)
+    assert sorted_lines(read_parts(tmp_path / "out")) == expected("inverted_index")
