@@ -166,6 +166,22 @@ async def test_builtin_reducers_need_no_program(desk):
     assert await desk.publish(reduce_task_id(JOB, 0), done) == b"a\t2\nb\t41\n"
 
 
+async def test_a_reduce_of_more_runs_than_its_memory_holds_keeps_the_order_of_values(desk):
+    spec = replace(SPEC, mapper=builtin("identity"), reducer=builtin("identity"), memory_budget_bytes=8 * MIB)
+    texts = [desk.directory / f"text-{index}" for index in range(4)]
+    outputs = []
+    for index, text in enumerate(texts):
+        text.write_text("".join(f"{row % 20_000:05}\t{index}.{row:05}\n" for row in range(30_000)))
+        reports, output = await desk.map(spec, text, index=index)
+        done_of(reports)
+        outputs.append(output)
+    done = done_of(await desk.reduce(spec, outputs, partition=0))
+    sort = await asyncio.create_subprocess_exec(
+        *("sort", "-s", "-t", "\t", "-k1,1", *texts), stdout=asyncio.subprocess.PIPE, env={"LC_ALL": "C"}
+    )
+    assert await desk.publish(reduce_task_id(JOB, 0), done) == (await sort.communicate())[0]
+
+
 async def test_a_map_only_attempt_writes_its_part(desk):
     text = desk.directory / "text"
     text.write_text("one\ntwo\nthree\n")

@@ -76,8 +76,7 @@ async def test_a_thousand_partitions_and_many_spills(tmp_path):
 
 @pytest.mark.parametrize("budget_bytes", [MIN_BUDGET_BYTES, 1 << 20])
 async def test_more_runs_than_fit_are_merged_in_passes_and_leave_no_scratch(tmp_path, budget_bytes):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
+    scratch = tmp_path / "not" / "made yet"
     outputs, everything = [], []
     for number in range(60):
         pairs = [(b"k%03d" % (row * 31 % 400), b"%d.%d" % (number, row)) for row in range(400)]

@@ -21,9 +21,11 @@ from apollo_worker.core.merge_plan import Batch, Cut, plan_pass, plan_slices
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, ROW_COST_BYTES, PairArena
 from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
+from apollo_worker.shuffle.group import key_at
 from apollo_worker.shuffle.segment_index import FIRST_KEY_BYTES
 from apollo_worker.shuffle.segments import Run, SegmentReader
 from apollo_worker.shuffle.threads import iterate_in_thread
+from apollo_worker.shuffle.volume import volume_errors
 
 PATIENCE_S = 60.0
 OUTPUT_BATCH_BYTES = 1 << 20
@@ -97,9 +99,8 @@ class _Merge:
         """Merge some runs to one in a scratch file."""
         if len(runs) == 1:
             return runs[0]
-        if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="merge-", dir=self._scratch_parent))
-        path = self._scratch / f"{self._scratch_files}.arrow"
+        scratch = self._open_scratch()
+        path = scratch / f"{self._scratch_files}.arrow"
         self._scratch_files += 1
         file = DataFile(path, self._small_batch_bytes, self._reader.stopped)
         try:
@@ -111,10 +112,19 @@ class _Merge:
             file.discard()
             raise
         for run in runs:
-            if run.path.parent == self._scratch:
+            if run.path.parent == scratch:
                 self._reader.forget(run.path)
                 run.path.unlink()
         return Run(path, file.entries(), file.first_keys, _scratch_failure)
+
+    def _open_scratch(self) -> Path:
+        """The directory of this merge's scratch files, made when the first is needed."""
+        if self._scratch is None:
+            with volume_errors():
+                if self._scratch_parent is not None:
+                    self._scratch_parent.mkdir(parents=True, exist_ok=True)
+                self._scratch = Path(tempfile.mkdtemp(prefix="merge-", dir=self._scratch_parent))
+        return self._scratch
 
 
 class _Cursor:
@@ -133,8 +143,8 @@ class _Cursor:
         ):
             batch = self._load()
             count = len(batch)
-            if bound is not None and _key(batch, count - 1) >= bound:
-                count = bisect_left(range(count), bound, key=lambda row: _key(batch, row))
+            if bound is not None and key_at(batch, count - 1) >= bound:
+                count = bisect_left(range(count), bound, key=lambda row: key_at(batch, row))
             self._move(batch, count)
             ends_here = count < len(batch)
             if count:
@@ -149,8 +159,8 @@ class _Cursor:
         while self._rest is not None or (self._next < len(self._run) and self._run.first_keys[self._next] <= start):
             batch = self._load()
             count = len(batch)
-            if _key(batch, count - 1) > key:
-                count = bisect_right(range(count), key, key=lambda row: _key(batch, row))
+            if key_at(batch, count - 1) > key:
+                count = bisect_right(range(count), key, key=lambda row: key_at(batch, row))
             self._move(batch, count)
             ends_here = count < len(batch)
             if count:
@@ -165,7 +175,7 @@ class _Cursor:
             return None
         batch = self._load()
         self._move(batch, 0)
-        return _key(batch, 0)
+        return key_at(batch, 0)
 
     def _load(self) -> PairBatch:
         if self._rest is None:
@@ -219,10 +229,6 @@ def _boundary_cost(run: Run) -> int:
     rows = run.entries["rows"].astype("i8")
     costs = run.entries["length_bytes"] + rows * ROW_COST_BYTES
     return int(costs[rows > 1].max(initial=0))
-
-
-def _key(batch: PairBatch, row: int) -> bytes:
-    return batch.key_bytes[batch.key_offsets[row] : batch.key_offsets[row + 1]].tobytes()
 
 
 def _scratch_failure(why: str) -> ApolloError:
