@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from apollo_common.lifecycle import to_the_end
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,7 +19,16 @@ async def in_thread(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # seen; the cancellation is what the caller hears of
+        await abandoned(running)
         raise
+
+
+async def abandoned(running: "asyncio.Future[Any]") -> None:
+    """Wait for a thread whose result nobody wants any more, whatever cancellations arrive meanwhile."""
+    await to_the_end(_settled(running))
+
+
+async def _settled(running: "asyncio.Future[Any]") -> None:
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.exception()  # an error must not count as unseen

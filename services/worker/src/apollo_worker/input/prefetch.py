@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from typing import TypeVar
+
+from apollo_common.lifecycle import cancel_and_wait, to_the_end
 
 T = TypeVar("T")
 
@@ -16,10 +17,12 @@ async def prefetched(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
             coming = asyncio.create_task(_next(items))
             yield item
     finally:
-        coming.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await coming
-        await items.aclose()
+        await to_the_end(_ended(coming, items))
+
+
+async def _ended(coming: "asyncio.Task[T | None]", items: AsyncGenerator[T, None]) -> None:
+    await cancel_and_wait(coming)
+    await items.aclose()
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T | None:

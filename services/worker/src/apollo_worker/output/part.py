@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from apollo_common.assignment import PartUpload
+from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.storage.port import ObjectStore, Upload
 from apollo_common.threads import in_thread
 from apollo_worker.core.columns import PairBatch
@@ -77,9 +77,7 @@ class PartWriter:
     async def abort(self) -> None:
         """Stop uploading. The upload itself is the coordinator's to discard."""
         if self._uploading is not None:
-            self._uploading.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self._uploading
+            await cancel_and_wait(self._uploading)
             self._uploading = None
         self._piece.clear()
 

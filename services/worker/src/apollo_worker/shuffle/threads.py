@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TypeVar
 
-from apollo_common.lifecycle import to_the_end
+from apollo_common.threads import abandoned
 
 T = TypeVar("T")
 
@@ -36,13 +36,6 @@ async def iterate_in_thread(items: Iterator[T], stop: Callable[[], None] | None 
 
 
 async def _abandon(running: "asyncio.Future[T]", stop: Callable[[], None] | None) -> None:
-    """Wait for a thread whose result nobody wants any more, whatever cancellations arrive meanwhile."""
     if stop is not None and not running.done():
         stop()
-    await to_the_end(_settled(running))
-
-
-async def _settled(running: "asyncio.Future[T]") -> None:
-    await asyncio.wait([running])
-    if not running.cancelled():
-        running.exception()  # an error must not count as unseen
+    await abandoned(running)
