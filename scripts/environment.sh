@@ -81,9 +81,12 @@ make_environment() {
   for folder in $PACKAGE_FOLDERS; do editables="$editables -e $folder"; done
   # shellcheck disable=SC2086  # both are lists of words
   {
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --no-deps $locks &&
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes --no-deps $locks &&
       "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation $editables
   } || fail "Could not install the packages; uv says why above. Try the same command again."
+  # Where PYTHONDONTWRITEBYTECODE is set, every start would compile our own sources anew.
+  # shellcheck disable=SC2086
+  "$venv/bin/python" -m compileall -q $PACKAGE_FOLDERS || say "Could not compile the sources; commands start slower."
 }
 
 # ensure_environment VENV LOCK...: makes VENV, or makes it again when LOCK... or a pyproject changed. Call it in the

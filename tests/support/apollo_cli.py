@@ -15,7 +15,9 @@ DEFAULT_TIMEOUT_SECONDS = 120
 
 def environment(**extra: str) -> dict[str, str]:
     """This process's environment, with the repository's own packages importable and nothing of Apollo's set."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("APOLLO_", "AWS_"))}
+    # Without byte code every process would compile the sources anew.
+    dropped = ("APOLLO_", "AWS_", "PYTHONDONTWRITEBYTECODE")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     env["PYTHONPATH"] = os.pathsep.join(SOURCES)
     return env | extra
 
