@@ -130,13 +130,15 @@ def make_pool(settings: Settings) -> WorkerPool:
             StaticPoolSettings(addresses=settings.worker_addresses, token=settings.worker_token.get_secret_value()),
             GrpcWorkerLink,
         )
+    die_with_parent = settings.worker_orphan_seconds == 0
     return ProcessPool(
         ProcessPoolSettings(
             data_dir=settings.data_dir,
             volume=settings.volume,
             workers=settings.workers,
-            initial_workers=settings.workers,
-            die_with_parent=settings.worker_orphan_seconds == 0,
+            # A coordinator of one job does not know yet whether it needs more.
+            initial_workers=1 if die_with_parent else settings.workers,
+            die_with_parent=die_with_parent,
             orphan_seconds=settings.worker_orphan_seconds,
             log_level=settings.log_level,
         ),

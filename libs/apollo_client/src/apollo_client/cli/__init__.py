@@ -3,6 +3,7 @@
 One file per group of commands, imported when it is called. No command speaks HTTP or schedules anything itself.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ def main() -> None:
     # A KeyboardInterrupt during an import can be swallowed there. Nothing has been started that would have to be
     # stopped: work that has to clean up takes the signal over before it begins.
     signal.signal(signal.SIGINT, _end_now)
+    # Imports and models make a hundred thousand objects that all stay: looking for garbage among them is lost time.
+    gc.set_threshold(50_000)
     try:
         from apollo_client.cli.root import execute
 
