@@ -51,22 +51,29 @@ def wheels(tmp_path_factory) -> Path:
     return target
 
 
+def install(wheels: Path, venv: Path, requirement: str) -> None:
+    """Into a new environment. Our own packages come from the wheels only, whatever an index has under their names."""
+    own = {project(folder)["name"]: next(wheels.glob(f"{module(folder)}-*.whl")) for folder in PACKAGES}
+    wheel = own.pop(requirement.partition("[")[0])
+    overrides = venv.parent / "own.txt"
+    overrides.write_text("".join(f"{name} @ {path.as_uri()}\n" for name, path in own.items()))
+    run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, venv)
+    run(BIN / "uv", "pip", "install", "--quiet", "--python", venv / "bin/python", "--overrides", overrides,
+        "--constraint", REPOSITORY / "requirements/runtime.txt", f"{requirement} @ {wheel.as_uri()}")  # fmt: skip
+
+
 @pytest.mark.parametrize("folder", PACKAGES)
 def test_a_wheel_installs_alone(wheels, tmp_path, folder):
     name = project(folder)["name"]
     python = tmp_path / "venv/bin/python"
-    run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
-    run(BIN / "uv", "pip", "install", "--quiet", "--python", python, "--find-links", wheels,
-        "--constraint", REPOSITORY / "requirements/runtime.txt", f"{name}=={project(folder)['version']}")  # fmt: skip
+    install(wheels, tmp_path / "venv", name)
     loaded = run(python, "-c", IMPORT_ALL, module(folder), name).splitlines()
     assert sorted(loaded) == sorted(f"{script} True" for script in project(folder).get("scripts", {}))
 
 
 def test_the_command_runs_from_wheels(wheels, tmp_path):
     """The client with its local extra, and nothing of the checkout."""
-    run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
-    run(BIN / "uv", "pip", "install", "--quiet", "--python", tmp_path / "venv/bin/python", "--find-links", wheels,
-        "--constraint", REPOSITORY / "requirements/runtime.txt", "apollo-client[local]")  # fmt: skip
+    install(wheels, tmp_path / "venv", "apollo-client[local]")
     words, out = tmp_path / "words.txt", tmp_path / "out"
     words.write_text("to\nbe\nor\nnot\nto\nbe\n")
     run(tmp_path / "venv/bin/apollo", "run", "--mapper", "shell:cat", "--reducer", "builtin:count",

@@ -63,7 +63,8 @@ def coordinator_app() -> Any:
     except ModuleNotFoundError as error:
         raise LocalModeFailed(
             f"Jobs run on this machine only where the services are installed ({error.name} is missing): "
-            "pip install 'apollo-client[local]', or name a coordinator with --coordinator."
+            "install the wheels of apollo-coordinator, apollo-worker and apollo-sdk of the same release, or name a "
+            "coordinator with --coordinator."
         ) from error
     finally:
         gc.enable()

@@ -1,5 +1,6 @@
 """apollo demo: counts the words of a text that every machine with Python has, and shows what came out."""
 
+import asyncio
 import heapq
 import sysconfig
 import tempfile
@@ -30,18 +31,23 @@ PROGRAM = Path(__file__).parent.parent / "demo/word_count.py"
 )
 def demo(*, output: Path) -> int:
     """Count the words of Python's standard library source with a program in Python. Replaces what it left before."""
+    return run_async(_demo(output.absolute()))
+
+
+async def _demo(output: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="apollo-demo-") as directory:
         text = Path(directory) / "python-source.txt"
-        files = gather_sources(text)
+        files = await asyncio.to_thread(gather_sources, text)
+        size_bytes = (await asyncio.to_thread(text.stat)).st_size
         click.echo(
-            f"Counting the words of Python's standard library: {files:,} files, {format_size(text.stat().st_size)}.\n"
+            f"Counting the words of Python's standard library: {files:,} files, {format_size(size_bytes)}.\n"
             f"The program: {PROGRAM}",
             err=True,
         )
         request = JobRequest(
             {
                 "inputPath": [f"file://{text}"],
-                "outputPath": f"file://{output.absolute()}",
+                "outputPath": f"file://{output}",
                 "overwrite": True,
                 "nReducers": REDUCERS,
                 "splitSize": SPLIT_SIZE_BYTES,
@@ -50,10 +56,10 @@ def demo(*, output: Path) -> int:
             dict.fromkeys(("mapperName", "combinerName", "reducerName"), PROGRAM),
         )
         started = time.monotonic()
-        status = run_async(run_job(request, None, workers=None, as_json=False))
-        if status == 0:
-            _show(output, time.monotonic() - started)
-        return status
+        status = await run_job(request, None, workers=None, as_json=False)
+    if status == 0:
+        await asyncio.to_thread(_show, output, time.monotonic() - started)
+    return status
 
 
 def gather_sources(target: Path) -> int:
@@ -76,7 +82,7 @@ def _show(output: Path, seconds: float) -> None:
     click.echo(f"\nThe {TOP_WORDS} most frequent words, found in {seconds:.1f} s:")
     for count, word in heapq.nlargest(TOP_WORDS, _counts(output)):
         click.echo(f"  {count:>9,}  {word}")
-    click.echo(f"All of them: {output.absolute()}/part-r-*")
+    click.echo(f"All of them: {output}/part-r-*")
 
 
 def _counts(output: Path) -> Iterator[tuple[int, str]]:
