@@ -78,8 +78,12 @@ class Recorder:
             raise VolumeFull("this is under way, but the coordinator's journal cannot be written; free some space")
 
     async def record_first(self, fact: facts.DurableFact) -> None:
-        """Write one fact before anything comes of it. VolumeFull, and then it is as if nothing had been."""
+        """Write one fact before anything comes of it. VolumeFull, and then it is as if nothing had been.
+
+        What has gathered goes first: the fact may rest on it, as a job does on the end of the one that had its output.
+        """
         async with self._writing:
+            await self._write_gathered()
             await self._write([fact])
 
     async def run(self) -> None:
