@@ -124,6 +124,27 @@ def test_admission_names_the_limit_the_reservation_and_the_conflict():
         admission.submitted_before(world.state, "k", "another")
 
 
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        ("file:///data/out", "file:///data//x/.././out/"),
+        ("file:///out", "file:////out"),
+        ("s3://bucket/a b/out", "https://store.example/bucket/a%20b/out/"),
+        ("http://127.0.0.1:9000/bucket/out", "http://localhost:9000/bucket/%6Fut"),
+    ],
+)
+def test_an_output_is_reserved_however_it_is_written(world, held, asked):
+    world.job("a", output_path=held)
+    with pytest.raises(OutputExists, match="job a is writing to"):
+        admission.check(world.state, a_spec(output_path=asked))
+
+
+def test_outputs_that_only_look_alike_are_different_places(world):
+    world.job("a", output_path="s3://bucket/out")
+    for other in ("s3://bucket//out", "s3://bucket/out2", "s3://bucket2/out", "file:///bucket/out"):
+        admission.check(world.state, a_spec(output_path=other))
+
+
 def test_a_reserved_output_is_free_again_when_the_job_has_ended(world):
     world.job("a", output_path="file:///out")
     world.tell(events.StopRequested(JobId("a")))

@@ -1,5 +1,5 @@
 """The pure scheduling core: `decide(state, event, now) -> facts, commands` and `apply(state, fact)`.
 
 No I/O, clock, randomness, logging or configuration. Imports the standard library and apollo_common's ids, errors,
-assignment and storage port types only. Never iterates a set, never uses hash().
+assignment, storage port types and locations only. Never iterates a set, never uses hash().
 """

@@ -1,6 +1,10 @@
 """Which jobs are taken. Checked before a job is journaled; a refusal changes nothing."""
 
-from apollo_common.errors import IdempotencyConflict, LimitExceeded, OutputExists
+import posixpath
+
+from apollo_common.errors import IdempotencyConflict, InvalidLocation, LimitExceeded, OutputExists
+from apollo_common.storage.location import parse, resolve_output
+from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Job
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import State
@@ -33,5 +37,13 @@ def check(state: State, spec: JobSpec) -> None:
 
 
 def output_key(spec: JobSpec) -> str:
-    """Under what an output is reserved: `s3://b/out` and `s3://b/out/` are the same place."""
-    return spec.output_path.rstrip("/")
+    """Under what an output is reserved: the place that it means, however it is written.
+
+    Endpoints are left out, because one store may have several names.
+    """
+    try:
+        url, _ = resolve_output(spec.output_path, StorageAccess())
+        place = parse(url)
+    except InvalidLocation:  # of a journal that was written under other rules
+        return spec.output_path
+    return posixpath.normpath(f"/{place.key.lstrip('/')}") if place.scheme == "file" else place.url
