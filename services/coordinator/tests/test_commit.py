@@ -78,6 +78,7 @@ def new_job(output, *, overwrite=False, n_reducers=3, job=JOB, compression=""):
         overwrite=overwrite,
         compression=compression,
         env={"API_KEY": "hunter2"},
+        params={"api_key": "hunter2"},
     )
     counters = {"apollo": {"output_records": 2}}
     reduces = [Task(reduce_task_id(job, index), index, TaskKind.REDUCE) for index in range(n_reducers)]
@@ -205,6 +206,26 @@ async def test_an_output_that_appeared_meanwhile_is_not_overwritten(place):
     with pytest.raises(OutputExists, match="appeared"):
         await StoredOutput(OneStore(store)).commit(job, NO_ACCESS)
     assert await content(store, f"{output}/_SUCCESS") == b'{"job": "another"}'
+
+
+async def test_an_upload_that_somebody_removed_ends_the_commit_for_good(place):
+    store, output = place()
+    job = new_job(output)
+    await run_job(store, job)
+    for upload in await store.list_uploads(f"{output}/"):
+        await store.abort_upload(upload)
+    with pytest.raises(OutputNotWritable, match="run the job again"):
+        await StoredOutput(OneStore(store)).commit(job, NO_ACCESS)
+
+
+async def test_a_fresh_output_needs_no_right_to_delete(place):
+    store, output = place()
+    job = new_job(output)
+    await run_job(store, job)
+    forbidding = FaultyStore(store)
+    forbidding.delete = None
+    await StoredOutput(OneStore(forbidding)).commit(job, NO_ACCESS)
+    check_committed(await everything(store, output))
 
 
 async def test_a_job_without_parts_still_says_success(place):

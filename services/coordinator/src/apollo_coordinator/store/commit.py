@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import TypeVar
 
-from apollo_common.errors import ObjectNotFound, OutputExists, PermanentError
+from apollo_common.errors import ObjectNotFound, OutputExists, OutputNotWritable, PermanentError, UploadLost
 from apollo_common.ids import AttemptId
 from apollo_common.storage import glob
 from apollo_common.storage.location import resolve_output
@@ -61,7 +61,11 @@ class StoredOutput:
         return OutputTarget(upload.url, upload.upload_id)
 
     async def commit(self, job: Job, access: StorageAccess) -> None:
-        """Publish the accepted outputs. OutputExists when another one has appeared that may not be overwritten."""
+        """Publish the accepted outputs.
+
+        OutputExists when another one has appeared that may not be overwritten; OutputNotWritable when somebody else
+        has removed an upload: no further try brings it back.
+        """
         output, store = await self._open(job.spec, access)
         success = f"{output}/{SUCCESS}"
         written_by = await _written_by(store, success)
@@ -69,7 +73,8 @@ class StoredOutput:
             return
         if written_by is not None and not job.spec.overwrite:
             raise OutputExists(f"another output has appeared at {job.spec.output_path}; run the job to another place")
-        await store.delete([success])
+        if written_by is not None:  # who writes fresh outputs only needs no right to delete
+            await store.delete([success])
         await _each(_accepted(job), lambda task: _complete(store, task))
         await self._abort_losers(store, output, job)
         if job.spec.overwrite:
@@ -129,7 +134,12 @@ async def _complete(store: ObjectStore, task: Task) -> None:
     output = task.output
     if output is not None:
         upload = Upload(output.url, output.upload_id, {ATTEMPT_METADATA: task.accepted or ""})
-        await store.complete_upload(upload, output.parts)
+        try:
+            await store.complete_upload(upload, output.parts)
+        except UploadLost as error:
+            raise OutputNotWritable(
+                f"an upload was removed before it was published ({error}): run the job again"
+            ) from error
 
 
 def _uploads(job: Job) -> list[Upload]:

@@ -12,7 +12,10 @@ MAX_MANIFEST_BYTES = 64 << 20
 
 
 def encode_manifest(job: Job) -> bytes:
-    """{job, parts: [{name, size, records, sha256}], counters, spec}. The spec holds neither environment nor secrets."""
+    """{job, parts: [{name, size, records, sha256}], counters, spec}.
+
+    The spec holds neither `env` nor `params`: people put keys of other systems there.
+    """
     outputs = [task.output for task in job.output_tasks if task.output is not None]
     parts = [
         {
@@ -49,7 +52,6 @@ def _spec(spec: JobSpec) -> Mapping[str, Any]:
         "partitioner": spec.partitioner,
         "outputFormat": spec.output_format,
         "compression": spec.compression,
-        "params": spec.params,
     }
 
 
