@@ -251,6 +251,15 @@ async def test_secrets_reach_orders_and_are_forgotten_at_the_end(site):
     assert "access" not in "".join(fact.body for fact in site.journal.facts)
 
 
+async def test_secrets_of_a_submission_that_a_crash_cut_short_are_swept(site):
+    secrets = JobSecrets(StorageAccess(access_key_id="a"), StorageAccess(access_key_id="b"))
+    async with site.coordinator(QUICK) as engine:  # no worker: the job stays
+        job = (await engine.submit(a_spec(), secrets)).job.id
+    await site.secrets.put(JobId("nojob"), secrets)
+    async with site.coordinator(QUICK):
+        assert list(site.secrets.secrets) == [job]
+
+
 async def test_storage_that_comes_back_is_waited_for(site):
     site.add_workers(1)
     outage = StorageUnavailable("s3 does not answer")
@@ -274,6 +283,17 @@ async def test_a_commit_that_cannot_succeed_fails_the_job(site):
     async with site.coordinator(QUICK) as engine:
         job = await ended(engine, await submit(engine))
     assert (job.status, job.failure.reason) == (JobStatus.FAILED, "storage_access_denied")
+
+
+@pytest.mark.parametrize("step", ["input", "open", "commit"])
+async def test_a_defect_of_the_storage_fails_the_job_instead_of_leaving_it_waiting(site, step):
+    site.add_workers(1)
+    mishaps = {"input": site.input.mishaps, "open": site.output.open_mishaps, "commit": site.output.commit_mishaps}
+    mishaps[step].plan(KeyError("UploadId"))
+    async with site.coordinator(QUICK) as engine:
+        job = await ended(engine, await submit(engine))
+    assert (job.status, job.failure.reason) == (JobStatus.FAILED, "internal")
+    assert "UploadId" not in job.failure.message
 
 
 async def test_a_failing_program_fails_the_job_with_its_words(site):

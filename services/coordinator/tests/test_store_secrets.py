@@ -26,6 +26,15 @@ async def test_secrets_outlive_a_restart_and_end_with_their_job(tmp_path):
     assert list((tmp_path / "secrets").iterdir()) == []
 
 
+async def test_secrets_of_jobs_that_never_came_to_be_are_swept(tmp_path):
+    store = SecretFiles(tmp_path / "secrets")
+    for job in (JOB, JobId("never2come22")):
+        await store.put(job, SECRETS)
+    await store.sweep(frozenset({JOB}))
+    assert await store.get(JOB) == SECRETS
+    assert [file.stem for file in (tmp_path / "secrets").iterdir()] == [JOB]
+
+
 async def test_only_the_owner_can_read_them(tmp_path):
     (tmp_path / "secrets").mkdir(mode=0o755)
     await SecretFiles(tmp_path / "secrets").put(JOB, SECRETS)

@@ -200,6 +200,10 @@ class SecretStore(Protocol):
 
     async def delete(self, job: JobId) -> None: ...
 
+    async def sweep(self, known: frozenset[JobId]) -> None:
+        """Remove what belongs to no known job: a crash may come between a job's credentials and the job."""
+        ...
+
 
 # Data
 

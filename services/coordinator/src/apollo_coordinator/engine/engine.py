@@ -83,11 +83,12 @@ class Engine:
     async def start(self) -> None:
         """Fold the journal, take up what was going on, then let workers come."""
         await self._recover()
+        await self._ports.secrets.sweep(frozenset(self._state.queues))  # before new jobs bring some
         self._recovered = True
         self._open = True
         self._writer = self._tasks.spawn(self._recorder.run(), name="journal writer")
         self._tasks.spawn(self._tick(), name="scheduler clock")
-        await self._sweep()
+        await self._sweep_intermediate()
         self.post(events.Restarted())
         await self._ports.pool.start(self._on_pool_event)
 
@@ -120,7 +121,7 @@ class Engine:
             count += 1
         _log.info("journal read", facts=count, jobs=len(self._state.jobs), unfinished=self._state.unfinished_jobs)
 
-    async def _sweep(self) -> None:
+    async def _sweep_intermediate(self) -> None:
         known = [
             job.id for job in self._state.jobs.values() if job.id in self._state.queues or job.spec.keep_intermediate
         ]

@@ -16,6 +16,7 @@ from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
 from apollo_coordinator.engine.retry import Backoff, retried
 from apollo_coordinator.engine.settings import EngineSettings
+from apollo_coordinator.ports import JobSecrets
 
 _log = get_logger(__name__)
 _Result = TypeVar("_Result")
@@ -84,9 +85,10 @@ class Executor:
     async def _plan_input(self, command: commands.PlanInput) -> None:
         job = self._state.jobs[command.job]
         try:
-            access = await self._orders.access(job.id)
             splits = await self._with_storage(
-                lambda: self._ports.planner.plan(job.spec, access.input_access), self._settings.plan_backoff, job.id
+                self._with_access(job.id, lambda access: self._ports.planner.plan(job.spec, access.input_access)),
+                self._settings.plan_backoff,
+                job.id,
             )
         except ApolloError as error:
             self._post(events.PlanFailed(job.id, failure_from(error)))
@@ -101,9 +103,11 @@ class Executor:
             return
         job = self._state.jobs[job_of(attempt)]
         try:
-            access = await self._orders.access(job.id)
             target = await self._with_storage(
-                lambda: self._ports.committer.open_part(job, running.task, attempt, access.output_access),
+                self._with_access(
+                    job.id,
+                    lambda access: self._ports.committer.open_part(job, running.task, attempt, access.output_access),
+                ),
                 self._settings.open_backoff,
                 job.id,
             )
@@ -115,9 +119,10 @@ class Executor:
     async def _commit_output(self, command: commands.CommitOutput) -> None:
         job = self._state.jobs[command.job]
         try:
-            access = await self._orders.access(job.id)
             await self._with_storage(
-                lambda: self._ports.committer.commit(job, access.output_access), self._settings.commit_backoff, job.id
+                self._with_access(job.id, lambda access: self._ports.committer.commit(job, access.output_access)),
+                self._settings.commit_backoff,
+                job.id,
             )
         except ApolloError as error:
             self._post(events.CommitFailed(job.id, failure_from(error)))
@@ -126,12 +131,10 @@ class Executor:
 
     async def _clean_up(self, command: commands.CleanUp) -> None:
         job = self._state.jobs[command.job]
-
-        async def discard_uploads() -> None:
-            access = await self._orders.access(job.id)
-            await self._ports.committer.discard(job, access.output_access)
-
-        steps: list[Callable[[], Awaitable[None]]] = [discard_uploads, lambda: self._ports.secrets.delete(job.id)]
+        steps: list[Callable[[], Awaitable[None]]] = [
+            self._with_access(job.id, lambda access: self._ports.committer.discard(job, access.output_access)),
+            lambda: self._ports.secrets.delete(job.id),
+        ]
         if not job.spec.keep_intermediate:
             steps.append(lambda: self._ports.intermediate.remove(job.id))
         for step in steps:
@@ -149,12 +152,28 @@ class Executor:
         except ApolloError as error:
             _log.warning("an expired job is still kept", job=command.job, reason=error.reason, error=str(error))
 
+    def _with_access(
+        self, job: JobId, work: Callable[[JobSecrets], Awaitable[_Result]]
+    ) -> Callable[[], Awaitable[_Result]]:
+        async def with_access() -> _Result:
+            return await work(await self._orders.access(job))
+
+        return with_access
+
     async def _with_storage(self, work: Callable[[], Awaitable[_Result]], backoff: Backoff, job: JobId) -> _Result:
+        """The result of `work`. Raises ApolloError only: after any other error the job would wait for ever."""
+
         async def in_turn() -> _Result:
             async with self._storage_slots:
                 return await work()
 
-        return await retried(in_turn, backoff, self._jitter, what=f"storage of job {job}")
+        try:
+            return await retried(in_turn, backoff, self._jitter, what=f"storage of job {job}")
+        except ApolloError:
+            raise
+        except Exception:  # noqa: BLE001 - a defect costs one job, not its end
+            _log.exception("storage met a defect of the coordinator", job=job)
+            raise ApolloError("the coordinator met an internal error; its log has the details") from None
 
     # Workers
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from apollo_common.assignment import Split
-from apollo_common.errors import ApolloError, ObjectNotFound, OutputExists, VolumeFull
+from apollo_common.errors import ObjectNotFound, OutputExists, VolumeFull
 from apollo_common.ids import AttemptId, JobId, job_of
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Job, Task, TaskKind
@@ -51,6 +51,9 @@ class MemorySecretStore:
     async def delete(self, job: JobId) -> None:
         self.secrets.pop(job, None)
 
+    async def sweep(self, known: frozenset[JobId]) -> None:
+        self.secrets = {job: secrets for job, secrets in self.secrets.items() if job in known}
+
 
 class MemoryIntermediateStore:
     def __init__(self) -> None:
@@ -90,9 +93,9 @@ class Mishaps:
     """Errors that the next calls meet, in order; None lets a call through."""
 
     def __init__(self) -> None:
-        self._errors: list[ApolloError | None] = []
+        self._errors: list[Exception | None] = []
 
-    def plan(self, *errors: ApolloError | None) -> None:
+    def plan(self, *errors: Exception | None) -> None:
         self._errors.extend(errors)
 
     def meet(self) -> None:

@@ -35,6 +35,14 @@ class SecretFiles:
     async def delete(self, job: JobId) -> None:
         await asyncio.to_thread(self._path(job).unlink, missing_ok=True)
 
+    async def sweep(self, known: frozenset[JobId]) -> None:
+        await asyncio.to_thread(self._sweep, known)
+
+    def _sweep(self, known: frozenset[JobId]) -> None:
+        for path in self._root.glob("*.json"):
+            if path.stem not in known:
+                path.unlink(missing_ok=True)
+
     def _path(self, job: JobId) -> Path:
         if not (job.isascii() and job.isalnum()):
             raise ValueError(f"not a job id: {job!r}")
