@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -63,6 +64,13 @@ def workers(mark: str) -> list[int]:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     return write_python_sources(tmp_path / "corpus.txt", 4 << 20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager
@@ -131,8 +139,9 @@ class TestRun:
 class TestUp:
     def test_a_job_outlives_a_killed_coordinator(self, tmp_path: Path, corpus: Path) -> None:
         mark = f"apollo-test-{os.getpid()}-kill-coordinator"
-        url = "http://127.0.0.1:14750"
-        up = ["up", "--workers", 2, "--port", 14750, "--data-dir", tmp_path / "data"]
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        up = ["up", "--workers", 2, "--port", port, "--data-dir", tmp_path / "data"]
 
         def ask(*arguments: object) -> Outcome:
             return apollo("--coordinator", url, *arguments)
@@ -154,9 +163,11 @@ class TestUp:
 
     def test_a_second_one_on_the_same_data_is_refused(self, tmp_path: Path) -> None:
         mark = f"apollo-test-{os.getpid()}-second"
-        with started("up", "--workers", 1, "--port", 14751, "--data-dir", tmp_path / "data", mark=mark):
-            wait_for(lambda: apollo("--coordinator", "http://127.0.0.1:14751", "jobs").status == 0, "the coordinator")
-            second = apollo("up", "--workers", 1, "--port", 14752, "--data-dir", tmp_path / "data")
+        port = free_port()
+        with started("up", "--workers", 1, "--port", port, "--data-dir", tmp_path / "data", mark=mark):
+            url = f"http://127.0.0.1:{port}"
+            wait_for(lambda: apollo("--coordinator", url, "jobs").status == 0, "the coordinator")
+            second = apollo("up", "--workers", 1, "--port", free_port(), "--data-dir", tmp_path / "data")
             assert second.status == 1, second
             assert str(tmp_path / "data") in second.stderr
             assert "Traceback" not in second.stderr
