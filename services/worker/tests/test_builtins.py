@@ -154,7 +154,6 @@ async def test_a_program_combines():
     for _ in range(2):
         found = await collected(combiner.combine(streamed(batches(pairs, 3))))
         assert sorted(found) == sorted(pairs * 2)
-    assert [result.input_records for result in combiner.results] == [10, 10]
 
 
 async def test_a_failing_program_fails_the_combiner():

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from apollo_common.errors import ProgramProtocolError
 from apollo_proto.apollo.v1 import Done, TaskAssignment, TaskEvent
 from apollo_worker import reporting
 from apollo_worker.events import LOG_CHUNK_BYTES, EventLog
@@ -33,11 +34,26 @@ async def test_counters_add_up_by_group_and_name(reporter):
 
 
 async def test_counters_are_bounded_in_number(reporter):
-    for number in range(MAX_COUNTERS + 50):
+    for number in range(MAX_COUNTERS):
         reporter.counter("mine", str(number), 1)
+    with pytest.raises(ProgramProtocolError, match="1000 counters"):
+        reporter.counter("yours", "one more", 1)
     reporter.counter("mine", "0", 1)
     assert len(reporter.counters()["mine"]) == MAX_COUNTERS
     assert reporter.counters()["mine"]["0"] == 2
+
+
+async def test_counters_with_long_names_that_begin_alike_stay_apart(reporter):
+    for ending in "ab":
+        reporter.counter("mine", "n" * 254 + ending, 1)
+    assert list(reporter.counters()["mine"].values()) == [1, 1]
+
+
+async def test_a_program_cannot_change_what_apollo_counts(reporter):
+    reporter.add("input_records", 7)
+    with pytest.raises(ProgramProtocolError, match="use another group"):
+        reporter.counter("apollo", "input_records", 1)
+    assert reporter.counters() == {"apollo": {"input_records": 7}}
 
 
 async def test_standard_error_is_told_in_chunks_and_its_tail_kept(reporter, events):

@@ -1,7 +1,7 @@
 """The seams inside a worker: where records come from, who processes them, where the results go."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from apollo_worker.core.columns import PairBatch, RecordBlock
@@ -24,7 +24,9 @@ class ProgramObserver(Protocol):
 
     def started(self, process_id: int) -> None: ...
 
-    def counter(self, group: str, name: str, increment: int) -> None: ...
+    def counter(self, group: str, name: str, increment: int) -> None:
+        """ProgramProtocolError, which fails the program, when it may not count so."""
+        ...
 
     def status(self, message: str) -> None: ...
 
@@ -37,8 +39,6 @@ class ProgramResult:
 
     input_records: int = 0
     output_records: int = 0
-    stderr_tail: bytes = b""
-    counters: Counters = field(default_factory=dict)
 
 
 class Mapper(Protocol):

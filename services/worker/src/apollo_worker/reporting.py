@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from apollo_common.assignment import encode_counters
+from apollo_common.errors import ProgramProtocolError
 from apollo_proto.apollo.v1 import LogChunk, Progress, Running
 from apollo_worker.events import LOG_CHUNK_BYTES, EventLog
 from apollo_worker.failure import STDERR_TAIL_BYTES
@@ -13,7 +14,6 @@ TICK_SECONDS: Final = 0.5
 HEARTBEAT_TICKS: Final = 4
 LOG_BYTES_PER_TICK: Final = 256 << 10
 MAX_COUNTERS: Final = 1000
-MAX_COUNTER_NAME_CHARS: Final = 200
 MAX_STATUS_CHARS: Final = 1000
 BUILT_IN_GROUP: Final = "apollo"
 
@@ -46,12 +46,17 @@ class AttemptReporter:
         self._changed = True
 
     def counter(self, group: str, name: str, increment: int) -> None:
-        """Raise a counter of the program's; new ones beyond MAX_COUNTERS are ignored."""
-        group, name = group[:MAX_COUNTER_NAME_CHARS], name[:MAX_COUNTER_NAME_CHARS]
+        """Raise a counter of a program's. ProgramProtocolError for one too many, or one of the built-in group."""
+        if group == BUILT_IN_GROUP:
+            raise ProgramProtocolError(
+                f"the program counts {name!r} in the group {BUILT_IN_GROUP!r}, which is Apollo's own; use another group"
+            )
         known = self._counters.get(group, {})
         if name not in known:
-            if self._counter_count >= MAX_COUNTERS:
-                return
+            if self._counter_count == MAX_COUNTERS:
+                raise ProgramProtocolError(
+                    f"the attempt's programs use more than {MAX_COUNTERS} counters; do not put data into their names"
+                )
             self._counter_count += 1
         self._counters.setdefault(group, {})[name] = known.get(name, 0) + increment
         self._changed = True

@@ -17,7 +17,6 @@ from apollo_worker.artifact.frames_dialogue import FramesDialogue, Grouping
 from apollo_worker.artifact.log import ProgramLog
 from apollo_worker.artifact.process import ExecutionRefused, ProgramOrder, ProgramProcess
 from apollo_worker.artifact.silence import Silence
-from apollo_worker.artifact.tally import Tally
 from apollo_worker.artifact.text_dialogue import TextDialogue
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.frames import Limits
@@ -54,13 +53,12 @@ class ProgramSession:
             await to_the_end(in_thread(directory.remove))
 
     async def _run_in(self, directory: ProgramDirectory, encode: Encoding, sink: PairSink) -> ProgramResult:
-        tally = Tally(self._observer)
         silence = Silence(self._context.timeout_ms)
-        log = ProgramLog(silence, tally)
+        log = ProgramLog(silence, self._observer)
         try:
-            dialogue = self._dialogue(directory, silence, tally)
+            dialogue = self._dialogue(directory, silence)
             try:
-                return await self._converse(directory, dialogue, log, silence, tally, encode, sink)
+                return await self._converse(directory, dialogue, log, silence, encode, sink)
             finally:
                 dialogue.close()
         finally:
@@ -72,7 +70,6 @@ class ProgramSession:
         dialogue: Dialogue,
         log: ProgramLog,
         silence: Silence,
-        tally: Tally,
         encode: Encoding,
         sink: PairSink,
     ) -> ProgramResult:
@@ -80,21 +77,21 @@ class ProgramSession:
         try:
             dialogue.program_started()
             log.program_started()
-            tally.started(process.process_id)
+            self._observer.started(process.process_id)
             conversation = Conversation(self._context, process, dialogue, log, silence)
             async with aclosing(encode(dialogue)) as chunks:
                 await conversation.hold(chunks, sink)
-            return ProgramResult(conversation.input_records, dialogue.output_records, log.tail, tally.counters)
+            return ProgramResult(conversation.input_records, dialogue.output_records)
         finally:
             await to_the_end(process.stop())
 
-    def _dialogue(self, directory: ProgramDirectory, silence: Silence, tally: Tally) -> Dialogue:
+    def _dialogue(self, directory: ProgramDirectory, silence: Silence) -> Dialogue:
         context = self._context
         limits = Limits.of_budget(context.memory_budget_bytes)
         if context.protocol == "text":
             return TextDialogue(context.stdio, limits, silence, raw_output=context.raw_output)
         return FramesDialogue(
-            directory.socket, hello_settings(context), limits, silence, group=self._group, observer=tally
+            directory.socket, hello_settings(context), limits, silence, group=self._group, observer=self._observer
         )
 
     async def _start(self, directory: ProgramDirectory, dialogue: Dialogue, log: ProgramLog) -> ProgramProcess:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from apollo_common.errors import PermanentError
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.ports import ProgramResult, Reducer
+from apollo_worker.ports import Reducer
 
 
 class Combiner(Protocol):
@@ -20,14 +20,10 @@ class Combiner(Protocol):
 
 
 class ProgramCombiner:
-    """Uses a reducer as a combiner: runs it once per spill and takes what it emits.
-
-    `results` has the result of every run so far.
-    """
+    """Uses a reducer as a combiner: runs it once per spill and takes what it emits."""
 
     def __init__(self, reducer: Reducer) -> None:
         self._reducer = reducer
-        self.results: list[ProgramResult] = []
 
     async def combine(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[PairBatch, None]:
         exchange = _Exchange()
@@ -43,7 +39,7 @@ class ProgramCombiner:
 
     async def _run(self, pairs: AsyncIterator[PairBatch], exchange: "_Exchange") -> None:
         try:
-            self.results.append(await self._reducer.reduce(pairs, exchange))
+            await self._reducer.reduce(pairs, exchange)
         finally:
             exchange.close()
 
