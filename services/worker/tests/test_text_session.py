@@ -16,6 +16,8 @@ from apollo_common.errors import (
     ProgramTimeout,
     RecordTooLarge,
 )
+from apollo_worker.artifact.text_dialogue import READ_BUFFER_BYTES
+from apollo_worker.core.columns import PairBatch
 from support.sessions import INPUT_URL, Bench, lines_block, sized_block, stream
 
 STDIO = pytest.mark.parametrize("stdio", ["socket", "pipe"])
@@ -122,9 +124,8 @@ async def test_reporter_lines_are_heard_and_kept_from_the_log(tmp_path):
         "printf 'orter:counter:words,long ones,3\\nreporter:counter:bad\\ntwo' >&2"
     )
     bench = Bench(tmp_path, script)
-    result = await bench.map_lines(b"x")
+    await bench.map_lines(b"x")
     assert bench.observer.counters == {("words", "long ones"): 5}
-    assert result.counters == {"words": {"long ones": 5}}
     assert bench.observer.statuses == ["half way"]
     assert bench.observer.log == b"one\nreporter:counter:bad\ntwo"
 
@@ -258,9 +259,28 @@ async def test_the_sinks_own_error_comes_through(tmp_path):
         await bench.session.map(stream([lines_block([b"x" * 100] * 100)] * 100), bench.sink)
 
 
-async def test_counters_without_end_are_refused(tmp_path):
-    bench = Bench(tmp_path, "cat >/dev/null; for i in $(seq 1100); do echo reporter:counter:g,$i,1 >&2; done")
-    with pytest.raises(ProgramProtocolError, match="1000 counters"):
+async def test_short_lines_after_a_long_one_come_in_batches_of_the_usual_size(tmp_path):
+    script = "cat >/dev/null; head -c 3000000 /dev/zero | tr '\\0' x; echo; yes x | head -c 8000000"
+    bench = Bench(tmp_path, script)
+    sizes = []
+
+    async def note(batch: PairBatch) -> None:
+        sizes.append((len(batch), batch.size_bytes))
+
+    bench.sink.pairs = note
+    await bench.map_lines(b"x")
+    assert sum(rows for rows, _ in sizes) == 4_000_001
+    assert sum(size_bytes for _, size_bytes in sizes) == 7_000_000
+    assert max(rows for rows, _ in sizes) <= READ_BUFFER_BYTES // len(b"x\n")
+
+
+async def test_a_counter_that_is_refused_fails_the_program(tmp_path):
+    def refuse(group: str, name: str, increment: int) -> None:
+        raise ProgramProtocolError(f"no {group},{name} += {increment} here")
+
+    bench = Bench(tmp_path, "cat >/dev/null; echo reporter:counter:g,n,1 >&2; exec sleep 1000")
+    bench.observer.counter = refuse
+    with pytest.raises(ProgramProtocolError, match=r"no g,n \+= 1 here"):
         await bench.map_lines(b"x")
 
 

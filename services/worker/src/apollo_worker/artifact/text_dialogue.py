@@ -68,7 +68,10 @@ class TextDialogue:
         self._input.close()
 
     async def drain(self, sink: PairSink) -> None:
-        """Whole lines to the sink, some half a buffer at a time; a last line without its end gets one."""
+        """Whole lines to the sink, some half a buffer at a time; a last line without its end gets one.
+
+        The buffer grows for a long line, and only for it: many short lines would cost far more than their bytes.
+        """
         buffer = bytearray(READ_BUFFER_BYTES)
         filled = searched = 0
         while True:
@@ -78,13 +81,16 @@ class TextDialogue:
             if not received:
                 break
             filled += received
-            if filled < len(buffer) // 2:
+            if filled < READ_BUFFER_BYTES // 2:
                 continue
             whole = buffer.rfind(b"\n", searched, filled) + 1
             if whole:
                 await self._deliver(buffer, whole, sink)
-                buffer[: filled - whole] = buffer[whole:filled]
-                filled -= whole
+                rest = buffer[whole:filled]
+                if len(buffer) > READ_BUFFER_BYTES > len(rest):
+                    buffer = bytearray(READ_BUFFER_BYTES)
+                filled = len(rest)
+                buffer[:filled] = rest
             searched = filled
         if filled and buffer[filled - 1] != ord("\n"):
             buffer[filled : filled + 1] = b"\n"
@@ -127,10 +133,10 @@ class TextDialogue:
             await sink.pairs(batch)
 
     def _grown(self, full: bytearray) -> bytearray:
-        """A buffer twice as large for a line that fills this one."""
+        """A larger buffer for a line that fills this one: at most a full one more than a line may have."""
         if len(full) > self._limits.record_bytes:
             raise record_too_large(len(full), self._limits)
-        return full + bytearray(len(full))
+        return full + bytearray(min(len(full), self._limits.record_bytes + READ_BUFFER_BYTES - len(full)))
 
 
 def _socket_ends() -> tuple[int, int]:
