@@ -1,9 +1,8 @@
 """Turns whatever ended an attempt into the typed failure that the coordinator hears of."""
 
-import errno
-
-from apollo_common.errors import ApolloError, FetchFailed, ProgramExited, VolumeFull
+from apollo_common.errors import ApolloError, FetchFailed, ProgramError, ProgramExited, VolumeFull
 from apollo_common.logging import get_logger
+from apollo_common.storage.file_errors import NO_SPACE
 from apollo_proto.apollo.v1 import Failed
 
 STDERR_TAIL_BYTES = 4 << 10
@@ -13,9 +12,14 @@ _log = get_logger(__name__)
 
 
 def failed_event(error: Exception, stderr_tail: bytes = b"") -> Failed:
-    """The event for `error`. An error that is not Apollo's own is logged whole and reported by its name only."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """The event for `error`. An error that is not Apollo's own is logged whole and reported by its name only.
+
+    `stderr_tail` is what the attempt's programs wrote last; an error of one of them has its own.
+    """
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
         error = VolumeFull(f"no space left on the worker's volume ({error.filename or 'unnamed file'})")
+    if isinstance(error, ProgramError):
+        stderr_tail = error.stderr_tail
     if not isinstance(error, ApolloError):
         _log.error("attempt met an unexpected error", exc_info=error)
         return Failed(

@@ -16,8 +16,8 @@ from apollo_common.errors import (
 )
 
 MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PASSING = frozenset({errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.EMFILE, errno.ENFILE})
 _READ_ERRORS: dict[int, type[ApolloError]] = {
     errno.EACCES: StorageAccessDenied,
@@ -43,7 +43,7 @@ def writing(url: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if error.errno in NO_SPACE:
             raise VolumeFull(f"{url} cannot be written: {_words(error)}; free some space") from error
         ours = StorageUnavailable if error.errno in _PASSING else OutputNotWritable
         raise ours(f"{url} cannot be written: {_words(error)}") from error

@@ -1,6 +1,5 @@
 """Writing files so that a crash leaves either the old content or the new one."""
 
-import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from apollo_common.errors import VolumeFull
+from apollo_common.storage.file_errors import NO_SPACE
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def volume_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_SPACE:
             raise VolumeFull("The coordinator's volume is full. Free space on it, then try again.") from error
         raise
 

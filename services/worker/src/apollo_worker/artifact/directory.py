@@ -1,15 +1,16 @@
 """The private directory of one attempt's program: made before it starts, removed when it has ended."""
 
-import errno
 import importlib.util
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.errors import TemporaryError, VolumeFull
+from apollo_common.storage.file_errors import NO_SPACE
 from apollo_worker.artifact.context import ArtifactProgram, ShellProgram
 
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 108, and programs use other languages' smaller limits
@@ -59,7 +60,7 @@ class ProgramDirectory:
 
 
 def _mapped(error: OSError, what: str) -> VolumeFull | TemporaryError:
-    kind = VolumeFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else TemporaryError
+    kind = VolumeFull if error.errno in NO_SPACE else TemporaryError
     return kind(f"the worker cannot {what}: {error.strerror}")
 
 
@@ -76,6 +77,12 @@ def _sdk_package() -> Path:
 
 
 def _remove(root: Path) -> None:
-    for directory, _, _ in os.walk(root):
-        Path(directory).chmod(0o700)
+    with suppress(OSError):
+        root.chmod(0o700)
+    for directory, names, _ in os.walk(root):  # lists a directory before it tells of it, so modes are set one level up
+        for name in names:
+            below = Path(directory, name)
+            if not below.is_symlink():
+                with suppress(OSError):
+                    below.chmod(0o700)
     shutil.rmtree(root, ignore_errors=True)

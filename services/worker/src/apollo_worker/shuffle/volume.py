@@ -1,14 +1,12 @@
 """Durable files on the intermediate volume, and what its errors mean."""
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from apollo_common.errors import VolumeFull
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+from apollo_common.storage.file_errors import NO_SPACE
 
 
 @contextmanager
@@ -17,7 +15,7 @@ def volume_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if error.errno in NO_SPACE:
             raise VolumeFull(
                 f"the intermediate volume is full ({os.strerror(error.errno or 0)}); free space on it or enlarge it"
             ) from error
