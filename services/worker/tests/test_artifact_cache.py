@@ -64,10 +64,22 @@ async def test_the_least_recently_used_makes_room(cache):
 
 
 async def test_what_an_attempt_uses_stays(cache):
-    first = await put(cache, b"1" * 60)
+    first, second = await put(cache, b"1" * 60), await put(cache, b"2" * 30)
     with cache.pinned([first, first]), pytest.raises(VolumeFull, match="APOLLO_ARTIFACT_CACHE_BYTES"):
-        await put(cache, b"2" * 60)
+        await put(cache, b"3" * 60)
+    assert cache.digests() == [second, first]
     assert cache.path(first).exists()
+    assert cache.path(second).exists()
+
+
+async def test_a_full_disk_is_told_as_such_and_leaves_nothing(cache, tmp_path):
+    content = b"x" * 90
+    partial = tmp_path / "artifacts" / f"{digest_of(content)}.partial"
+    partial.symlink_to("/dev/full")
+    with pytest.raises(VolumeFull, match="APOLLO_WORK_DIR"):
+        await put(cache, content)
+    assert cache.digests() == []
+    assert list(partial.parent.iterdir()) == []
 
 
 async def test_using_what_is_not_there_says_so(cache):

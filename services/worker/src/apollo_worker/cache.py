@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from apollo_common.errors import ArtifactCorrupt, ArtifactMissing, VolumeFull
+from apollo_common.storage.file_errors import NO_SPACE
+from apollo_common.threads import in_thread
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _EXECUTABLE = 0o555
@@ -63,12 +65,19 @@ class ArtifactCache:
                 async for _ in content:
                     pass
                 return
-            await asyncio.to_thread(self._make_room, size_bytes)
+            await in_thread(_unlink, self._make_room(size_bytes))
             partial = self._directory / f"{digest}.partial"
             try:
                 await self._write(partial, digest, size_bytes, content)
                 partial.chmod(_EXECUTABLE)
                 partial.rename(self.path(digest))
+            except OSError as error:
+                if error.errno not in NO_SPACE:
+                    raise
+                raise VolumeFull(
+                    f"no space left for artifact {digest[:12]} in {self._directory}; free space on that volume, "
+                    "or point APOLLO_WORK_DIR at another one"
+                ) from error
             finally:
                 partial.unlink(missing_ok=True)
             self._sizes[digest] = size_bytes
@@ -76,25 +85,37 @@ class ArtifactCache:
     async def _write(self, partial: Path, digest: str, size_bytes: int, content: AsyncIterator[bytes]) -> None:
         hasher = hashlib.sha256()
         written = 0
-        with partial.open("wb", buffering=0) as file:
+        with partial.open("wb") as file:
             async for chunk in content:
                 written += len(chunk)
                 if written > size_bytes:
                     break
-                await asyncio.to_thread(file.write, chunk)
-                await asyncio.to_thread(hasher.update, chunk)
+                await in_thread(file.write, chunk)
+                await in_thread(hasher.update, chunk)
+            await in_thread(file.flush)
         if written != size_bytes or hasher.hexdigest() != digest:
             raise ArtifactCorrupt(f"artifact {digest[:12]} did not arrive whole; it is sent again")
 
-    def _make_room(self, size_bytes: int) -> None:
+    def _make_room(self, size_bytes: int) -> list[Path]:
+        """Forget what was not used for longest; returns its files, to be removed. VolumeFull, and nothing forgotten."""
         free = self._limit_bytes - sum(self._sizes.values())
-        for digest in [digest for digest in self._sizes if digest not in self._pins]:
+        dropped = []
+        for digest in self._sizes:
             if free >= size_bytes:
                 break
-            free += self._sizes.pop(digest)
-            self.path(digest).unlink(missing_ok=True)
+            if digest not in self._pins:
+                free += self._sizes[digest]
+                dropped.append(digest)
         if free < size_bytes:
             raise VolumeFull(
                 f"an artifact of {size_bytes} bytes does not fit the worker's cache of {self._limit_bytes} bytes;"
                 " raise APOLLO_ARTIFACT_CACHE_BYTES"
             )
+        for digest in dropped:
+            del self._sizes[digest]
+        return [self.path(digest) for digest in dropped]
+
+
+def _unlink(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
