@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 BENCH = REPOSITORY / ".bench"
 EXAMPLE = REPOSITORY / "examples/word_count"
 WORKERS = 2
+SPLIT_SIZE = "16MiB"  # so that a small benchmark, too, has work for every worker
 
 AWK = (
     r"""shell:awk -F '[ \t\r\v\f]+' """
@@ -97,7 +98,7 @@ def _apollo(name: str, mapper: Path | str, *options: str) -> Contender:
     def command(source: Path, target: Path) -> list[str]:
         return [
             sys.executable, "-m", "apollo_client", "run", "--mapper", str(mapper), "--reducer", "builtin:sum",
-            "--reducers", str(WORKERS), "--workers", str(WORKERS), *options,
+            "--reducers", str(WORKERS), "--workers", str(WORKERS), "--split-size", SPLIT_SIZE, *options,
             "--input", str(source), "--output", str(target),
         ]  # fmt: skip
 
