@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
@@ -42,7 +43,7 @@ class RunningApi:
 
 @asynccontextmanager
 async def running_api(root: Path, settings: ApiSettings | None = None) -> AsyncIterator[RunningApi]:
-    settings = settings or ApiSettings(file_roots=None, trusted_endpoints=None)
+    settings = settings or ApiSettings(store_policy=StorePolicy())
     jobs, registry = MemoryJobs(), CollectorRegistry()
     artifacts = await ArtifactFiles.open(root / "artifacts", machine="x86_64", max_bytes=settings.max_upload_bytes)
     logs = LogFiles(root / "logs")

@@ -9,6 +9,7 @@ import pytest
 from apollo_client import rest
 from apollo_client.errors import CoordinatorUnreachable, NotACoordinator, RequestRefused
 from apollo_client.rest import RestClient
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.core.model import JobStatus
 from support.api_server import running_api
@@ -148,7 +149,7 @@ class TestConnection:
                 assert await asked == {"id": "x"}
 
     async def test_the_token_is_sent(self, tmp_path):
-        settings = ApiSettings(token="s3cret", file_roots=None, trusted_endpoints=None)
+        settings = ApiSettings(token="s3cret", store_policy=StorePolicy())
         async with running_api(tmp_path / "coordinator", settings) as api:
             url = f"http://127.0.0.1:{api.port}"
             async with RestClient(url, token="s3cret") as client:

@@ -16,6 +16,7 @@ from apollo_common.errors import (
 )
 from apollo_common.storage import files, staging
 from apollo_common.storage.file import FileStore
+from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import Upload
 
 
@@ -34,7 +35,7 @@ async def test_only_what_really_lies_below_a_root_is_reached(tmp_path):
         path.write_bytes(b"x")
     (tmp_path / "allowed/link.txt").symlink_to(tmp_path / "outside/in.txt")
     (tmp_path / "allowed/directory").symlink_to(tmp_path / "outside")
-    store = FileStore([str(tmp_path / "allowed")])
+    store = FileStore(StorePolicy(file_roots=(str(tmp_path / "allowed"),)))
     base = f"file://{tmp_path}"
     assert await content(store, f"{base}/allowed/in.txt") == b"x"
     assert await found(store, f"{base}/allowed/i*") == [f"{base}/allowed/in.txt"]
@@ -53,7 +54,7 @@ async def test_only_what_really_lies_below_a_root_is_reached(tmp_path):
     with pytest.raises(StorageAccessDenied):
         await found(store, f"{base}/outside/")
     with pytest.raises(StorageAccessDenied):
-        await found(FileStore([]), f"{base}/allowed/")
+        await found(FileStore(StorePolicy(file_roots=())), f"{base}/allowed/")
 
 
 async def test_links_to_directories_are_followed_and_loops_end(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from apollo_common.errors import InvalidLocation
-from apollo_common.storage.location import Location, parse, resolve_inputs, resolve_output
+from apollo_common.storage.location import Location, endpoint_of, parse, resolve_inputs, resolve_output
 from apollo_common.storage.port import StorageAccess
 
 ACCESS = StorageAccess("", "eu-west-1", "id", "secret")
@@ -53,6 +53,17 @@ def test_an_endpoint_in_the_location_becomes_part_of_the_access():
     urls, access = resolve_inputs(["http://minio:9000/bucket/a%20b/%C3%A9*.txt"], ACCESS)
     assert urls == ["s3://bucket/a b/é*.txt"]
     assert access == StorageAccess("http://minio:9000", "eu-west-1", "id", "secret")
+
+
+def test_endpoints_are_compared_whatever_their_case():
+    assert endpoint_of("https://Store.Example:9000/Bucket/Key") == "https://store.example:9000"
+    assert (endpoint_of("s3://b/k"), endpoint_of("file:///k")) == ("", "")
+
+
+@pytest.mark.parametrize("endpoint", ["", ":9000", "host:0", "host:99999", "host:x", "[::1", "a?b", "a#b"])
+def test_what_is_no_endpoint_says_how_to_write_it(endpoint):
+    with pytest.raises(InvalidLocation, match="write https://endpoint/bucket/key"):
+        resolve_output(f"https://{endpoint}/bucket/key", ACCESS)
 
 
 def test_an_encoded_wildcard_stands_for_itself_in_an_input():

@@ -5,7 +5,8 @@ import pytest
 from apollo_common.errors import InvalidLocation, StorageAccessDenied
 from apollo_common.storage import open as storage_open
 from apollo_common.storage.file import FileStore
-from apollo_common.storage.open import StorePolicy, Stores
+from apollo_common.storage.open import Stores
+from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
 from apollo_common.storage.s3 import S3Store
 
@@ -38,7 +39,7 @@ async def test_the_environments_credentials_go_only_to_listed_endpoints():
     stores = Stores(StorePolicy(environment_endpoints=frozenset({"http://trusted:9000/"})))
     with pytest.raises(StorageAccessDenied, match="minio:9000 needs credentials"):
         await stores.open("s3://bucket/x", AMBIENT)
-    for access in (JOB, StorageAccess(), StorageAccess("http://trusted:9000")):
+    for access in (JOB, StorageAccess(), StorageAccess("http://trusted:9000"), StorageAccess("http://Trusted:9000")):
         await stores.open("s3://bucket/x", access)
     await Stores().open("s3://bucket/x", AMBIENT)
 

@@ -9,6 +9,7 @@ import urllib.parse
 import aiohttp
 import pytest
 
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
 from support.api_server import SCRIPT, running_api
 
@@ -17,7 +18,7 @@ UPLOAD_LIMIT = 300_000
 
 @pytest.fixture
 async def api(tmp_path):
-    settings = ApiSettings(file_roots=None, trusted_endpoints=None, max_upload_bytes=UPLOAD_LIMIT, body_timeout_s=0.5)
+    settings = ApiSettings(store_policy=StorePolicy(), max_upload_bytes=UPLOAD_LIMIT, body_timeout_s=0.5)
     async with running_api(tmp_path, settings) as running:
         yield running
 
@@ -179,7 +180,7 @@ async def test_an_upload_that_stalls_is_ended_with_408(api):
 
 
 async def test_an_upload_that_trickles_in_is_ended_with_408(tmp_path):
-    settings = ApiSettings(file_roots=None, trusted_endpoints=None, upload_timeout_s=0.5)
+    settings = ApiSettings(store_policy=StorePolicy(), upload_timeout_s=0.5)
 
     async def drops():
         yield HEAD

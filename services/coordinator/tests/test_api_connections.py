@@ -5,11 +5,12 @@ import json
 
 import pytest
 
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
 from support.api_server import running_api
 
 QUICK = ApiSettings(
-    file_roots=None, trusted_endpoints=None, header_timeout_s=0.4, body_timeout_s=0.4, linger_s=0.2, write_timeout_s=0.4
+    store_policy=StorePolicy(), header_timeout_s=0.4, body_timeout_s=0.4, linger_s=0.2, write_timeout_s=0.4
 )
 SOON_S = 20
 

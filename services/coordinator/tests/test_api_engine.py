@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
@@ -16,7 +17,7 @@ from apollo_coordinator.store.artifacts import ArtifactFiles
 from apollo_coordinator.store.logs import LogFiles
 from support.engine import Site
 
-SETTINGS = ApiSettings(file_roots=None, trusted_endpoints=None, shutdown_s=0.2)
+SETTINGS = ApiSettings(store_policy=StorePolicy(), shutdown_s=0.2)
 BODY = {"inputPath": "file:///in", "outputPath": "file:///out", "mapperName": "map.sh", "reducerName": "builtin:sum"}
 
 

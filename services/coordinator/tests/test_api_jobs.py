@@ -16,6 +16,7 @@ from apollo_common.errors import (
     VolumeFull,
 )
 from apollo_common.ids import JobId
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.core.model import Failure, JobStatus, Worker
 from apollo_coordinator.core.spec import ProgramSource
@@ -439,7 +440,9 @@ class TestLocations:
     async def strict(self, tmp_path):
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "escape").symlink_to("/etc")
-        settings = ApiSettings(file_roots=(tmp_path / "data",), trusted_endpoints=("https://store.example",))
+        settings = ApiSettings(
+            store_policy=StorePolicy((str(tmp_path / "data"),), frozenset({"https://Store.example/"}))
+        )
         async with running_api(tmp_path / "server", settings) as running:
             await running.upload("map.sh")
             await running.upload("reduce.sh")

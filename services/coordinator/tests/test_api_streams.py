@@ -6,12 +6,13 @@ import json
 import pytest
 
 from apollo_common.ids import JobId, attempt_id
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.core.model import AttemptStatus, JobStatus
 from support.api_server import running_api
 
 BODY = {"inputPath": "s3://in/a", "outputPath": "s3://out/b", "mapperName": "shell:cat", "nReducers": 0}
-SETTINGS = ApiSettings(file_roots=None, trusted_endpoints=None, ping_s=0.05, max_streams=3)
+SETTINGS = ApiSettings(store_policy=StorePolicy(), ping_s=0.05, max_streams=3)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ async def test_too_many_streams_are_503(api, job):
 
 
 async def test_closing_the_server_ends_streams_at_once(tmp_path):
-    slow = ApiSettings(file_roots=None, trusted_endpoints=None, shutdown_s=60)
+    slow = ApiSettings(store_policy=StorePolicy(), shutdown_s=60)
     async with asyncio.timeout(20):
         async with running_api(tmp_path, slow) as api:
             _, answer = await api.call("POST", "/api/v1/jobs", json=BODY)

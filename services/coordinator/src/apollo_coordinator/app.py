@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
-from apollo_common.storage.open import StorePolicy, Stores
+from apollo_common.storage.open import Stores
+from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
@@ -81,7 +82,8 @@ class Coordinator:
         _make_directories(data, settings.volume)
         journal = await SqliteJournal.open(data)
         opened.push_async_callback(journal.close)
-        stores = Stores(_store_policy(settings))
+        policy = _store_policy(settings)
+        stores = Stores(policy)
         opened.push_async_callback(stores.close)
         artifacts = await ArtifactFiles.open(data / "artifacts", max_bytes=settings.max_artifact_bytes)
         logs = LogFiles(data / "logs")
@@ -103,7 +105,11 @@ class Coordinator:
             EngineSettings(limits=Limits(retention_ms=int(settings.retention_days * DAY_MS))),
             registry=registry,
         )
-        api_settings = _api_settings(settings)
+        api_settings = ApiSettings(
+            token=settings.token.get_secret_value() if settings.token else "",
+            store_policy=policy,
+            max_upload_bytes=settings.max_artifact_bytes,
+        )
         api = make_api(service=engine, artifacts=artifacts, logs=logs, settings=api_settings, registry=registry)
         server = ApiServer(api, api_settings)
         # Listening comes before working: an address that is taken must not start workers.
@@ -192,16 +198,6 @@ def _store_policy(settings: Settings) -> StorePolicy:
     return StorePolicy(
         file_roots=settings.file_roots,
         environment_endpoints=None if settings.storage_endpoints is None else frozenset(settings.storage_endpoints),
-    )
-
-
-def _api_settings(settings: Settings) -> ApiSettings:
-    roots = settings.file_roots
-    return ApiSettings(
-        token=settings.token.get_secret_value() if settings.token else "",
-        file_roots=None if roots is None else tuple(Path(root) for root in roots),
-        trusted_endpoints=settings.storage_endpoints,
-        max_upload_bytes=settings.max_artifact_bytes,
     )
 
 

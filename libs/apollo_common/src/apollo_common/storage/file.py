@@ -22,6 +22,7 @@ from apollo_common.storage.file_errors import MISSING, reading, writing
 from apollo_common.storage.files import fsync_directory, locked, write_all
 from apollo_common.storage.glob import Pattern, has_wildcard
 from apollo_common.storage.location import parse
+from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import ObjectInfo, Upload
 from apollo_common.storage.staging import Staging
 from apollo_common.threads import in_thread
@@ -36,10 +37,10 @@ _Inodes = tuple[tuple[int, int], ...]
 
 
 class FileStore:
-    """Files by `file:///path`. With `roots`, only what really lies below one of these directories is reached."""
+    """Files by `file:///path`, as far as the policy lets them be reached."""
 
-    def __init__(self, roots: Sequence[str] | None = None) -> None:
-        self._roots = None if roots is None else [os.path.realpath(root) for root in roots]
+    def __init__(self, policy: StorePolicy | None = None) -> None:
+        self._policy = policy or StorePolicy()
         self._staging = Staging()
 
     async def find(self, url: str) -> AsyncGenerator[ObjectInfo, None]:
@@ -110,10 +111,8 @@ class FileStore:
         location = parse(url)
         if location.scheme != "file":
             raise InvalidLocation(f"{url} is no file: write file:///path")
-        if self._roots is not None:
-            real = os.path.realpath(location.key)
-            if not any(real == root or real.startswith(f"{root.rstrip('/')}/") for root in self._roots):
-                raise StorageAccessDenied(f"{url} lies outside the directories that the operator allows (file roots)")
+        if not self._policy.reaches(location.key):
+            raise StorageAccessDenied(f"{url} lies outside the directories that the operator allows (file roots)")
         return Path(location.key)
 
     def _stat(self, url: str) -> ObjectInfo | None:

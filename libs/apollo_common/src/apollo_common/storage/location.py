@@ -7,7 +7,7 @@ A store URL is `s3://bucket/key` or `file:///path`, literal UTF-8: `%` is `%`, `
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from apollo_common.errors import InvalidLocation
 from apollo_common.storage import glob
@@ -78,25 +78,39 @@ def resolve_output(path: str, access: StorageAccess) -> tuple[str, StorageAccess
     return url.rstrip("/"), replace(access, endpoint_url=endpoint) if endpoint else access
 
 
-def _resolve(path: str, *, as_pattern: bool) -> tuple[str, str]:
-    """The store URL and, for http(s), the endpoint."""
+def endpoint_of(path: str) -> str:
+    """The endpoint that a location names, such as `https://host:9000`; empty for s3:// and file://. InvalidLocation."""
     scheme, _, rest = path.partition("://")
     if scheme not in ("http", "https"):
-        parse(path)
-        return path, ""
+        return ""
     _check_text(path)
-    endpoint, _, encoded = rest.partition("/")
+    endpoint = rest.partition("/")[0].lower()
     if "@" in endpoint:
         raise InvalidLocation("a location holds a user name or password: give credentials in the job's own fields")
-    if not endpoint:
+    try:
+        parts = urlsplit(f"{scheme}://{endpoint}")
+        named = bool(parts.hostname) and parts.port != 0  # asking for the port checks it
+    except ValueError:
+        named = False
+    if not named or parts.netloc != endpoint:
         raise InvalidLocation(f"{path!r} names no endpoint: write {scheme}://endpoint/bucket/key")
+    return f"{scheme}://{endpoint}"
+
+
+def _resolve(path: str, *, as_pattern: bool) -> tuple[str, str]:
+    """The store URL and, for http(s), the endpoint."""
+    endpoint = endpoint_of(path)
+    if not endpoint:
+        parse(path)
+        return path, ""
+    encoded = path.partition("://")[2].partition("/")[2]
     if "#" in encoded:
         raise InvalidLocation(f"{path!r} holds a '#': write it as %23")
     if _BAD_ESCAPE.search(encoded):
         raise InvalidLocation(f"{path!r} holds a '%' that starts no escape: write it as %25")
     url = f"s3://{_decode(path, encoded, as_pattern=as_pattern)}"
     parse(url)
-    return url, f"{scheme}://{endpoint}"
+    return url, endpoint
 
 
 def _decode(path: str, encoded: str, *, as_pattern: bool) -> str:

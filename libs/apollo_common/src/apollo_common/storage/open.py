@@ -1,12 +1,12 @@
 """Which store serves a URL. Opens stores when they are first needed, shares them, closes them at the end."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Protocol
 
 from apollo_common.errors import StorageAccessDenied
 from apollo_common.storage.file import FileStore
 from apollo_common.storage.location import parse
+from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import ObjectStore, StorageAccess
 from apollo_common.storage.s3 import S3Store
 
@@ -21,23 +21,12 @@ class StoreOpener(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StorePolicy:
-    """What an operator allows. None: no limit, as in local mode."""
-
-    file_roots: tuple[str, ...] | None = None
-    """Directories that file:// reaches; empty: none."""
-
-    environment_endpoints: frozenset[str] | None = None
-    """Endpoints named by a job that the environment's own credentials may be sent to."""
-
-
 class Stores:
     """The stores of one process."""
 
     def __init__(self, policy: StorePolicy | None = None) -> None:
         self._policy = policy or StorePolicy()
-        self._files = FileStore(self._policy.file_roots)
+        self._files = FileStore(self._policy)
         self._s3: OrderedDict[StorageAccess, S3Store] = OrderedDict()
 
     async def open(self, url: str, access: StorageAccess) -> ObjectStore:
@@ -58,10 +47,9 @@ class Stores:
 
     def _check_endpoint(self, url: str, access: StorageAccess) -> None:
         """No confused deputy: the environment's credentials go only where the operator lets them."""
-        allowed = self._policy.environment_endpoints
-        if allowed is None or access.access_key_id or not access.endpoint_url:
+        if access.access_key_id or not access.endpoint_url:
             return
-        if access.endpoint_url.rstrip("/") not in {endpoint.rstrip("/") for endpoint in allowed}:
+        if not self._policy.trusts(access.endpoint_url):
             raise StorageAccessDenied(
                 f"{url} at {access.endpoint_url} needs credentials in the job: "
                 "the operator does not let the environment's own go to this endpoint"

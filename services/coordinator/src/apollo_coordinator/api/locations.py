@@ -1,12 +1,10 @@
-"""Which input and output locations a job may name: no secrets inside a URL, files only below the operator's roots."""
+"""Which input and output locations a job may name: no secrets inside a URL, files only where the policy allows."""
 
-import os
 import re
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from apollo_common.errors import InvalidLocation
 from apollo_common.storage.location import resolve_inputs, resolve_output
+from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.api.problem import FieldError
 
@@ -29,30 +27,17 @@ def check_form(field: str, location: str) -> FieldError | None:
             resolve_output(location, StorageAccess())
         else:
             resolve_inputs([location], StorageAccess())
-        endpoint_of(location)
-    except (InvalidLocation, ValueError) as error:
-        message = str(error) if isinstance(error, InvalidLocation) else "This is no URL."
-        return FieldError(field=field, message=message, fix=_FORMS)
+    except InvalidLocation as error:
+        return FieldError(field=field, message=str(error), fix=_FORMS)
     return None
 
 
-def endpoint_of(location: str) -> str:
-    """The endpoint that an http(s) location names (`https://host:port`); empty for s3:// and file://. ValueError."""
-    if not location.startswith(("http://", "https://")):
-        return ""
-    parts = urlsplit(location)
-    if not parts.hostname or parts.port == 0:  # asking for the port checks it
-        raise ValueError("no host")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def outside_roots(location: str, roots: tuple[Path, ...]) -> bool:
-    """Whether a file:// location leaves the operator's roots, symbolic links included. Reads the disk."""
+def out_of_reach(location: str, policy: StorePolicy) -> bool:
+    """Whether a file:// location leads to where the policy does not let jobs go. Reads the disk."""
     path = location.removeprefix("file://")
     if ".." in path.split("/"):
         return True
     fixed = _GLOB.split(path, maxsplit=1)[0]
     if fixed != path:
         fixed = fixed.rpartition("/")[0] or "/"
-    real = Path(os.path.realpath(fixed))
-    return not any(real.is_relative_to(os.path.realpath(root)) for root in roots)
+    return not policy.reaches(fixed)

@@ -1,7 +1,8 @@
 """What an operator may set about the HTTP API. Parsed by the composition root, then frozen."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from apollo_common.storage.policy import NOTHING_ALLOWED, StorePolicy
 
 MIB = 1 << 20
 
@@ -11,8 +12,7 @@ class ApiSettings:
     """All times are seconds. The timeouts bound how long a stalled connection lives: 60 s in all by default."""
 
     token: str = field(default="", repr=False)  # bearer token; empty: none is asked for (loopback, Unix socket)
-    file_roots: tuple[Path, ...] | None = ()  # below which file:// may reach; None: anywhere (embedded mode)
-    trusted_endpoints: tuple[str, ...] | None = ()  # http(s)://host that get the environment's credentials; None: any
+    store_policy: StorePolicy = NOTHING_ALLOWED
     secret_references: bool = False  # whether `credentialsSecret` can be resolved (Kubernetes)
     max_body_bytes: int = 4 * MIB
     max_upload_bytes: int = 256 * MIB  # as the artifact store's limit: refuses by Content-Length before reading

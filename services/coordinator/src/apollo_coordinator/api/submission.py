@@ -5,8 +5,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from apollo_common.storage.location import endpoint_of
+from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.api.locations import check_form, endpoint_of, outside_roots
+from apollo_coordinator.api.locations import check_form, out_of_reach
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.schemas import Credentials, JobBody
 from apollo_coordinator.api.settings import ApiSettings
@@ -38,8 +40,8 @@ def digest_body(raw: bytes, idempotency_key: str) -> str:
 async def check(body: JobBody, settings: ApiSettings) -> None:
     """Raises a 422 that names every field that is wrong, before any artifact is looked at."""
     wrong = [*_check_programs(body), *_check_options(body, settings), *_check_locations(body, settings)]
-    if not wrong and settings.file_roots is not None:
-        wrong = await asyncio.to_thread(_check_roots, body, settings)
+    if not wrong and settings.store_policy.file_roots is not None:
+        wrong = await asyncio.to_thread(_check_roots, body, settings.store_policy)
     if wrong:
         raise invalid(*wrong)
 
@@ -139,26 +141,21 @@ def _check_locations(body: JobBody, settings: ApiSettings) -> list[FieldError]:
             if body.use_ssl is not None and body.use_ssl != endpoint.startswith("https:"):
                 fix = f"Make {field} and useSSL agree, or leave useSSL out."
                 wrong.append(FieldError(field="useSSL", message=f"useSSL contradicts {field}.", fix=fix))
-            trusted = settings.trusted_endpoints
-            if (
-                credentials is None
-                and body.credentials_secret is None
-                and trusted is not None
-                and endpoint not in trusted
-            ):
+            given = credentials is not None or body.credentials_secret is not None
+            if not given and not settings.store_policy.trusts(endpoint):
                 message = "The coordinator's own credentials are not sent to this endpoint."
                 fix = "Give credentials, or have the operator list the endpoint."
                 wrong.append(FieldError(field=credentials_field, message=message, fix=fix))
     return wrong
 
 
-def _check_roots(body: JobBody, settings: ApiSettings) -> list[FieldError]:
+def _check_roots(body: JobBody, policy: StorePolicy) -> list[FieldError]:
     sides = [("inputPath", location) for location in body.input_path] + [("outputPath", body.output_path)]
     fix = "Use a location below a root that the operator lists, or s3://."
     return [
         FieldError(field=field, message="This file:// location is outside what the operator allows.", fix=fix)
         for field, location in sides
-        if location.startswith("file://") and outside_roots(location, settings.file_roots or ())
+        if location.startswith("file://") and out_of_reach(location, policy)
     ]
 
 

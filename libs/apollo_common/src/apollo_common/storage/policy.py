@@ -1,0 +1,37 @@
+"""What an operator lets jobs reach: which files, and where the environment's own credentials may go."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StorePolicy:
+    """None: no limit, as in local mode."""
+
+    file_roots: tuple[str, ...] | None = None
+    """Directories that file:// reaches; empty: none."""
+
+    environment_endpoints: frozenset[str] | None = None
+    """Endpoints named by a job that the environment's own credentials may be sent to."""
+
+    def reaches(self, path: str) -> bool:
+        """Whether a path really lies below one of the roots, wherever links on the way lead. Reads the disk."""
+        if self.file_roots is None:
+            return True
+        real = os.path.realpath(path)
+        roots = (os.path.realpath(root).rstrip("/") for root in self.file_roots)
+        return any(f"{real}/".startswith(f"{root}/") for root in roots)
+
+    def trusts(self, endpoint: str) -> bool:
+        """Whether the environment's credentials may go to an endpoint (`https://host:port`) that a job names."""
+        if self.environment_endpoints is None:
+            return True
+        return _canonical(endpoint) in map(_canonical, self.environment_endpoints)
+
+
+NOTHING_ALLOWED = StorePolicy(file_roots=(), environment_endpoints=frozenset())
+"""Until an operator says otherwise."""
+
+
+def _canonical(endpoint: str) -> str:
+    return endpoint.rstrip("/").lower()
