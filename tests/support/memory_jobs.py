@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from apollo_common.assignment import Counters
 from apollo_common.errors import IdempotencyConflict, JobEnded, UnknownJob
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, attempt_id, job_of, map_task_id, reduce_task_id
-from apollo_coordinator.core.model import Attempt, Counters, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
+from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.jobs import JobEvent, Submitted
 from apollo_coordinator.ports import JobSecrets

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import signal
 
@@ -91,3 +92,24 @@ async def test_cleaning_up_is_not_cut_short_by_a_cancellation():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert steps == [0, 1, 2]
+
+
+async def test_an_error_of_work_that_nobody_waits_for_is_not_reported_as_unseen():
+    go = asyncio.Event()
+
+    async def fail() -> None:
+        await go.wait()
+        raise ValueError("heard by nobody")
+
+    unseen = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context["message"]))
+    task = asyncio.create_task(to_the_end(fail()))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    del task
+    gc.collect()
+    assert unseen == []

@@ -79,6 +79,8 @@ async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
         except asyncio.CancelledError as error:
             interrupted = error
     if interrupted is not None:
+        if not task.cancelled():
+            task.exception()  # seen; the cancellation is what the caller hears of
         raise interrupted
     task.result()
 

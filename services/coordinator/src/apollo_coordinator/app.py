@@ -3,11 +3,11 @@
 import asyncio
 import sys
 from contextlib import AsyncExitStack
-from ipaddress import ip_address
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from apollo_common.addresses import is_loopback
 from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
@@ -205,14 +205,7 @@ def _check_exposure(settings: Settings) -> None:
     """Whoever can reach the API can run programs: beyond loopback it asks for a token."""
     if settings.host is None or settings.port is None or settings.token or settings.allow_anonymous:
         return
-    if not _is_loopback(settings.host):
+    if not is_loopback(settings.host):
         raise InvalidSetting(
             f"the API would listen on {settings.host} without a token: set APOLLO_TOKEN, or APOLLO_HOST=127.0.0.1"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

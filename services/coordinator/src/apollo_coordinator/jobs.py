@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from apollo_common.assignment import Counters
 from apollo_common.ids import AttemptId, JobId, TaskId
-from apollo_coordinator.core.model import Attempt, Counters, Job, Task, Worker
+from apollo_coordinator.core.model import Attempt, Job, Task, Worker
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.ports import JobSecrets
 

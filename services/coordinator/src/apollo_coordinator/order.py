@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from apollo_common.assignment import MapOutputRef, PartUpload
+from apollo_common.assignment import Counters, MapOutputRef, PartUpload
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.core.model import Counters, Task
+from apollo_coordinator.core.model import Task
 from apollo_coordinator.core.spec import JobSpec
 
 

@@ -1,7 +1,6 @@
 """apollo up: a coordinator with worker processes on this machine, for the other commands to talk to."""
 
 import errno
-import ipaddress
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 from apollo_client.cli.running import run_async
 from apollo_client.errors import LocalModeFailed
 from apollo_client.local import coordinator_app, default_workers
+from apollo_common.addresses import is_loopback
 from apollo_common.logging import configure_logging
 
 _EXAMPLE = """\
@@ -32,7 +32,7 @@ def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> i
 
     On any other address than loopback clients need the token of APOLLO_TOKEN.
     """
-    if not _is_loopback(host) and not os.environ.get("APOLLO_TOKEN"):
+    if not is_loopback(host) and not os.environ.get("APOLLO_TOKEN"):
         raise click.UsageError(
             f"--host {host} can be reached from other machines: set APOLLO_TOKEN, here and where the commands run."
         )
@@ -43,7 +43,7 @@ def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> i
 async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
     app = coordinator_app()
     # Where only this machine's users reach it, they may use all that this user may.
-    trust = {"token": None, "file_roots": None, "storage_endpoints": None} if _is_loopback(host) else {}
+    trust = {"token": None, "file_roots": None, "storage_endpoints": None} if is_loopback(host) else {}
     settings = app.Settings.load(
         {"APOLLO_LOG_FORMAT": "console", **os.environ},
         data_dir=directory,
@@ -79,10 +79,3 @@ def _explained(error: OSError, host: str, port: int, directory: Path) -> LocalMo
 
 def _default_data_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "apollo"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -117,6 +117,6 @@ class AttemptRoutes:
 def _cut(request: web.Request, error: Exception) -> None:
     """End an answer that has begun in the only way that tells the client it is not whole."""
     if not isinstance(error, (ConnectionError, TimeoutError, UnknownJob)):
-        _log.error("stream_failed", path=request.path, exc_info=error)
+        _log.error("stream failed", path=request.path, exc_info=error)
     if request.transport is not None:
         request.transport.abort()

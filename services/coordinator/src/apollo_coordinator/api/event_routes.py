@@ -59,7 +59,7 @@ class EventRoutes:
                 await response.write_eof()
             except Exception as error:  # noqa: BLE001 - the answer has begun; no problem document can follow
                 if not isinstance(error, (ConnectionError, TimeoutError)):
-                    _log.error("stream_failed", path=request.path, exc_info=error)
+                    _log.error("stream failed", path=request.path, exc_info=error)
                 if request.transport is not None:
                     request.transport.abort()
             return response

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from apollo_common.metrics import bounded_label
+
 UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
@@ -29,7 +31,7 @@ class ApiMetrics:
     def ended(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """`seconds` is None for a stream."""
         self._active.dec()
-        method = method if method in _METHODS else "OTHER"
+        method = bounded_label(method, _METHODS)
         self._requests.labels(method, route, str(status)).inc()
         if seconds is not None:
             self._seconds.labels(method, route).observe(seconds)

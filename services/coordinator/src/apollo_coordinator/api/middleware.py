@@ -82,7 +82,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     except Exception:  # noqa: BLE001 - the last resort of every request
         # As text: a renderer that shows local variables would show credentials.
-        _log.error("request_failed", method=request.method, path=request.path, traceback=traceback.format_exc())
+        _log.error("request failed", method=request.method, path=request.path, traceback=traceback.format_exc())
         return ApiProblem(500, "The coordinator met an error of its own; its log says more.").response()
 
 

@@ -1,8 +1,9 @@
 """What is not about jobs: health, readiness, metrics, and the API's description of itself."""
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
+from apollo_common.metrics import METRICS_CONTENT_TYPE, render_metrics
 from apollo_coordinator.api.problem import ApiProblem
 from apollo_coordinator.api.routing import Route
 from apollo_coordinator.api.views import HealthView
@@ -38,4 +39,4 @@ class ServiceRoutes:
         return HealthView()
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=render_metrics(self._registry), headers={"Content-Type": METRICS_CONTENT_TYPE})

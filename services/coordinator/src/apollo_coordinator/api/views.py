@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from apollo_common.assignment import Counters
 from apollo_common.ids import parse_attempt_id
 from apollo_coordinator.core.model import (
     Attempt,
     AttemptStatus,
-    Counters,
     Failure,
     Job,
     JobStatus,

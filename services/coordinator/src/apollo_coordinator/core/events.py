@@ -6,9 +6,9 @@ AttemptCancelled, AttemptLost and OutputOpenFailed ends what an OpenOutput, RunA
 
 from dataclasses import dataclass
 
-from apollo_common.assignment import PartUpload, Split
+from apollo_common.assignment import Counters, PartUpload, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
-from apollo_coordinator.core.model import Counters, Failure
+from apollo_coordinator.core.model import Failure
 from apollo_coordinator.core.spec import JobSpec
 
 

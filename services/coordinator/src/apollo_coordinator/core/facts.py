@@ -7,9 +7,9 @@ learnt anew after a restart.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from apollo_common.assignment import Split
+from apollo_common.assignment import Counters, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId, job_of
-from apollo_coordinator.core.model import AttemptOutput, Counters, Failure, JobStatus
+from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus
 from apollo_coordinator.core.spec import JobSpec
 
 

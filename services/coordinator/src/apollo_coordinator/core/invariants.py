@@ -1,7 +1,8 @@
 """What must hold between any two events. For tests and the simulation: it looks at everything, so it is slow."""
 
+from apollo_common.assignment import Counters
 from apollo_coordinator.core.admission import output_key
-from apollo_coordinator.core.model import AttemptStatus, Counters, Job, JobStatus, Task, TaskStatus
+from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus, Task, TaskStatus
 from apollo_coordinator.core.state import JobQueue, State, counted_failures, counted_losses
 from apollo_coordinator.core.transitions import history
 

@@ -6,11 +6,9 @@ Everything outside the core treats these objects as read-only.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from apollo_common.assignment import PartUpload, Split
+from apollo_common.assignment import Counters, PartUpload, Split
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_coordinator.core.spec import JobSpec
-
-Counters = dict[str, dict[str, int]]
 
 
 def add_counters(total: Counters, counters: Counters, sign: int) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
+from apollo_common.assignment import Counters
 from apollo_common.errors import ApolloError, JobEnded, UnknownJob, VolumeFull
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of, new_job_id
 from apollo_common.lifecycle import TaskOwner
@@ -16,7 +17,7 @@ from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.codec import decode
-from apollo_coordinator.core.model import Attempt, Counters, Job, JobStatus, Task, Worker, add_counters
+from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, Worker, add_counters
 from apollo_coordinator.core.scheduler import Outcome, decide, step
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import State

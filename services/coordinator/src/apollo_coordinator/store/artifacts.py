@@ -25,8 +25,9 @@ from typing import Self
 
 from apollo_common.errors import ArtifactTooLarge, ObjectNotFound
 from apollo_common.logging import get_logger
+from apollo_common.storage.files import fsync_directory, write_all
 from apollo_coordinator.ports import ArtifactInfo
-from apollo_coordinator.store.files import remove_temporaries, sync_directory, volume_errors, write_atomically
+from apollo_coordinator.store.files import remove_temporaries, volume_errors, write_atomically
 from apollo_coordinator.store.inspect import Probe, check_name
 
 MAX_ARTIFACT_BYTES = 256 << 20
@@ -113,7 +114,7 @@ class ArtifactFiles:
             if self.path(info.digest).exists():
                 self._infos[info.name] = info
             else:
-                _log.warning("artifact_bytes_missing", name=info.name, digest=info.digest)
+                _log.warning("an artifact's bytes are missing", name=info.name, digest=info.digest)
 
     def _publish(self, name: str, upload: "_Upload", kind: str) -> ArtifactInfo:
         """Runs in a thread, to its end even when the request is cancelled: names and memory never disagree."""
@@ -124,7 +125,7 @@ class ArtifactFiles:
             blob = self.path(digest)
             if not blob.exists():
                 upload.path.replace(blob)
-                sync_directory(self._blobs)
+                fsync_directory(self._blobs)
             created_ms = self._infos[name].created_ms if name in self._infos else now_ms
             info = ArtifactInfo(name, kind, upload.size_bytes, digest, protocol, created_ms)
             write_atomically(self._name_path(name), json.dumps(asdict(info)).encode(), mode=0o644)
@@ -134,7 +135,7 @@ class ArtifactFiles:
     def _forget(self, name: str) -> None:
         with self._changing:
             self._name_path(name).unlink(missing_ok=True)
-            sync_directory(self._names)
+            fsync_directory(self._names)
             self._infos.pop(name, None)
 
     def _unreferenced(self) -> list[str]:
@@ -177,9 +178,7 @@ class _Upload:
         with self._lock, volume_errors():
             self._hash.update(content)
             self.probe.feed(content)
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            write_all(self._descriptor, content)
 
     def seal(self) -> str:
         """Make the bytes durable; returns their digest."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apollo_common.errors import VolumeFull
 from apollo_common.storage.file_errors import NO_SPACE
+from apollo_common.storage.files import fsync_directory, write_all
 
 
 @contextmanager
@@ -27,12 +28,13 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
     try:
         with volume_errors():
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                write_all(descriptor, content)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
             temporary.replace(path)
-            sync_directory(path.parent)
+            fsync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -41,12 +43,3 @@ def remove_temporaries(directory: Path) -> None:
     """Remove what `write_atomically` was writing when the process was killed."""
     for path in directory.glob(".*.tmp"):
         path.unlink(missing_ok=True)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames and removals in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,15 +9,16 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import aiosqlite
 
 from apollo_common.errors import PermanentError, StorageUnavailable, VolumeFull
 from apollo_common.ids import JobId
+from apollo_common.lifecycle import to_the_end
 from apollo_coordinator.ports import StoredFact
 
 READ_PAGE = 1_000
@@ -39,8 +40,6 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 """Step n brings a database from version n to n + 1; a step that was released is never changed."""
-
-_Result = TypeVar("_Result")
 
 
 class DataDirectoryInUse(PermanentError):
@@ -116,7 +115,7 @@ class SqliteJournal:
 
     async def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         """One transaction; seen through to its end even if the caller is cancelled, for half a write is none."""
-        await _to_the_end(self._transaction(statement, rows))
+        await to_the_end(self._transaction(statement, rows))
 
     async def _transaction(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         async with self._writing:
@@ -139,15 +138,6 @@ async def _prepare(database: aiosqlite.Connection, path: Path) -> None:
         raise JournalUnusable(f"{path} was written by a later version of Apollo; start that version again")
     for number, migration in enumerate(MIGRATIONS[version:], version + 1):
         await database.executescript(f"BEGIN IMMEDIATE; {migration} PRAGMA user_version={number}; COMMIT;")
-
-
-async def _to_the_end(work: Awaitable[_Result]) -> _Result:
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
 
 
 def _lock_directory(directory: Path) -> int:

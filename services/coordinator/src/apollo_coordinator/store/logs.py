@@ -126,7 +126,12 @@ class _Segments:
                     rest = rest[len(piece) :]
             except OSError as error:
                 self._dropped_until = end + len(rest)
-                _log.warning("log_dropped", attempt=self._directory.name, dropped_bytes=len(rest), error=error.strerror)
+                _log.warning(
+                    "part of a program's log is lost",
+                    attempt=self._directory.name,
+                    dropped_bytes=len(rest),
+                    error=error.strerror,
+                )
             self._prune()
 
     def read_all(self) -> bytes | None:
