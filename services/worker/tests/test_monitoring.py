@@ -29,7 +29,7 @@ async def get(url: str) -> tuple[int, str]:
 
 async def test_attempts_are_counted_by_kind_and_outcome(metrics, base_url):
     metrics.attempt_started()
-    metrics.attempt_ended("map", "done", 1.5, {"apollo": {"input_records": 7}, "mine": {"x": 1}})
+    metrics.attempt_ended("map", "succeeded", 1.5, {"apollo": {"input_records": 7}, "mine": {"x": 1}})
     metrics.attempt_ended("reduce", "failed", 0.1, {})
     metrics.attempt_ended("dance", "exploded", 0.1, {})
     status, text = await get(base_url[0] + "/metrics")
@@ -39,7 +39,7 @@ async def test_attempts_are_counted_by_kind_and_outcome(metrics, base_url):
         for sample in family.samples
     }
     assert status == 200
-    assert samples["apollo_worker_attempts_total", "map", "done"] == 1
+    assert samples["apollo_worker_attempts_total", "map", "succeeded"] == 1
     assert samples["apollo_worker_attempts_total", "reduce", "failed"] == 1
     assert samples["apollo_worker_attempts_total", "other", "other"] == 1
     assert samples["apollo_worker_attempt_duration_seconds_sum", "map"] == 1.5

@@ -116,3 +116,29 @@ async def test_an_error_becomes_a_typed_failure(slot, runner, error, expected):
     failed = (await end_of(slot.start(assignment()))).failed
     assert {name: getattr(failed, name) for name in expected} == expected
     assert "secret" not in failed.message
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, dict[str, dict[str, int]]]] = []
+
+    def attempt_started(self) -> None:
+        pass
+
+    def attempt_ended(self, kind: str, outcome: str, seconds: float, counters: dict[str, dict[str, int]]) -> None:
+        self.ended.append((outcome, counters))
+
+
+async def test_the_meter_hears_the_outcomes_by_the_names_that_the_api_has(runner):
+    meter = Meter()
+    slot = AttemptSlot(runner, meter)
+    slot.start(assignment(0))
+    await slot.cancel("j-m-00000-0")
+    runner.end.set_result(Done(counters=b'{"apollo":{"input_records":3}}'))
+    await end_of(slot.start(assignment(1)))
+    runner.end = asyncio.get_running_loop().create_future()
+    runner.end.set_exception(ProgramExited("exit status 1", exit_status=1))
+    await asyncio.sleep(0)
+    await end_of(slot.start(assignment(2)))
+    await slot.close()
+    assert meter.ended == [("cancelled", {}), ("succeeded", {"apollo": {"input_records": 3}}), ("failed", {})]

@@ -11,7 +11,7 @@ from apollo_worker.ports import Counters
 from apollo_worker.reporting import BUILT_IN_GROUP
 
 _KINDS: Final = ("map", "reduce")
-_OUTCOMES: Final = ("done", "failed", "cancelled")
+_OUTCOMES: Final = ("succeeded", "failed", "cancelled")
 _COUNTED: Final = (
     *("input_records", "input_bytes", "map_output_records", "combine_output_records", "shuffle_bytes"),
     *("spilled_records", "reduce_input_groups", "output_records", "output_bytes"),

@@ -17,6 +17,8 @@ from apollo_worker.failure import failed_event
 
 CANCEL_GRACE_SECONDS = 10.0
 
+_OUTCOMES: dict[type, str] = {Done: "succeeded", Failed: "failed", Cancelled: "cancelled"}  # as the API calls them
+
 _log = get_logger(__name__)
 
 
@@ -97,7 +99,7 @@ class AttemptSlot:
 
         def ended(_: "asyncio.Task[None]") -> None:
             counters = decode_counters(events.end.counters) if isinstance(events.end, Done) else {}
-            meter.attempt_ended(kind.lower(), type(events.end).__name__.lower(), clock() - started, counters)
+            meter.attempt_ended(kind.lower(), _OUTCOMES.get(type(events.end), ""), clock() - started, counters)
 
         task.add_done_callback(ended)
 
