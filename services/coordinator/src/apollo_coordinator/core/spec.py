@@ -53,7 +53,7 @@ class JobSpec:
     env: dict[str, str] = field(default_factory=dict)
     files: tuple[SideFileRef, ...] = ()
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
-    timeout_seconds: int = 0  # of silence by a program; 0: the operator's default
+    timeout_seconds: int = 0  # of silence by a program; 0: no limit
     partitioner: str = "hash"
     output_format: str = "text"
     compression: str = ""
