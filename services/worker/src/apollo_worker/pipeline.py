@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from apollo_common.assignment import decode_map_outputs, decode_split, encode_counters, encode_part_uploads
 from apollo_common.errors import PermanentError
@@ -19,11 +18,9 @@ from apollo_worker.output.part import PartWriter, WrittenPart
 from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.shuffle.group import group_starts, key_at
-from apollo_worker.shuffle.map_output import MIN_BUDGET_BYTES, MapOutputWriter
+from apollo_worker.shuffle.map_output import MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
-
-DEFAULT_MEMORY_BUDGET_BYTES: Final = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +36,18 @@ class Pipeline:
     """Runs one attempt's data through its programs; counts on the way."""
 
     def __init__(
-        self, assignment: v1.TaskAssignment, programs: AttemptPrograms, places: Places, reporter: AttemptReporter
+        self,
+        assignment: v1.TaskAssignment,
+        programs: AttemptPrograms,
+        places: Places,
+        reporter: AttemptReporter,
+        budget_bytes: int,
     ) -> None:
         self._assignment = assignment
         self._programs = programs
         self._places = places
         self._reporter = reporter
-        budget_bytes = assignment.memory_budget_bytes or DEFAULT_MEMORY_BUDGET_BYTES
-        self._budget_bytes = max(budget_bytes, MIN_BUDGET_BYTES)
+        self._budget_bytes = budget_bytes
 
     async def run(self) -> v1.Done:
         """What the attempt's kind asks for. Errors: those of input, program, shuffle and output."""

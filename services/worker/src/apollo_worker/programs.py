@@ -1,12 +1,12 @@
 """What an assignment's programs are here: sessions with user programs, or built-ins."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from apollo_common.assignment import decode_split
 from apollo_common.errors import ProgramStartFailed, UnknownBuiltin
 from apollo_proto.apollo.v1 import Program, ProgramSource, Protocol, Stdio, TaskAssignment
-from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, ShellProgram
+from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, Role, ShellProgram
 from apollo_worker.artifact.session import ProgramSession
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.identity_mapper import IdentityMapper
@@ -14,8 +14,6 @@ from apollo_worker.ports import Mapper, ProgramObserver, Reducer
 from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.combine import Combiner, ProgramCombiner
 from apollo_worker.shuffle.group import grouped
-
-Role = Literal["map", "combine", "reduce"]
 
 _RAW: Final = "raw"
 _BUILTIN_BUDGET_SHARE: Final = 4  # of the memory budget, for the distinct values of one key
@@ -32,12 +30,18 @@ class AttemptPrograms:
     """Makes the programs of one attempt. Errors: UnknownBuiltin, ProgramStartFailed."""
 
     def __init__(
-        self, assignment: TaskAssignment, cache: ArtifactCache, work_root: Path, observer: ProgramObserver
+        self,
+        assignment: TaskAssignment,
+        cache: ArtifactCache,
+        work_root: Path,
+        observer: ProgramObserver,
+        budget_bytes: int,
     ) -> None:
         self._assignment = assignment
         self._cache = cache
         self._work_root = work_root
         self._observer = observer
+        self._budget_bytes = budget_bytes
 
     def mapper(self) -> Mapper:
         program = self._program()
@@ -53,24 +57,20 @@ class AttemptPrograms:
         if program.source is not ProgramSource.BUILTIN:
             return self._session(program, "reduce", self._observer)
         self._observer.started(0)
-        return builtin(program.name, "reduce", budget_bytes=self._builtin_budget_bytes)
+        return builtin(program.name, "reduce", budget_bytes=self._budget_bytes // _BUILTIN_BUDGET_SHARE)
 
     def combiner(self) -> Combiner | None:
         program = self._assignment.map.combiner if self._assignment.map is not None else None
         if program is None:
             return None
         if program.source is ProgramSource.BUILTIN:
-            return builtin(program.name, "combine", budget_bytes=self._builtin_budget_bytes)
+            return builtin(program.name, "combine", budget_bytes=self._budget_bytes // _BUILTIN_BUDGET_SHARE)
         return ProgramCombiner(self._session(program, "combine", _Unannounced(self._observer)))
 
     def _program(self) -> Program:
         if self._assignment.program is None:
             raise ProgramStartFailed(f"attempt {self._assignment.attempt_id} names no program")
         return self._assignment.program
-
-    @property
-    def _builtin_budget_bytes(self) -> int:
-        return self._assignment.memory_budget_bytes // _BUILTIN_BUDGET_SHARE
 
     def _session(self, program: Program, role: Role, observer: ProgramObserver) -> ProgramSession:
         return ProgramSession(self._context(program, role), observer, group=grouped)
@@ -87,7 +87,7 @@ class AttemptPrograms:
             protocol="frames" if program.protocol is Protocol.FRAMES else "text",
             stdio="pipe" if program.stdio is Stdio.PIPE else "socket",
             work_root=self._work_root,
-            memory_budget_bytes=task.memory_budget_bytes,
+            memory_budget_bytes=self._budget_bytes,
             input_url=_input_url(task) if role == "map" else "",
             params=task.params,
             env=task.env,

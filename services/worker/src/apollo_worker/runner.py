@@ -7,6 +7,7 @@ from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.storage.open import Stores
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
 from apollo_worker.cache import ArtifactCache
+from apollo_worker.core.budget import effective_budget_bytes
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event
 from apollo_worker.pipeline import Pipeline, Places
@@ -30,8 +31,9 @@ class Runner:
         reporting = asyncio.create_task(reporter.report_until_cancelled(), name="report")
         try:
             with self._cache.pinned(artifact_digests(assignment)):
-                programs = AttemptPrograms(assignment, self._cache, self._work_root, reporter)
-                return await Pipeline(assignment, programs, self._places, reporter).run()
+                budget_bytes = effective_budget_bytes(assignment.memory_budget_bytes)
+                programs = AttemptPrograms(assignment, self._cache, self._work_root, reporter, budget_bytes)
+                return await Pipeline(assignment, programs, self._places, reporter, budget_bytes).run()
         except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
             return failed_event(error, reporter.stderr_tail)
         finally:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apollo_common.errors import ProgramProtocolError, RecordTooLarge
+from apollo_worker.core.budget import record_limit_bytes, record_limit_words
 from apollo_worker.core.columns import Bytes, GroupBatch, Lengths, Offsets, PairBatch, RecordBlock
 
 VERSION = 1
 HEADER_BYTES = 8
 SMALL_BODY_LIMIT_BYTES = 64 << 10  # of frames that are no data: HELLO, COUNTER, STATUS, END, ERROR
 NAME_LIMIT_BYTES = 255  # of a counter's group and name
-LARGEST_RECORD_BYTES = 1 << 30  # offsets are int32, so a batch stays below 2 GiB
 SMALLEST_DATA_LIMIT_BYTES = 16 << 20
 _DATA_OVERHEAD_BYTES = 64 << 10
 
@@ -73,7 +73,7 @@ class Limits(NamedTuple):
 
     @classmethod
     def of_budget(cls, memory_budget_bytes: int) -> "Limits":
-        record_bytes = min(memory_budget_bytes // 4, LARGEST_RECORD_BYTES)
+        record_bytes = record_limit_bytes(memory_budget_bytes)
         return cls(record_bytes, max(record_bytes, SMALLEST_DATA_LIMIT_BYTES) + _DATA_OVERHEAD_BYTES)
 
 
@@ -116,8 +116,8 @@ def oversized(header: Header, first_bytes: Buffer, at: int, limits: Limits) -> E
 
 def record_too_large(size_bytes: int, limits: Limits) -> RecordTooLarge:
     return RecordTooLarge(
-        f"the program wrote a record of {size_bytes} bytes; the limit is {limits.record_bytes} bytes, a quarter of the "
-        "job's memoryBudget. Raise memoryBudget, or write smaller records"
+        f"the program wrote a record of {size_bytes} bytes; {record_limit_words(limits.record_bytes)}, or write "
+        "smaller records"
     )
 
 

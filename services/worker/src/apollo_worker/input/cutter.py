@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from apollo_common.errors import RecordTooLarge
+from apollo_worker.core.budget import record_limit_bytes, record_limit_words
 from apollo_worker.core.columns import RecordBlock
 
 DEFAULT_BLOCK_BYTES = 1 << 20
-MEMORY_BUDGET_SHARE = 4  # a record may take a quarter of the memory budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class InputLimits:
 
     @classmethod
     def for_memory_budget(cls, memory_budget_bytes: int) -> "InputLimits":
-        max_record_bytes = memory_budget_bytes // MEMORY_BUDGET_SHARE
+        max_record_bytes = record_limit_bytes(memory_budget_bytes)
         return cls(min(DEFAULT_BLOCK_BYTES, max_record_bytes), max_record_bytes)
 
 
@@ -52,6 +52,6 @@ class RecordCutter(Protocol):
 
 def too_large(url: str, offset: int, max_record_bytes: int) -> RecordTooLarge:
     return RecordTooLarge(
-        f"{url}: the record at byte {offset} is larger than {max_record_bytes} bytes, "
-        f"a quarter of the memory budget: raise memoryBudget or check the input's format"
+        f"{url}: the record at byte {offset} is too large: {record_limit_words(max_record_bytes)}, or check the "
+        "input's format"
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from apollo_common.errors import RecordTooLarge
 from apollo_common.threads import in_thread
+from apollo_worker.core.budget import MIN_BUDGET_BYTES, record_limit_bytes, record_limit_words
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, PairArena, SortedArena
 from apollo_worker.shuffle.arrow import pair_batch
@@ -22,8 +23,6 @@ from apollo_worker.shuffle.volume import make_directories, sync_directory, write
 
 DATA_FILE = "data.arrow"
 INDEX_FILE = "index"
-MIN_BUDGET_BYTES = 64 << 10
-RECORD_SHARE = 4  # a record may take up to a quarter of the budget
 
 _COPIED_INLINE_BYTES = 1 << 20
 _COMBINER_BATCH_BYTES = 1 << 20
@@ -67,7 +66,7 @@ class MapOutputWriter:
         self._partitions = partitions
         self._partitioner = partitioner
         self._combiner = combiner
-        self._record_limit_bytes = budget_bytes // RECORD_SHARE
+        self._record_limit_bytes = record_limit_bytes(budget_bytes)
         self._batch_bytes = min(BATCH_BYTES, budget_bytes // 16)
         self._incoming = PairArena(int(budget_bytes * (_INCOMING_SHARE_COMBINED if combiner else _INCOMING_SHARE)))
         self._combined = PairArena(int(budget_bytes * _COMBINED_SHARE) if combiner else 0)
@@ -104,9 +103,8 @@ class MapOutputWriter:
         keys, values = np.diff(batch.key_offsets), np.diff(batch.value_offsets)
         for row in np.flatnonzero(keys.astype(np.int64) + values > limit)[:1]:
             raise RecordTooLarge(
-                f"a record with a key of {keys[row]} bytes and a value of {values[row]} bytes is larger than the limit "
-                f"of {limit} bytes, a quarter of memoryBudget and at most {MAX_BUDGET_BYTES // RECORD_SHARE}; "
-                "raise memoryBudget or emit smaller records"
+                f"a record with a key of {keys[row]} bytes and a value of {values[row]} bytes is too large: "
+                f"{record_limit_words(limit)}, or emit smaller records"
             )
 
     async def _fill(self, arena: PairArena, batch: PairBatch) -> PairBatch:
