@@ -27,9 +27,9 @@ import numpy as np
 import pyarrow as pa
 
 from apollo_common.assignment import MapOutputRef
+from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.memory import return_memory_early
-from apollo_worker.shuffle.arrow import binary_array, binary_columns
 from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.group import grouped
 from apollo_worker.shuffle.map_output import MapOutputWriter

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from apollo_worker.core.columns import Bytes, Lengths, Offsets, PairBatch
+from apollo_worker.core.binary import binary_array, binary_columns
+from apollo_worker.core.columns import Bytes, Lengths, PairBatch
 
 TAB, NEWLINE = 9, 10
 _SEPARATOR, _END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b"\t", b"\n", b""))
@@ -41,15 +42,15 @@ def parse_lines(content: Bytes) -> PairBatch:
     bounds[2::4] = np.minimum(tabs + 1, ends)
     bounds[3::4] = ends
     bounds[-1] = len(content)
-    segments = pa.Array.from_buffers(pa.binary(), 4 * count, [None, pa.py_buffer(bounds), pa.py_buffer(content)])
+    segments = binary_array(bounds, content)
     rows = np.arange(0, 4 * count, 4, dtype=np.int32)
-    return PairBatch(*_column(segments.take(pa.array(rows))), *_column(segments.take(pa.array(rows + 2))))
+    return PairBatch(*binary_columns(segments.take(pa.array(rows))), *binary_columns(segments.take(pa.array(rows + 2))))
 
 
 def join_pairs(batch: PairBatch) -> memoryview:
     r"""The pairs as `key\tvalue\n` lines; the tab is there for an empty value too."""
-    keys = _array(batch.key_offsets, batch.key_bytes)
-    values = _array(batch.value_offsets, batch.value_bytes)
+    keys = binary_array(batch.key_offsets, batch.key_bytes)
+    values = binary_array(batch.value_offsets, batch.value_bytes)
     return _content(pc.binary_join_element_wise(keys, _SEPARATOR, values, _END, _NOTHING))
 
 
@@ -57,7 +58,7 @@ def join_records(content: Bytes, lengths: Lengths) -> memoryview:
     r"""Records that lie back to back as lines: each gets its `\n`."""
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:], dtype=np.int32)
-    return _content(pc.binary_join_element_wise(_array(offsets, content), _END, _NOTHING))
+    return _content(pc.binary_join_element_wise(binary_array(offsets, content), _END, _NOTHING))
 
 
 def _first_tabs(content: Bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -70,16 +71,6 @@ def _first_tabs(content: Bytes, starts: NDArray[np.int64], ends: NDArray[np.int6
     return following
 
 
-def _array(offsets: Offsets, content: Bytes) -> Any:
-    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
-
-
-def _column(array: Any) -> tuple[Offsets, Bytes]:
-    _, offsets, content = array.buffers()
-    bounds = np.frombuffer(offsets, np.int32)[: len(array) + 1] if offsets else np.zeros(1, np.int32)
-    return bounds, np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
-
-
 def _content(array: Any) -> memoryview:
-    offsets, content = _column(array)
-    return content[: offsets[-1]].data
+    offsets, content = binary_columns(array)
+    return content[offsets[0] : offsets[-1]].data

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from apollo_common.errors import PermanentError
-from apollo_worker.core.columns import Bytes, Offsets, PairBatch
+from apollo_worker.core.binary import binary_array, binary_columns
+from apollo_worker.core.columns import PairBatch
 from apollo_worker.output.json_escape import escape_column
 
 Formatter = Callable[[PairBatch], bytes | memoryview]
@@ -26,13 +27,13 @@ def formatter(name: str) -> Formatter:
 
 
 def _text(batch: PairBatch) -> memoryview:
-    keys = _column(batch.key_offsets, batch.key_bytes)
-    return _joined(keys, b"\t", _column(batch.value_offsets, batch.value_bytes), b"\n")
+    keys = binary_array(batch.key_offsets, batch.key_bytes)
+    return _joined(keys, b"\t", binary_array(batch.value_offsets, batch.value_bytes), b"\n")
 
 
 def _json_lines(batch: PairBatch) -> bytes | memoryview:
-    keys = _column(*escape_column(batch.key_offsets, batch.key_bytes))
-    values = _column(*escape_column(batch.value_offsets, batch.value_bytes))
+    keys = binary_array(*escape_column(batch.key_offsets, batch.key_bytes))
+    values = binary_array(*escape_column(batch.value_offsets, batch.value_bytes))
     lines = _joined(b'{"key":"', keys, b'","value":"', values, b'"}\n')
     # The quotes are ASCII, so a broken sequence ends with its string.
     return str(lines, "utf-8", "replace").encode()
@@ -42,17 +43,12 @@ def _raw(batch: PairBatch) -> memoryview:
     return batch.value_bytes[batch.value_offsets[0] : batch.value_offsets[-1]].data
 
 
-def _column(offsets: Offsets, content: Bytes) -> pa.Array:
-    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
-
-
 def _joined(*parts: pa.Array | bytes) -> memoryview:
     """Columns and constants side by side, row after row."""
     scalars = [pa.scalar(part, pa.binary()) if isinstance(part, bytes) else part for part in parts]
     rows = pc.binary_join_element_wise(*scalars, pa.scalar(b"", pa.binary()))
-    _, offsets, content = rows.buffers()
-    bounds = memoryview(offsets).cast("i")
-    return memoryview(content)[bounds[rows.offset] : bounds[rows.offset + len(rows)]]
+    offsets, content = binary_columns(rows)
+    return content[offsets[0] : offsets[-1]].data
 
 
 _FORMATTERS: dict[str, Formatter] = {"text": _text, "jsonl": _json_lines, "raw": _raw}

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from apollo_common.errors import InvalidValue
+from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.shuffle.arrow import binary_array, binary_columns
 from apollo_worker.shuffle.group import group_starts, key_at
 
 Numbers = NDArray[Any]  # int64, or object for Python integers

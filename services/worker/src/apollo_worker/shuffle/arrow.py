@@ -1,4 +1,4 @@
-"""Pairs as Arrow record batches: the one place of the shuffle that touches pyarrow's types and message format."""
+"""Pairs as Arrow record batches: their messages, and how rows are gathered from them."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import Bytes, Offsets, PairBatch
 
 SCHEMA = pa.schema([pa.field("key", pa.binary(), nullable=False), pa.field("value", pa.binary(), nullable=False)])
@@ -15,19 +16,6 @@ STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # Arrow IPC streaming format, 
 # For the whole process, since not every function of pyarrow takes a pool: its own allocator keeps some 50 MiB that
 # glibc (see apollo_worker.memory) gives back.
 pa.set_memory_pool(pa.system_memory_pool())
-
-
-def binary_array(offsets: Offsets, content: Bytes) -> Any:
-    """An Arrow binary array over the same memory."""
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
-    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
-
-
-def binary_columns(array: Any) -> tuple[Offsets, Bytes]:
-    """Offsets and bytes of an Arrow binary or string array, over the same memory."""
-    _, offsets, content = array.buffers()
-    bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-    return bounds, np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
 
 
 def record_batch(pairs: PairBatch) -> Any:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import GroupBatch, PairBatch
-from apollo_worker.shuffle.arrow import binary_array, binary_columns
 
 
 async def grouped(pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[GroupBatch, None]:

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from apollo_common.errors import RecordTooLarge
+from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.shuffle.arrow import binary_array, binary_columns
 from apollo_worker.shuffle.group import group_starts, key_at
 from apollo_worker.shuffle.keys import SPARE_BYTES
 from apollo_worker.shuffle.sort import sort_rows
