@@ -32,12 +32,9 @@ class ProgramDirectory:
         try:
             work_root.mkdir(parents=True, exist_ok=True)
             root = Path(tempfile.mkdtemp(prefix="p-", dir=work_root))
-            socket = root / "s"
-            if len(os.fsencode(socket)) >= SOCKET_PATH_LIMIT_BYTES:
-                socket = Path(tempfile.mkdtemp(prefix="apollo-", dir="/tmp")) / "s"  # mkdtemp makes it private
         except OSError as error:
             raise _mapped(error, f"make a directory in {work_root}") from error
-        return cls(root, root / "work", root / "sdk", socket)
+        return cls(root, root / "work", root / "sdk", _socket_place(root))
 
     def fill(self, program: ArtifactProgram | ShellProgram, files: Mapping[str, Path]) -> None:
         """Copy the program and its side files in; blocking. The program may change its copies, never the cache."""
@@ -57,6 +54,18 @@ class ProgramDirectory:
         if self.socket.parent != self.root:
             _remove(self.socket.parent)
         _remove(self.root)
+
+
+def _socket_place(root: Path) -> Path:
+    """Inside `root`, or in a private directory of its own where that path would be too long."""
+    socket = root / "s"
+    if len(os.fsencode(socket)) < SOCKET_PATH_LIMIT_BYTES:
+        return socket
+    try:
+        return Path(tempfile.mkdtemp(prefix="apollo-", dir="/tmp")) / "s"
+    except OSError as error:
+        root.rmdir()
+        raise _mapped(error, "make a directory for the program's socket in /tmp") from error
 
 
 def _mapped(error: OSError, what: str) -> VolumeFull | TemporaryError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from apollo_common.assignment import PartUpload
-from apollo_common.lifecycle import cancel_and_wait
+from apollo_common.lifecycle import cancel_and_wait, to_the_end
 from apollo_common.storage.port import ObjectStore, Upload
 from apollo_common.threads import in_thread
 from apollo_worker.core.columns import PairBatch
@@ -77,7 +77,7 @@ class PartWriter:
     async def abort(self) -> None:
         """Stop uploading. The upload itself is the coordinator's to discard."""
         if self._uploading is not None:
-            await cancel_and_wait(self._uploading)
+            await to_the_end(cancel_and_wait(self._uploading))
             self._uploading = None
         self._piece.clear()
 
