@@ -408,9 +408,36 @@ async def test_a_commit_that_was_cut_short_goes_on_after_a_restart(site):
         await until(lambda: engine.job(job).status is JobStatus.COMMITTING)
         with pytest.raises(JobEnded, match="publishing its output"):
             await engine.stop(job)
+        await until(lambda: engine.job(job).trouble == "s3 is away")
     site.output.commit_mishaps = type(site.output.commit_mishaps)()
     async with site.coordinator(QUICK) as engine:
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+
+
+async def test_trouble_of_the_pool_is_none_of_jobs_that_have_workers(site):
+    site.add_workers(1, hang_on("m-00000-0"))
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: site.workers[0].busy_with)
+        site.pool.tell(PoolTrouble(None, "10.0.0.7:8090 does not answer"))
+        assert engine.job(job).trouble == ""
+
+
+async def test_credentials_of_the_body_are_there_after_a_restart(site):
+    seen = []
+
+    async def program(order: AttemptOrder):
+        seen.append((order.input_access.access_key_id, order.output_access.secret_access_key))
+        async for report in succeed(order):
+            yield report
+
+    async with site.coordinator(QUICK) as engine:
+        secrets = JobSecrets(StorageAccess(access_key_id="a"), StorageAccess(secret_access_key="b"))
+        job = (await engine.submit(a_spec(), secrets)).job.id
+    site.add_workers(1, program)
+    async with site.coordinator(QUICK) as engine:
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+    assert set(seen) == {("a", "b")}
 
 
 async def test_trouble_of_the_pool_shows_on_the_job_until_a_worker_comes(site):

@@ -74,6 +74,7 @@ class BarDisplay:
             phase: self._progress.add_task(name, total=None, note="")
             for phase, name in (("maps", "map"), ("reduces", "reduce"))
         }
+        self._trouble = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -85,6 +86,10 @@ class BarDisplay:
         self._progress.stop()
 
     def show(self, job: dict[str, Any]) -> None:
+        trouble = job.get("trouble", "")
+        if trouble not in ("", self._trouble):
+            self._progress.console.print(f"The job waits: {trouble}", markup=False, highlight=False)
+        self._trouble = trouble
         progress = job["progress"]
         for phase, bar in self._bars.items():
             tasks = progress[phase]
@@ -94,16 +99,15 @@ class BarDisplay:
 
 
 def progress_line(job: dict[str, Any]) -> str:
-    """`running: map 3/8, reduce 0/4`."""
+    """`running: map 3/8, reduce 0/4`, and why it waits, if it does."""
     progress = job["progress"]
-    if not progress["planned"]:
-        return f"{job['status']}"
     phases = [
         f"{name} {progress[phase]['completed']}/{progress[phase]['total']}"
         for phase, name in (("maps", "map"), ("reduces", "reduce"))
-        if progress[phase]["total"]
+        if progress["planned"] and progress[phase]["total"]
     ]
-    return f"{job['status']}: {', '.join(phases)}" if phases else f"{job['status']}"
+    line = f"{job['status']}: {', '.join(phases)}" if phases else f"{job['status']}"
+    return f"{line}; it waits: {job['trouble']}" if job.get("trouble") else line
 
 
 def success_line(job: dict[str, Any], counters: dict[str, dict[str, int]]) -> str:

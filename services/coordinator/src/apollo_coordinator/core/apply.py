@@ -336,7 +336,7 @@ def _stream_ended(state: State, fact: facts.StreamEnded) -> None:
 # The rest
 
 
-def _pool_trouble_seen(state: State, fact: facts.PoolTroubleSeen) -> None:
+def _trouble_seen(state: State, fact: facts.TroubleSeen) -> None:
     for job in list(state.queues) if fact.job is None else [fact.job]:
         if job in state.queues and not state.jobs[job].status.ended:
             state.jobs[job].trouble = fact.message
@@ -386,7 +386,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.WorkerSuspected: _worker_suspected,
     facts.StreamEnded: _stream_ended,
     facts.ProgressSeen: _progress_seen,
-    facts.PoolTroubleSeen: _pool_trouble_seen,
+    facts.TroubleSeen: _trouble_seen,
     facts.TimersFired: _timers_fired,
     facts.PoolScaled: _pool_scaled,
     facts.CleanUpStarted: _cleanup_started,

@@ -56,6 +56,8 @@ class WorkerLeft:
 
 @dataclass(frozen=True, slots=True)
 class PoolTroubled:
+    """The pool cannot provide workers to a job, or (None) to any."""
+
     job: JobId | None
     message: str
 
@@ -131,6 +133,14 @@ class AttemptLost:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitDelayed:
+    """A commit has met something that may pass, and is tried again."""
+
+    job: JobId
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommitFinished:
     job: JobId
 
@@ -178,6 +188,7 @@ Event = (
     | WorkerLeft
     | PoolTroubled
     | AttemptEvent
+    | CommitDelayed
     | CommitFinished
     | CommitFailed
     | CleanUpFinished

@@ -169,7 +169,9 @@ class ProgressSeen(_Fact):
 
 
 @dataclass(frozen=True, slots=True)
-class PoolTroubleSeen(_Fact):
+class TroubleSeen(_Fact):
+    """Why a job (None: every job that has not ended) waits, in words."""
+
     job: JobId | None
     message: str
 
@@ -219,7 +221,7 @@ TransientFact = (
     | WorkerSuspected
     | StreamEnded
     | ProgressSeen
-    | PoolTroubleSeen
+    | TroubleSeen
     | TimersFired
     | PoolScaled
     | CleanUpStarted

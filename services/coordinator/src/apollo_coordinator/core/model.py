@@ -132,7 +132,7 @@ class Job:
     planned: bool = False
     failure: Failure | None = None
     counters: Counters = field(default_factory=dict)  # of accepted attempts
-    trouble: str = ""  # why no workers come, in the pool's words; no fact
+    trouble: str = ""  # why the job waits, in the words of the pool or the output's store; not journaled
 
     @property
     def output_tasks(self) -> list[Task]:

@@ -90,6 +90,12 @@ def _plan_failed(state: State, event: events.PlanFailed, now_ms: int, out: Outco
         _end_job(queue, JobStatus.FAILED, event.failure, now_ms, out)
 
 
+def _commit_delayed(state: State, event: events.CommitDelayed, now_ms: int, out: Outcome) -> None:
+    queue = state.queues.get(event.job)
+    if queue is not None and queue.job.status is JobStatus.COMMITTING:
+        out.facts.append(facts.TroubleSeen(now_ms, event.job, event.message))
+
+
 def _commit_finished(state: State, event: events.CommitFinished, now_ms: int, out: Outcome) -> None:
     queue = state.queues.get(event.job)
     if queue is not None and queue.job.status is JobStatus.COMMITTING:
@@ -343,8 +349,10 @@ def _worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outco
     out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
 
 
-def _pool_troubled(_state: State, event: events.PoolTroubled, now_ms: int, out: Outcome) -> None:
-    out.facts.append(facts.PoolTroubleSeen(now_ms, event.job, event.message))
+def _pool_troubled(state: State, event: events.PoolTroubled, now_ms: int, out: Outcome) -> None:
+    if state.worker_counts.get(event.job):  # those that are there do the work
+        return
+    out.facts.append(facts.TroubleSeen(now_ms, event.job, event.message))
 
 
 def _restarted(state: State, _event: events.Restarted, now_ms: int, out: Outcome) -> None:
@@ -400,6 +408,7 @@ _DECIDE: dict[type, Callable[[State, Any, int, Outcome], None]] = {
     events.FetchFailed: _fetch_failed,
     events.AttemptCancelled: _attempt_cancelled,
     events.AttemptLost: _attempt_lost,
+    events.CommitDelayed: _commit_delayed,
     events.CommitFinished: _commit_finished,
     events.CommitFailed: _commit_failed,
     events.CleanUpFinished: _cleanup_finished,

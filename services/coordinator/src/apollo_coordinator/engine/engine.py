@@ -155,7 +155,7 @@ class Engine:
         for fact in outcome.facts:
             if isinstance(fact, facts.ProgressSeen):
                 self._feed.progressed(job_of(fact.attempt))
-            elif isinstance(fact, facts.PoolTroubleSeen) and fact.job is not None:
+            elif isinstance(fact, facts.TroubleSeen) and fact.job is not None:
                 self._feed.progressed(fact.job)
             elif isinstance(fact, facts.JobForgotten):
                 self._feed.forget(fact.job)

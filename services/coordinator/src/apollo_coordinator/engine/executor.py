@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from apollo_common.errors import ApolloError
+from apollo_common.errors import ApolloError, TemporaryError
 from apollo_common.ids import JobId, WorkerId, job_of
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
@@ -123,6 +123,7 @@ class Executor:
                 self._with_access(job.id, lambda access: self._ports.committer.commit(job, access.output_access)),
                 self._settings.commit_backoff,
                 job.id,
+                delayed=lambda error: self._post(events.CommitDelayed(job.id, str(error))),
             )
         except ApolloError as error:
             self._post(events.CommitFailed(job.id, failure_from(error)))
@@ -160,7 +161,14 @@ class Executor:
 
         return with_access
 
-    async def _with_storage(self, work: Callable[[], Awaitable[_Result]], backoff: Backoff, job: JobId) -> _Result:
+    async def _with_storage(
+        self,
+        work: Callable[[], Awaitable[_Result]],
+        backoff: Backoff,
+        job: JobId,
+        *,
+        delayed: Callable[[TemporaryError], None] = lambda _error: None,
+    ) -> _Result:
         """The result of `work`. Raises ApolloError only: after any other error the job would wait for ever."""
 
         async def in_turn() -> _Result:
@@ -168,7 +176,7 @@ class Executor:
                 return await work()
 
         try:
-            return await retried(in_turn, backoff, self._jitter, what=f"storage of job {job}")
+            return await retried(in_turn, backoff, self._jitter, what=f"storage of job {job}", delayed=delayed)
         except ApolloError:
             raise
         except Exception:  # noqa: BLE001 - a defect costs one job, not its end

@@ -26,9 +26,17 @@ class Backoff:
 
 
 async def retried(
-    work: Callable[[], Awaitable[_Result]], backoff: Backoff, jitter: random.Random, *, what: str
+    work: Callable[[], Awaitable[_Result]],
+    backoff: Backoff,
+    jitter: random.Random,
+    *,
+    what: str,
+    delayed: Callable[[TemporaryError], None] = lambda _error: None,
 ) -> _Result:
-    """The result of `work`. Raises its permanent errors at once, and its temporary one after the last try."""
+    """The result of `work`. Raises its permanent errors at once, and its temporary one after the last try.
+
+    `delayed` hears of each temporary error after which it is tried again.
+    """
     failures = 0
     while True:
         try:
@@ -38,4 +46,5 @@ async def retried(
             if failures == backoff.tries:
                 raise
             _log.warning("trying again", what=what, failures=failures, reason=error.reason, error=str(error))
+            delayed(error)
         await asyncio.sleep(backoff.pause_ms(failures, jitter) / 1000)

@@ -109,7 +109,7 @@ class ProcessPool:
             except WorkerStartFailed as error:
                 failures += 1
                 _log.warning("worker does not start", failures=failures, error=str(error))
-                if failures == _TROUBLE_AFTER_FAILURES:
+                if failures >= _TROUBLE_AFTER_FAILURES:  # again each time: for jobs that came since
                     self._live.tell(PoolTrouble(None, str(error)))
             finally:
                 if worker is not None:

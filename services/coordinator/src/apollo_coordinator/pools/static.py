@@ -93,7 +93,7 @@ class StaticPool:
             except ApolloError as error:
                 await link.close()
                 failures += 1
-                if failures == _TROUBLE_AFTER_FAILURES:
+                if failures >= _TROUBLE_AFTER_FAILURES:  # again each time: for jobs that came since
                     self._live.tell(PoolTrouble(None, str(error)))
                 await asyncio.sleep(self._settings.supervision.backoff_seconds(failures))
                 continue

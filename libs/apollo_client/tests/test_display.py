@@ -1,0 +1,32 @@
+"""What a waiting user reads."""
+
+from apollo_client.cli.display import LineDisplay, progress_line
+
+
+def a_job(status="running", *, planned=True, maps=(1, 8), reduces=(0, 4), **more):
+    phases = {
+        name: {"completed": done, "total": total} for name, (done, total) in (("maps", maps), ("reduces", reduces))
+    }
+    return {"status": status, "progress": {"planned": planned, **phases}, **more}
+
+
+def test_a_line_says_how_far_the_job_is():
+    assert progress_line(a_job()) == "running: map 1/8, reduce 0/4"
+    assert progress_line(a_job(reduces=(0, 0))) == "running: map 1/8"
+    assert progress_line(a_job("queued", planned=False)) == "queued"
+
+
+def test_a_line_says_why_the_job_waits():
+    job = a_job("running", planned=False, trouble="a worker does not start: no such module")
+    assert progress_line(job) == "running; it waits: a worker does not start: no such module"
+
+
+def test_a_line_is_shown_once(capsys):
+    display = LineDisplay()
+    display.show(a_job())
+    display.show(a_job())
+    display.show(a_job("committing", maps=(8, 8), reduces=(4, 4), trouble="s3 is away"))
+    assert capsys.readouterr().err.splitlines() == [
+        "running: map 1/8, reduce 0/4",
+        "committing: map 8/8, reduce 4/4; it waits: s3 is away",
+    ]
