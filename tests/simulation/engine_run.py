@@ -5,12 +5,12 @@ import hashlib
 import random
 from contextlib import suppress
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import ApolloError
 from apollo_common.ids import JobId
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import Job
 from apollo_coordinator.engine import Engine, EngineSettings
-from apollo_coordinator.engine.retry import Backoff
 from simulation import checks
 from simulation.cluster import Cluster, FlakyInput, FlakyOutput, WatchedWorker
 from simulation.faults import Faults

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from apollo_common.backoff import Backoff
 from apollo_coordinator.pools.local_worker import WorkerState
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.supervision import Connect, Supervision
@@ -21,8 +22,8 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
 
 # Short, but long enough for a machine that is busy with other tests.
-QUICK_SUPERVISION = Supervision(describe_every_seconds=0.2, silence_seconds=4.0, backoff_first_seconds=0.02)
-QUICK_LINK = LinkSettings(silence_seconds=4.0, call_seconds=2.0, reattach_first_seconds=0.02)
+QUICK_SUPERVISION = Supervision(describe_every_seconds=0.2, silence_seconds=4.0, backoff=Backoff(20, 10_000))
+QUICK_LINK = LinkSettings(silence_seconds=4.0, call_seconds=2.0, reattach=Backoff(first_ms=20, limit_ms=5_000, tries=5))
 
 
 def connect(address: str, token: str) -> GrpcWorkerLink:

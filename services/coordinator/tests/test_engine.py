@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import (
     IdempotencyConflict,
     JobEnded,
@@ -20,7 +21,6 @@ from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import AttemptStatus, JobStatus
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource
 from apollo_coordinator.engine import EngineSettings
-from apollo_coordinator.engine.retry import Backoff
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,

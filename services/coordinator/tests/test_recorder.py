@@ -4,11 +4,11 @@ import random
 
 from prometheus_client import CollectorRegistry
 
+from apollo_common.backoff import Backoff
 from apollo_common.ids import JobId
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.engine.recorder import Recorder
-from apollo_coordinator.engine.retry import Backoff
 from apollo_coordinator.metrics import EngineMetrics
 from apollo_coordinator.store.memory import MemoryJournal
 from support.scheduling import a_spec

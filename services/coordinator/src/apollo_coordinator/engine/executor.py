@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import ApolloError, TemporaryError
 from apollo_common.ids import JobId, WorkerId, job_of
 from apollo_common.lifecycle import TaskOwner
@@ -14,7 +15,7 @@ from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.attempts import AttemptRunner, Post
 from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
-from apollo_coordinator.engine.retry import Backoff, retried
+from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.ports import JobSecrets
 

@@ -5,12 +5,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import TemporaryError, VolumeFull
 from apollo_common.ids import JobId
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.codec import encode
-from apollo_coordinator.engine.retry import Backoff
 from apollo_coordinator.metrics import EngineMetrics
 from apollo_coordinator.ports import Journal, StoredFact
 

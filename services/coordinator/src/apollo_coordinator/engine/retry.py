@@ -3,26 +3,14 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import TemporaryError
 from apollo_common.logging import get_logger
 
 _log = get_logger(__name__)
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    first_ms: int
-    limit_ms: int
-    tries: int = 0  # 0: until it succeeds or meets a permanent error
-
-    def pause_ms(self, failures: int, jitter: random.Random) -> float:
-        """Between half and all of first_ms * 2^(failures - 1), at most `limit_ms`."""
-        whole = min(self.first_ms << min(failures - 1, 32), self.limit_ms)
-        return whole * (0.5 + 0.5 * jitter.random())
 
 
 async def retried(

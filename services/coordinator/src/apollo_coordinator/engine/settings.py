@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from apollo_common.backoff import Backoff
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.engine.retry import Backoff
 
 
 @dataclass(frozen=True, slots=True)

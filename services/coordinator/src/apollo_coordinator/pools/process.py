@@ -116,7 +116,7 @@ class ProcessPool:
                     await to_the_end(worker.end(self._settings.stop_seconds))
             worker = None
             if failures:
-                await asyncio.sleep(self._settings.supervision.backoff_seconds(failures))
+                await asyncio.sleep(self._settings.supervision.backoff.pause_ms(failures) / 1000)
 
     async def _serve(self, worker: LocalWorker) -> float:
         """Announce a worker and look after it until it is gone; for how many seconds it was up."""

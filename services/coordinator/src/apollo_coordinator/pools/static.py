@@ -95,7 +95,7 @@ class StaticPool:
                 failures += 1
                 if failures >= _TROUBLE_AFTER_FAILURES:  # again each time: for jobs that came since
                     self._live.tell(PoolTrouble(None, str(error)))
-                await asyncio.sleep(self._settings.supervision.backoff_seconds(failures))
+                await asyncio.sleep(self._settings.supervision.backoff.pause_ms(failures) / 1000)
                 continue
             failures = 0
             worker = self._name(description.worker_id)

@@ -1,11 +1,11 @@
 """What every pool of real workers does: keep a link to each, look after it, tell the engine when it comes and goes."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import ApolloError, WorkerUnreachable
 from apollo_common.ids import WorkerId
 from apollo_coordinator.ports import PoolEvent, WorkerGone, WorkerLink, WorkerUp
@@ -20,13 +20,7 @@ class Supervision:
 
     describe_every_seconds: float = 5.0  # also what keeps workers from believing themselves orphans
     silence_seconds: float = 30.0  # without an answer: the worker is gone
-    backoff_first_seconds: float = 0.2  # between starts or connections that fail; doubles, jittered
-    backoff_most_seconds: float = 10.0
-
-    def backoff_seconds(self, failures: int) -> float:
-        """How long to wait after so many failures in a row (from 1)."""
-        most = min(self.backoff_most_seconds, self.backoff_first_seconds * float(1 << min(failures - 1, 16)))
-        return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    backoff: Backoff = field(default_factory=lambda: Backoff(200, 10_000))  # between starts or connections that fail
 
 
 class LiveWorkers:

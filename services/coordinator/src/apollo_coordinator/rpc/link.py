@@ -1,15 +1,14 @@
 """WorkerLink over gRPC: one worker, one connection.
 
-A broken stream is not a lost worker: the link attaches again where it left off, and gives up only after
-`reattach_tries` failures in a row or when nothing was heard for `silence_seconds`.
+A broken stream is not a lost worker: the link attaches again where it left off, and gives up only when as many streams
+in a row as `reattach` allows have failed, or when nothing was heard for `silence_seconds`.
 """
 
 import asyncio
 import os
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +16,7 @@ from grpclib import GRPCError
 from grpclib.const import Status
 from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
 from apollo_common.grpc import ChannelClosed, GrpcChannel, bearer_metadata, keepalive_configuration
 from apollo_common.ids import AttemptId
@@ -57,8 +57,7 @@ class LinkSettings:
     call_seconds: float = 10.0  # of a call with a short answer
     cancel_seconds: float = 15.0  # the worker waits for the program's end before it answers
     install_seconds: float = 300.0  # of one artifact, 256 MiB at most
-    reattach_tries: int = 4
-    reattach_first_seconds: float = 0.2  # doubles with each try, jittered
+    reattach: Backoff = field(default_factory=lambda: Backoff(first_ms=200, limit_ms=5_000, tries=5))
     keepalive_seconds: float = 10.0
 
 
@@ -135,10 +134,10 @@ class GrpcWorkerLink:
                     raise StreamTerminatedError("the stream ended before the attempt did")
                 except (*_BROKEN, GRPCError) as error:
                     failures += 1
-                    if not _may_pass(error) or failures > self._settings.reattach_tries:
+                    if not _may_pass(error) or failures == self._settings.reattach.tries:
                         raise
                     _log.info("attempt's stream broke, attaching again", attempt=attempt, failures=failures)
-            await asyncio.sleep(self._pause_seconds(failures))
+            await asyncio.sleep(self._settings.reattach.pause_ms(failures) / 1000)
 
     async def _next(self, stream: Stream, last_heard: float) -> TaskEvent | None:
         """The stream's next event, None at its end; TimeoutError `silence_seconds` after the last."""
@@ -147,10 +146,6 @@ class GrpcWorkerLink:
 
     def _attach_stream(self, attempt: AttemptId, *, after: int) -> Stream:
         return _stream(self._worker.attach_task(AttachTaskRequest(attempt_id=attempt, after_sequence=after)))
-
-    def _pause_seconds(self, failures: int) -> float:
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-        return self._settings.reattach_first_seconds * float(1 << (failures - 1)) * jitter
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
