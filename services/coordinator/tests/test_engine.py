@@ -1,6 +1,7 @@
 """The engine on memory adapters: what a user of the job service sees."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from apollo_common.errors import (
 )
 from apollo_common.ids import AttemptId, JobId, TaskId
 from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core import events
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import AttemptStatus, JobStatus
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource
@@ -30,6 +32,7 @@ from apollo_coordinator.order import (
     AttemptProgress,
 )
 from apollo_coordinator.ports import JobSecrets, PoolTrouble
+from apollo_coordinator.store.memory import MemoryJournal
 from support.engine import Site, ended, submit, succeed, until
 from support.scheduling import a_spec
 
@@ -230,6 +233,26 @@ async def test_a_running_job_waits_for_space_on_the_journals_volume(site):
         site.journal.full = False
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
         assert engine.ready
+
+
+class SlowlyFailingJournal(MemoryJournal):
+    async def append(self, facts) -> None:
+        if self.full:
+            await asyncio.sleep(0.02)
+        await super().append(facts)
+
+
+async def test_closing_does_not_wait_for_a_journal_that_cannot_be_written():
+    site = Site(journal=SlowlyFailingJournal())
+    async with asyncio.timeout(5):
+        async with site.coordinator(replace(QUICK, close_seconds=0.1)) as engine:
+            job = await submit(engine)
+            await until(lambda: site.journal.facts[-1].kind == "maps-planned")
+            site.journal.full = True
+            engine.post(events.StopRequested(job))
+    site.journal.full = False
+    async with site.coordinator(QUICK) as engine:
+        assert engine.job(job).status is JobStatus.RUNNING
 
 
 async def test_secrets_reach_orders_and_are_forgotten_at_the_end(site):

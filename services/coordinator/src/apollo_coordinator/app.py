@@ -185,8 +185,8 @@ async def _collect_artifacts(artifacts: ArtifactFiles, engine: Engine) -> None:
         await asyncio.sleep(COLLECT_EVERY_SECONDS)
         try:
             await artifacts.collect(engine.artifact_in_use)
-        except ApolloError as error:
-            _log.warning("artifacts were not collected", reason=error.reason, error=str(error))
+        except (ApolloError, OSError) as error:
+            _log.warning("artifacts were not collected", error=str(error))
 
 
 def _make_directories(*directories: Path) -> None:

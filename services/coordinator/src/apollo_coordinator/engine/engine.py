@@ -100,7 +100,7 @@ class Engine:
         await self._submissions.close()
         await self._executor.close()
         if self._writer is not None and not self._recorder.stalled:
-            await asyncio.wait({self._writer})
+            await asyncio.wait({self._writer}, timeout=self._settings.close_seconds)
         await self._tasks.close()
 
     async def wait_broken(self) -> None:

@@ -87,7 +87,7 @@ class Recorder:
             await self._write([fact])
 
     async def run(self) -> None:
-        """Write until `finish`. Cancel it only while it is stalled."""
+        """Write until `finish`, and what has gathered by then. May be cancelled: the rest never happened."""
         while self._facts or not self._closing:
             await self._wake.wait()
             self._wake.clear()

@@ -11,6 +11,7 @@ class EngineSettings:
     limits: Limits = field(default_factory=Limits)
     tick_ms: int = 200  # how late a timer may fire
     progress_interval_ms: int = 500  # between progress events of one reader
+    close_seconds: float = 5.0  # for what has gathered to be journaled; what is not is learnt anew by the next engine
     events_page: int = 500  # facts that are read from the journal at a time
     max_parallel_storage_calls: int = 32  # plans, opened parts, commits and clean-ups under way
     max_parallel_worker_calls: int = 256  # cancels, descriptions and pool calls under way
