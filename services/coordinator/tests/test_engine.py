@@ -477,9 +477,10 @@ async def test_ended_jobs_are_forgotten_after_their_retention(site):
     site.add_workers(1)
     settings = EngineSettings(limits=Limits(retention_ms=50), tick_ms=5)
     async with site.coordinator(settings) as engine:
-        job = await submit(engine)
+        job = await submit(engine, keep_intermediate=True)
         await ended(engine, job)
         await until(lambda: not engine.jobs() and not site.journal.facts)
+        assert site.intermediate.removed == [job]
         with pytest.raises(UnknownJob):
             engine.job(job)
 

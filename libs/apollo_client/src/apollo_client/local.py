@@ -5,7 +5,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,10 @@ MAX_SOCKET_PATH_BYTES = 100
 
 @asynccontextmanager
 async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
-    """A coordinator with at most so many worker processes; its address. Nothing of it is left afterwards."""
+    """A coordinator with at most so many worker processes; its address. Nothing of it is left afterwards.
+
+    Raises the coordinator's error when that cannot go on.
+    """
     directory = _private_directory()
     try:
         socket = directory / "api.sock"
@@ -45,7 +48,8 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
         coordinator = app.Coordinator(settings)
         try:
             await coordinator.start()
-            yield f"{UNIX_SCHEME}{socket}"
+            async with as_long_as(coordinator.wait()):
+                yield f"{UNIX_SCHEME}{socket}"
         finally:
             # Workers end with this process in any case.
             with suppress(TimeoutError):
@@ -53,6 +57,18 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
                     await coordinator.close()
     finally:
         await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+@asynccontextmanager
+async def as_long_as(works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Watches `works` during the block: its error cancels the block, and takes the cancellation's place."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(works)
+            yield
+            watch.cancel()
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def coordinator_app() -> Any:

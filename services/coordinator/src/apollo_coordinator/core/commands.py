@@ -67,7 +67,7 @@ class ReleaseWorker:
 
 @dataclass(frozen=True, slots=True)
 class ForgetJob:
-    """The job's retention is over: drop its facts and logs."""
+    """The job's retention is over: drop its facts, its logs, and map outputs that it asked to keep."""
 
     job: JobId
 

@@ -149,6 +149,7 @@ class Executor:
 
     async def _forget_job(self, command: commands.ForgetJob) -> None:
         try:
+            await self._ports.intermediate.remove(command.job)  # that the job asked to keep
             await self._ports.logs.forget(command.job)
             await self._ports.journal.forget(command.job)
         except ApolloError as error:
