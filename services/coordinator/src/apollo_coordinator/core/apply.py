@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from apollo_common.errors import VolumeFull
-from apollo_common.ids import AttemptId, job_of, map_task_id, reduce_task_id
+from apollo_common.ids import AttemptId, JobId, job_of, map_task_id, reduce_task_id
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.indexes import (
@@ -88,8 +88,7 @@ def _job_ended(state: State, fact: facts.JobEnded) -> None:
     job.status = moved(JOB, job.status, fact, fact.status, job)
     job.ended_ms = fact.at_ms
     job.failure = fact.failure
-    job.trouble = ""
-    state.troubled.pop(job.id, None)
+    _trouble_over(state, job.id)
     for running in queue.running.values():
         _end_attempt(running.task, running.attempt, AttemptStatus.CANCELLED, fact)
     queue.running.clear()
@@ -165,6 +164,7 @@ def _attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     task.counters = fact.counters
     task.ended_ms = fact.at_ms
     add_counters(queue.job.counters, fact.counters, 1)
+    _trouble_over(state, queue.job.id)
     if task.kind is TaskKind.MAP:
         queue.accepted_maps += 1
         queue.map_outputs_version += 1
@@ -287,8 +287,7 @@ def _worker_added(state: State, fact: facts.WorkerAdded) -> None:
     )
     state.worker_counts[fact.job] = state.worker_counts.get(fact.job, 0) + 1
     for job in list(state.troubled) if fact.job is None else [fact.job]:
-        if state.troubled.pop(job, False):
-            state.jobs[job].trouble = ""
+        _trouble_over(state, job)
     if fact.attempt is None:
         make_idle(state, fact.worker)
         return
@@ -341,6 +340,11 @@ def _trouble_seen(state: State, fact: facts.TroubleSeen) -> None:
         if job in state.queues and not state.jobs[job].status.ended:
             state.jobs[job].trouble = fact.message
             state.troubled[job] = True
+
+
+def _trouble_over(state: State, job: JobId) -> None:
+    if state.troubled.pop(job, False):
+        state.jobs[job].trouble = ""
 
 
 def _pool_scaled(state: State, fact: facts.PoolScaled) -> None:

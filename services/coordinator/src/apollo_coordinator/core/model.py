@@ -132,7 +132,7 @@ class Job:
     planned: bool = False
     failure: Failure | None = None
     counters: Counters = field(default_factory=dict)  # of accepted attempts
-    trouble: str = ""  # why the job waits, in the words of the pool or the output's store; not journaled
+    trouble: str = ""  # why the job waits, in the words of the pool, a volume or the output's store; not journaled
 
     @property
     def output_tasks(self) -> list[Task]:

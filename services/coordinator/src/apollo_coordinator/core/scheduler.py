@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from apollo_common.errors import FetchFailed, LimitExceeded, WorkerUnreachable
+from apollo_common.errors import FetchFailed, LimitExceeded, VolumeFull, WorkerUnreachable
 from apollo_common.ids import AttemptId, JobId, job_of
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.apply import apply
@@ -221,6 +221,8 @@ def _fail(state: State, running: Running, failure: Failure, now_ms: int, out: Ou
         over = not failure.retryable or counted_failures(running.task) + 1 >= queue.job.spec.max_attempts
     if over:
         _end_job(queue, JobStatus.FAILED, _blame(failure, queue, running), now_ms, out, over=running.attempt.id)
+    elif failure.reason == VolumeFull.reason:
+        out.facts.append(facts.TroubleSeen(now_ms, queue.job.id, failure.message))
 
 
 def _suspect(state: State, running: Running, now_ms: int, out: Outcome) -> None:
