@@ -64,6 +64,14 @@ class TestJobs:
         assert refused.value.status == 422
         assert [field.field for field in refused.value.fields] == ["nReducers"]
 
+    async def test_what_is_wrong_is_said_once(self, client):
+        with pytest.raises(RequestRefused) as refused:
+            await client.submit(BODY | {"nReducers": "2", "overwrite": 1})
+        said = str(refused.value)
+        assert [said.count(f"{field}:") for field in ("nReducers", "overwrite")] == [1, 1]
+        assert [said.count(field.fix) for field in refused.value.fields] == [1, 1]
+        assert ".." not in said
+
     async def test_a_job_id_cannot_reach_another_path(self, client):
         with pytest.raises(RequestRefused) as refused:
             await client.job("../artifacts")

@@ -13,6 +13,10 @@ class FieldError:
     message: str
     fix: str = ""
 
+    def sentences(self, name: str) -> str:
+        """What is wrong and what to do about it, with the field called `name`."""
+        return f"{name}: {self.message.rstrip('.')}. {self.fix}".strip()
+
 
 class RequestRefused(PermanentError):
     """The coordinator answered with an error (problem+json, RFC 9457). `str()` is its sentence for the user."""

@@ -289,10 +289,13 @@ async def _pause(seconds: float) -> float:
 
 def _sentences(detail: str, fields: tuple[FieldError, ...]) -> str:
     """What the coordinator says of a request that is not valid, with each field's fix, and nothing twice."""
-    said = (
-        field.fix if field.message in detail else f"{field.field}: {field.message}. {field.fix}" for field in fields
-    )
-    return " ".join(text.strip() for text in (detail, *said) if text)
+    said = [detail]
+    for field in fields:
+        if field.message not in detail:
+            said.append(field.sentences(field.field))
+        elif field.fix not in detail:
+            said.append(field.fix)
+    return " ".join(said)
 
 
 def _next_page(response: aiohttp.ClientResponse) -> str | None:

@@ -79,5 +79,4 @@ async def _abandon(client: RestClient, answer: asyncio.Future[Document]) -> None
 
 def _usage_error(error: RequestRefused) -> click.UsageError:
     """What is wrong with the body, in the words of the command line."""
-    lines = [f"{flag_of(field.field) or field.field}: {field.message}. {field.fix}".strip() for field in error.fields]
-    return click.UsageError("\n".join(line.replace("..", ".") for line in lines))
+    return click.UsageError("\n".join(field.sentences(flag_of(field.field) or field.field) for field in error.fields))

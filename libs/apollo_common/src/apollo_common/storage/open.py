@@ -10,7 +10,9 @@ from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import ObjectStore, StorageAccess
 from apollo_common.storage.s3 import S3Store
 
-MAX_OPEN_S3_STORES = 32  # one per endpoint and credentials; the least recently used is closed for a new one
+MAX_OPEN_S3_STORES = 256
+"""One per endpoint and credentials; the least recently used is closed for a new one. More than are in use at a time:
+input and output of the jobs that run."""
 
 
 class StoreOpener(Protocol):

@@ -79,7 +79,7 @@ class StoredOutput:
         await self._abort_losers(store, output, job)
         if job.spec.overwrite:
             await store.delete(await _surplus_parts(store, output, job))
-        await store.put(success, encode_manifest(job))
+        await store.put(success, await asyncio.to_thread(encode_manifest, job))
 
     async def discard(self, job: Job, access: StorageAccess) -> None:
         """Abort the uploads of all attempts of the job. What was published, or was there before, stays."""
