@@ -116,9 +116,7 @@ class JobView(View):
     status: JobStatus
     created_time: int
     progress: Progress
-    trouble: Maybe[
-        str
-    ]  # why the job waits, in words: no worker can be had, a volume is full, the output cannot be written now
+    trouble: Maybe[str]  # why the job waits: no worker can be had, a volume is full, the output cannot be written
     failure: Maybe[FailureView]
     mapper: ProgramView
     reducer: Maybe[ProgramView]
