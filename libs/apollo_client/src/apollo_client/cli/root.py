@@ -9,7 +9,6 @@ from apollo_client import __version__
 from apollo_common.errors import ApolloError
 
 STATUS_FAILED = 1
-STATUS_USAGE = 2
 STATUS_INTERRUPTED = 130
 
 _TRACEBACK = "APOLLO_TRACEBACK"

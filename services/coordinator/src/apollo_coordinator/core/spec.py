@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-KIB = 1 << 10
 MIB = 1 << 20
 
 DEFAULT_SPLIT_SIZE_BYTES = 64 * MIB
