@@ -1,25 +1,20 @@
 """Embedded mode: the real coordinator in this process, on a Unix socket in a private directory that goes with it."""
 
 import asyncio
-import gc
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from apollo_client.errors import LocalModeFailed
+from apollo_client.private_directory import private_directory
 from apollo_client.rest import UNIX_SCHEME
 from apollo_common.logging import configure_logging
 
 CLOSE_SECONDS = 10
 # What goes wrong is told by the job; the user of a command wants no log lines between.
 QUIET = "CRITICAL"
-# sockaddr_un holds 107 bytes; attempts put sockets of their own further down.
-MAX_SOCKET_PATH_BYTES = 100
 
 
 @asynccontextmanager
@@ -28,8 +23,7 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
 
     Raises the coordinator's error when that cannot go on.
     """
-    directory = _private_directory()
-    try:
+    with private_directory() as directory:
         socket = directory / "api.sock"
         app = coordinator_app()
         settings = app.Settings(
@@ -55,8 +49,6 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await coordinator.close()
-    finally:
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -73,7 +65,6 @@ async def as_long_as(works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 def coordinator_app() -> Any:
     """The module apollo_coordinator.app; imported by name, because a client may be installed without the services."""
-    gc.disable()  # nothing of what is imported is garbage: a tenth of a command's start
     try:
         return import_module("apollo_coordinator.app")
     except ModuleNotFoundError as error:
@@ -82,18 +73,8 @@ def coordinator_app() -> Any:
             "install the wheels of apollo-coordinator, apollo-worker and apollo-sdk of the same release, or name a "
             "coordinator with --coordinator."
         ) from error
-    finally:
-        gc.enable()
 
 
 def default_workers() -> int:
     """As many as this process may use processors."""
     return len(os.sched_getaffinity(0))
-
-
-def _private_directory() -> Path:
-    """Where map outputs go too, so not on a /tmp that may be memory, unless TMPDIR says so."""
-    for parent in (os.environ.get("TMPDIR"), "/var/tmp", tempfile.gettempdir()):  # noqa: S108  # mkdtemp makes it private
-        if parent and os.access(parent, os.W_OK) and len(os.fsencode(parent)) < MAX_SOCKET_PATH_BYTES - 40:
-            return Path(tempfile.mkdtemp(prefix="apollo-", dir=parent))
-    raise LocalModeFailed("There is no directory for temporary files; name one in TMPDIR, at most 60 bytes long.")

@@ -103,7 +103,12 @@ _OPTIONS = (
     ),
     _option("--name", "name", help="A name for people."),
     _option("--priority", "priority", type=click.IntRange(-100, 100), metavar="N", help="Higher goes first. [0]"),
-    _option("--speculation/--no-speculation", "speculation", default=None, help="Backup attempts for slow ones. [on]"),
+    _option(
+        "--speculation/--no-speculation",
+        "speculation",
+        default=None,
+        help="Whether slow attempts may get backup attempts; kept with the job, none are started in this version.",
+    ),
     _option(
         "--max-bad-records",
         "maxBadRecords",
