@@ -139,6 +139,22 @@ async def test_a_restarted_coordinator_adopts_the_worker_and_its_attempt(tmp_pat
     await ended(pid)
 
 
+async def test_a_job_that_wants_workers_during_adoption_gets_no_more_than_the_limit(tmp_path):
+    worker, _ = killed_coordinator(tmp_path, die_with_parent=False)
+    pool = process_pool(tmp_path, die_with_parent=False)
+    heard = Heard()
+    starting = asyncio.create_task(pool.start(heard))
+    while not starting.done():
+        await pool.scale(None, 1)
+        await asyncio.sleep(0)
+    await starting
+    try:
+        await heard.until(WorkerUp)
+        assert [log.stem for log in (tmp_path / "worker-logs").iterdir()] == [worker]
+    finally:
+        await pool.close()
+
+
 async def test_a_worker_that_died_with_its_coordinator_is_not_adopted(tmp_path):
     worker, pid = killed_coordinator(tmp_path, die_with_parent=False)
     os.kill(pid, signal.SIGKILL)

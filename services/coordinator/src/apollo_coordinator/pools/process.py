@@ -61,6 +61,7 @@ class ProcessPool:
         self._live = LiveWorkers()
         self._wanted: dict[JobId | None, int] = {}
         self._places = 0
+        self._adopting = True
         self._tasks = TaskOwner()
 
     async def start(self, listener: Callable[[PoolEvent], None]) -> None:
@@ -69,6 +70,7 @@ class ProcessPool:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for worker in await self._adoptable():
             self._open_place(worker)
+        self._adopting = False
         self._fill()
 
     async def scale(self, job: JobId | None, workers: int) -> None:
@@ -90,6 +92,8 @@ class ProcessPool:
 
     def _fill(self) -> None:
         """Open as many places as jobs want; none is closed again, an idle worker costs little."""
+        if self._adopting:  # a job that goes on may ask before the places of adopted workers are known
+            return
         wanted = max(self._settings.initial_workers, sum(self._wanted.values()))
         while self._places < min(wanted, self._settings.workers):
             self._open_place(None)
