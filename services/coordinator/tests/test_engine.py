@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from apollo_common.backoff import Backoff
 from apollo_common.errors import (
@@ -503,3 +504,19 @@ async def test_jobs_are_listed_in_pages(site):
         made = [await submit(engine, output_path=f"file:///out{n}") for n in range(5)]
         assert [job.id for job in engine.jobs(limit=2)] == made[:2]
         assert [job.id for job in engine.jobs(after=made[1], limit=2)] == made[2:4]
+
+
+async def test_the_log_says_why_attempts_and_jobs_fail(site):
+    async def program(order: AttemptOrder):
+        yield AttemptFailed("program_exited", "the mapper exited with status 3", retryable=False)
+
+    site.add_workers(1, program)
+    with capture_logs() as lines:
+        async with site.coordinator(QUICK) as engine:
+            job = await ended(engine, await submit(engine))
+    why = {"log_level": "warning", "reason": "program_exited", "error": "the mapper exited with status 3"}
+    task = f"{job.id}-m-00000"
+    assert [line for line in lines if line["log_level"] == "warning"] == [
+        {"event": "attempt failed", "job": job.id, "task": task, "attempt": f"{task}-0", **why},
+        {"event": "job failed", "job": job.id, **why},
+    ]

@@ -58,10 +58,8 @@ class AttemptRunner:
             try:
                 end = await speak(attempt, worker)
             except (WorkerUnreachable, WorkerBusy) as error:
-                _log.warning("attempt lost", reason=error.reason, error=str(error))
                 end = _lost(attempt, worker, error)
             except ApolloError as error:
-                _log.warning("attempt could not run", reason=error.reason, error=str(error))
                 end = events.AttemptFailed(attempt, worker, failure_from(error))
             except Exception:  # noqa: BLE001 - a defect costs one attempt, not the job
                 _log.exception("attempt lost by a defect of the coordinator")

@@ -22,6 +22,7 @@ from apollo_coordinator.core.scheduler import Outcome, decide, step
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.executor import Executor
+from apollo_coordinator.engine.fact_log import log_fact
 from apollo_coordinator.engine.feed import EventFeed
 from apollo_coordinator.engine.orders import artifact_digests
 from apollo_coordinator.engine.ports import EnginePorts
@@ -165,8 +166,7 @@ class Engine:
 
     def _on_recorded(self, fact: facts.DurableFact, job_sequence: int) -> None:
         self._feed.recorded(fact, job_sequence)
-        if isinstance(fact, facts.JobEnded):
-            _log.info("job ended", job=fact.job, status=fact.status.value)
+        log_fact(fact)
 
     def _on_pool_event(self, event: PoolEvent) -> None:
         if not self._open:
