@@ -86,6 +86,7 @@ async def test_programs_may_be_builtins_and_shell_commands(api):
     assert status == 201
     spec = api.jobs.job(JobId(answer["job"]["id"])).spec
     assert (spec.mapper.source, spec.mapper.name, spec.mapper.stdio) == (ProgramSource.SHELL, "tr A-Z a-z", "pipe")
+    assert answer["mProgram"]["name"] == answer["job"]["mapper"]["name"] == "shell:tr A-Z a-z"
     assert (spec.reducer.source, spec.reducer.name) == (ProgramSource.BUILTIN, "builtin:count")
 
 

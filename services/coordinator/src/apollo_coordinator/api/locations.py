@@ -10,7 +10,6 @@ from apollo_coordinator.api.problem import FieldError
 
 _GLOB = re.compile(r"[*?\[]")
 _QUERY = re.compile(r"\?[^/]*=")
-_FORMS = "Write s3://bucket/key, file:///path or http(s)://endpoint/bucket/key."
 _CREDENTIALS_FIX = "Put the access key and its secret into the storage credentials fields."
 
 
@@ -28,7 +27,8 @@ def check_form(field: str, location: str) -> FieldError | None:
         else:
             resolve_inputs([location], StorageAccess())
     except InvalidLocation as error:
-        return FieldError(field=field, message=str(error), fix=_FORMS)
+        wrong, _, fix = str(error).rpartition(": ")
+        return FieldError(field=field, message=f"{wrong}.", fix=f"{fix[0].upper()}{fix[1:]}.")
     return None
 
 

@@ -215,7 +215,7 @@ def view_program(program: ProgramRef, artifact: ArtifactInfo | None = None) -> P
     kind = "executable" if program.source is ProgramSource.ARTIFACT else program.source.value
     return ProgramView.model_validate(
         {
-            "name": program.name,
+            "name": program.given_name,
             "type": kind,
             "protocol": program.protocol,
             "hash": program.digest or None,

@@ -312,7 +312,7 @@ def _blame(failure: Failure, queue: JobQueue, running: Running) -> Failure:
         failure,
         task=str(task.id),
         attempt=str(attempt.id),
-        program=failure.program or (program.name if program is not None else ""),
+        program=failure.program or (program.given_name if program is not None else ""),
         input=failure.input or (f"{first.url} from byte {first.offset}" if first is not None else ""),
     )
 

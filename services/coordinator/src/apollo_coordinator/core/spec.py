@@ -26,6 +26,11 @@ class ProgramRef:
     protocol: str = "text"  # frames | text
     stdio: str = "socket"  # socket | pipe; text only
 
+    @property
+    def given_name(self) -> str:
+        """As a job names it: the artifact's name, `builtin:NAME` or `shell:COMMAND`."""
+        return f"shell:{self.name}" if self.source is ProgramSource.SHELL else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class SideFileRef:

@@ -52,7 +52,7 @@ class StoredOutput:
             raise OutputExists(f"{spec.output_path} is a file; name a directory that does not exist yet")
         if not spec.overwrite and await _holds_anything(store, output):
             raise OutputExists(f"there is something at {spec.output_path}; name another output or set overwrite")
-        await store.abort_upload(await store.create_upload(f"{output}/.apollo-probe", metadata={}))
+        await store.abort_upload(await store.create_upload(f"{output}/{SUCCESS}", metadata={}))
 
     async def open_part(self, job: Job, task: Task, attempt: AttemptId, access: StorageAccess) -> OutputTarget:
         output, store = await self._open(job.spec, access)

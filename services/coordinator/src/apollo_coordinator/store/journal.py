@@ -164,7 +164,7 @@ def _mapped_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            raise VolumeFull(f"the volume of {path} is full; free some space on it") from error
+            raise VolumeFull("the volume of the coordinator's journal is full; free some space on it") from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise JournalUnusable(f"{path} is damaged; restore it from a backup") from error
         if code == sqlite3.SQLITE_CONSTRAINT:

@@ -56,4 +56,8 @@ def _spec(spec: JobSpec) -> Mapping[str, Any]:
 
 
 def _program(program: ProgramRef | None) -> Mapping[str, str] | None:
-    return None if program is None else {"name": program.name, "sha256": program.digest, "protocol": program.protocol}
+    return (
+        None
+        if program is None
+        else {"name": program.given_name, "sha256": program.digest, "protocol": program.protocol}
+    )
