@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import re
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from apollo_coordinator.core.model import Failure, JobStatus
+from apollo_common.ids import AttemptId, WorkerId
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus
 from support.api_server import running_api
 from support.apollo_cli import command, environment
 
@@ -98,6 +102,46 @@ async def test_waiting_ends_with_the_job(api, start):
     assert ended.documents[-1]["status"] == "succeeded"
     assert [document["kind"] for document in ended.documents[:-1]] == ["job_submitted", "job_started", "job_ended"]
     assert f"Job {job.id} succeeded" in ended.err
+
+
+async def test_a_waiting_submit_says_first_which_job_it_is(api, start):
+    waiting = await start("submit", "--wait", *JOB)
+    job = await submitted(api)
+    assert await waiting.process.stderr.readline() == f"Job {job.id} is submitted.\n".encode()
+    api.jobs.end(job, JobStatus.SUCCEEDED)
+    assert (await waiting.end()).out == ""
+
+
+async def test_a_job_shows_what_runs_and_what_is_tried_again(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=2, reduces=1)
+    attempt = job.maps[0].attempts[0]
+    attempt.input_bytes, attempt.input_bytes_total, attempt.program_status = 30, 120, "loading"
+    failed = AttemptId(f"{job.id}-m-00001-0")
+    job.maps[1].attempts.append(
+        Attempt(
+            failed, WorkerId("w2"), 1, AttemptStatus.FAILED, failure=Failure("program_exited", "it ended with status 3")
+        )
+    )
+    shown = (await apollo("job", job.id)).out
+    assert re.search(
+        rf"^running   {attempt.id} on {attempt.worker} for .*, has read 25 %, says: loading$", shown, re.MULTILINE
+    )
+    assert f"retried   {job.id}-m-00001 after 1 of its attempts: it ended with status 3\n" in shown
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:4750", "ftp://localhost"])
+async def test_what_is_no_address_of_a_coordinator_is_wrong_usage(apollo, address):
+    ended = await apollo("jobs", "--coordinator", address)
+    assert ended.status == 2, ended
+    assert "write one like http://" in ended.err
+
+
+def test_a_full_disk_behind_standard_output_is_said_in_words():
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command("version"), env=environment(), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert ended.stderr == b"apollo: The output cannot be written: No space left on device.\n"
+    assert ended.returncode == 1
 
 
 async def test_a_failed_job_is_explained_with_status_1(api, apollo):

@@ -11,7 +11,7 @@ from apollo_client.errors import CoordinatorUnreachable, NotACoordinator, Reques
 from apollo_client.rest import RestClient
 from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
-from apollo_coordinator.core.model import JobStatus
+from apollo_coordinator.core.model import AttemptStatus, JobStatus
 from support.api_server import running_api
 from support.proxy import CuttingProxy
 
@@ -106,6 +106,26 @@ class TestEvents:
     async def test_of_an_unknown_job_is_an_error_at_once(self, client):
         with pytest.raises(RequestRefused) as refused:
             await anext(client.events("nojob"))
+        assert refused.value.status == 404
+
+
+class TestLogs:
+    async def test_a_cut_connection_is_resumed_behind_what_has_come(self, api, client):
+        job = api.jobs.job((await client.submit(BODY))["job"]["id"])
+        api.jobs.start(job, maps=1, reduces=1)
+        attempt = job.maps[0].attempts[0]
+        lines = b"".join(b"line %d\n" % number for number in range(20_000))
+        await api.logs.append(attempt.id, lines)
+        await api.logs.close_attempt(attempt.id)
+        attempt.status = AttemptStatus.SUCCEEDED
+        proxy = CuttingProxy(f"127.0.0.1:{api.port}", cut_after_bytes=50_000, cuts=2)
+        async with proxy, RestClient(f"http://{proxy.address}") as client_behind:
+            assert b"".join([chunk async for chunk in client_behind.log(attempt.id, follow=True)]) == lines
+        assert proxy.cuts_left == 0
+
+    async def test_of_an_unknown_attempt_is_an_error_at_once(self, client):
+        with pytest.raises(RequestRefused) as refused:
+            await anext(client.log("nojob-m-00000-0"))
         assert refused.value.status == 404
 
 

@@ -140,15 +140,30 @@ class RestClient:
             pause = await _pause(pause)
 
     async def log(self, attempt: str, *, follow: bool = False) -> AsyncIterator[bytes]:
-        """What an attempt's program wrote to standard error; with `follow` until the attempt ends."""
+        """What an attempt's program wrote to standard error; with `follow` until the attempt ends.
+
+        A broken connection is resumed behind what has come; CoordinatorUnreachable when it stays away for a minute.
+        """
         path = f"/api/v1/attempts/{_segment(attempt)}/logs" + ("?follow=true" if follow else "")
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_SECONDS)
-        try:
-            async with self._answer("GET", path, timeout=timeout) as response:
-                async for chunk in response.content.iter_any():
-                    yield chunk
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._unreachable(error) from error
+        received, deadline, pause = 0, None, FIRST_PAUSE_SECONDS
+        while True:
+            to_skip = received  # a log is always told from its beginning
+            try:
+                async with self._answer("GET", path, timeout=timeout) as response:
+                    async for chunk in response.content.iter_any():
+                        deadline, pause = None, FIRST_PAUSE_SECONDS
+                        news, to_skip = chunk[to_skip:], max(0, to_skip - len(chunk))
+                        received += len(news)
+                        if news:
+                            yield news
+                    return
+            except (aiohttp.ClientError, TimeoutError, CoordinatorUnreachable) as error:
+                now = time.monotonic()
+                deadline = deadline or now + self._patience_seconds
+                if now > deadline:
+                    raise self._unreachable(error) from error
+            pause = await _pause(pause)
 
     # Artifacts
 

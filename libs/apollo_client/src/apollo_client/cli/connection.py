@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from apollo_client.errors import NotACoordinator
 from apollo_client.rest import DEFAULT_URL, RestClient
 
 HELP = f"The coordinator's address, also taken from APOLLO_COORDINATOR.  [{DEFAULT_URL}]"
@@ -20,7 +21,10 @@ coordinator_option = click.option("--coordinator", metavar="URL", callback=_chos
 
 def rest_client(coordinator: str | None) -> RestClient:
     """A client for the coordinator that the user named, with the token of APOLLO_TOKEN."""
-    return RestClient(coordinator or DEFAULT_URL, token=os.environ.get("APOLLO_TOKEN"))
+    try:
+        return RestClient(coordinator or DEFAULT_URL, token=os.environ.get("APOLLO_TOKEN"))
+    except NotACoordinator as error:
+        raise click.UsageError(f"--coordinator or APOLLO_COORDINATOR: {error}") from error
 
 
 def is_local(coordinator: str | None) -> bool:

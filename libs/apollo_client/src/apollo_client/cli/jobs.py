@@ -9,7 +9,9 @@ from apollo_client.cli.display import duration, failure_lines, progress_line
 from apollo_client.cli.following import see_through
 from apollo_client.cli.output import json_option, local_time, print_json, print_table
 from apollo_client.cli.running import run_async
-from apollo_client.rest import Document
+from apollo_client.rest import Document, RestClient
+
+MAX_SHOWN_TASKS = 10
 
 _job_argument = click.argument("job_id", metavar="JOB")
 
@@ -38,16 +40,17 @@ def jobs(*, coordinator: str | None, as_json: bool) -> int:
 @coordinator_option
 @json_option
 def job(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
-    """Show one job: what it is, how far it is, why it failed."""
+    """Show one job: what it is, how far it is, what runs and what is tried again, why it failed."""
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
             document = await client.job(job_id)
             tasks = [] if as_json else [task async for task in client.tasks(job_id)]
+            running = await _running_attempts(client, tasks)
         if as_json:
             print_json(document)
         else:
-            click.echo(_description(document, tasks))
+            click.echo("\n".join(_description(document, tasks) + _attempt_lines(running, tasks) + _end_lines(document)))
         return 0
 
     return run_async(work())
@@ -116,7 +119,14 @@ def _row(job: Document) -> list[str]:
     ]
 
 
-def _description(job: Document, tasks: list[Document]) -> str:
+async def _running_attempts(client: RestClient, tasks: list[Document]) -> list[Document]:
+    """Those of the tasks that have run longest: among them is what holds a job up."""
+    running = sorted((task for task in tasks if task["status"] == "in-progress"), key=lambda task: task["startTime"])
+    attempts = [attempt for task in running[:MAX_SHOWN_TASKS] async for attempt in client.attempts(task["id"])]
+    return [attempt for attempt in attempts if attempt["status"] == "running"]
+
+
+def _description(job: Document, tasks: list[Document]) -> list[str]:
     paths = job["inputData"]["path"]
     lines = [
         f"job       {job['id']}" + (f" ({job['name']})" if job["name"] else ""),
@@ -129,5 +139,27 @@ def _description(job: Document, tasks: list[Document]) -> str:
         f"took      {duration(job)}",
     ]
     statuses = Counter((task["type"], task["status"]) for task in tasks)
-    lines += [f"tasks     {number} {kind} {status}" for (kind, status), number in statuses.items()]
-    return "\n".join(lines + (failure_lines(job) if job["status"] in ("failed", "stopped") else []))
+    return lines + [f"tasks     {number} {kind} {status}" for (kind, status), number in statuses.items()]
+
+
+def _attempt_lines(running: list[Document], tasks: list[Document]) -> list[str]:
+    """What runs, where and for how long, and why tasks wait to be tried again."""
+    lines = [
+        f"running   {attempt['id']} on {attempt['worker']} for {duration(attempt)}, {_share_read(attempt)}"
+        + (f", says: {attempt['programStatus']}" if attempt["programStatus"] else "")
+        for attempt in running
+    ]
+    waiting = [task for task in tasks if task["status"] == "scheduled" and task.get("failure")]
+    return lines + [
+        f"retried   {task['id']} after {task['attempts']} of its attempts: {task['failure']['message']}"
+        for task in waiting[:MAX_SHOWN_TASKS]
+    ]
+
+
+def _share_read(attempt: Document) -> str:
+    total_bytes = attempt["inputBytesTotal"]
+    return f"has read {100 * attempt['inputBytes'] // total_bytes} %" if total_bytes else "has read nothing yet"
+
+
+def _end_lines(job: Document) -> list[str]:
+    return failure_lines(job) if job["status"] in ("failed", "stopped") else []

@@ -1,5 +1,6 @@
 """The command group, and how whatever goes wrong becomes one sentence and an exit status."""
 
+import errno
 import os
 from importlib import import_module
 
@@ -63,6 +64,14 @@ def execute(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
-        click.echo(f"apollo: an error that nobody foresaw: {error!r}. {_TRACEBACK}=1 shows where.", err=True)
+        click.echo(f"apollo: {_words(error)}", err=True)
         return STATUS_FAILED
     return status if isinstance(status, int) else 0
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # a file that is printed to has no name here
+        return f"The output cannot be written: {error.strerror}."
+    return f"an error that nobody foresaw: {error!r}. {_TRACEBACK}=1 shows where."

@@ -36,6 +36,8 @@ async def run_job(request: JobRequest, coordinator: str | None, *, workers: int 
     """Submit, wait, report; the exit status. An interrupt stops the job."""
     async with _address(coordinator, workers) as address, rest_client(address) as client:
         job = (await submit_job(client, request))["id"]
+        if coordinator is not None:  # whoever loses this terminal needs it to find the job again
+            click.echo(f"Job {job} is submitted.", err=True)
         try:
             return await see_through(client, job, as_json=as_json)
         except asyncio.CancelledError:
