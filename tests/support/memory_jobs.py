@@ -17,6 +17,7 @@ class MemoryJobs:
     def __init__(self) -> None:
         self.recovered = True
         self.ready = True
+        self.full = False
         self.refuse: Exception | None = None  # what the next submit meets
         self.secrets: dict[JobId, JobSecrets | None] = {}
         self.given_workers: list[Worker] = []

@@ -9,6 +9,7 @@ import pytest
 from apollo_client import rest
 from apollo_client.errors import CoordinatorUnreachable, NotACoordinator, RequestRefused
 from apollo_client.rest import RestClient
+from apollo_common.errors import StorageUnavailable
 from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.core.model import AttemptStatus, JobStatus
@@ -71,6 +72,12 @@ class TestJobs:
         assert [said.count(f"{field}:") for field in ("nReducers", "overwrite")] == [1, 1]
         assert [said.count(field.fix) for field in refused.value.fields] == [1, 1]
         assert ".." not in said
+
+    async def test_a_store_that_does_not_answer_is_said_at_once(self, api, client):
+        api.jobs.refuse = StorageUnavailable("s3://in does not answer.")
+        with pytest.raises(RequestRefused, match="s3://in does not answer") as refused:
+            await client.submit(BODY)
+        assert refused.value.status == 502
 
     async def test_a_job_id_cannot_reach_another_path(self, client):
         with pytest.raises(RequestRefused) as refused:

@@ -169,12 +169,22 @@ async def test_an_idempotency_key_holds_after_a_restart(site, tmp_path):
         assert (await call(http, "POST", "/api/v1/jobs", json={**BODY, "name": "x"}, headers=key))[0] == 422
 
 
-async def test_a_full_volume_is_507_and_no_longer_ready(site, tmp_path):
+async def test_a_full_journal_is_507(site, tmp_path):
     async with coordinator(site, tmp_path) as http:
         site.journal.full = True
         status, problem = await call(http, "POST", "/api/v1/jobs", json=BODY)
         assert (status, problem["status"]) == (507, 507)
         site.journal.full = False
+
+
+async def test_a_volume_without_room_is_507_and_not_ready(site, tmp_path):
+    async with coordinator(site, tmp_path) as http:
+        assert (await call(http, "GET", "/readyz"))[0] == 200
+        site.journal.nearly_full = True
+        assert (await call(http, "POST", "/api/v1/jobs", json=BODY))[0] == 507
+        assert (await call(http, "GET", "/readyz"))[0] == 503
+        site.journal.nearly_full = False
+        assert (await call(http, "GET", "/readyz"))[0] == 200
 
 
 async def test_credentials_reach_the_secret_store_and_nothing_else(site, tmp_path):

@@ -245,7 +245,7 @@ async def test_a_side_file_is_no_program(api):
         (BucketNotFound("There is no bucket in."), 404),
         (OutputExists("s3://out/words exists."), 409),
         (LimitExceeded("Too many jobs."), 429),
-        (StorageUnavailable("The store does not answer."), 503),
+        (StorageUnavailable("The store does not answer."), 502),
         (VolumeFull("No space left."), 507),
     ],
 )

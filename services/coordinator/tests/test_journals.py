@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -144,6 +145,14 @@ async def test_a_full_volume_is_named_and_passes(tmp_path):
     await journal._database.execute_fetchall("PRAGMA max_page_count=100000")
     await journal.append(STORY[2:])
     assert await everything(journal) == STORY
+    await journal.close()
+
+
+async def test_room_is_what_the_file_system_has_left(tmp_path, monkeypatch):
+    journal = await SqliteJournal.open(tmp_path)
+    assert journal.has_room()
+    monkeypatch.setattr("apollo_coordinator.store.journal.MIN_FREE_BYTES", shutil.disk_usage(tmp_path).total)
+    assert not journal.has_room()
     await journal.close()
 
 

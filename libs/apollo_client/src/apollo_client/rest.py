@@ -42,6 +42,7 @@ PAGE_SIZE = 1000
 
 _ADDRESS = re.compile(r"https?://[^/?#@\s]+/?|unix:///\S.*")
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+_PROBLEM_JSON = "application/problem+json"
 
 
 class RestClient:
@@ -250,7 +251,9 @@ class RestClient:
         if self._session is None:
             raise RuntimeError("a RestClient is used as an async context manager")
         async with self._session.request(method, self._base + path, allow_redirects=False, **options) as response:
-            if response.status in _RETRIED_STATUSES:
+            # The coordinator's own 502 speaks of a job's storage, which it has tried often enough.
+            own_502 = response.status == 502 and response.content_type == _PROBLEM_JSON
+            if response.status in _RETRIED_STATUSES and not own_502:
                 raise CoordinatorUnreachable(str(await self._refusal(response)))
             if response.status >= 300:
                 raise await self._refusal(response)

@@ -41,6 +41,11 @@ class JobService(Protocol):
         """Whether jobs are taken now."""
         ...
 
+    @property
+    def full(self) -> bool:
+        """Whether no job is taken because the coordinator's volume has no room for its facts."""
+        ...
+
     def submitted(self, idempotency_key: str, body_digest: str) -> Job | None:
         """The job that this key made, if there is one. IdempotencyConflict when its body was another."""
         ...

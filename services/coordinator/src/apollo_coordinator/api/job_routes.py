@@ -47,7 +47,7 @@ class JobRoutes:
                 content=SubmittedView,
                 status=201,
                 also={200: "The job that this idempotency key made before"},
-                problems=(400, 404, 408, 409, 413, 422, 429, 503, 507),
+                problems=(400, 404, 408, 409, 413, 422, 429, 502, 503, 507),
                 body=JobBody,
                 headers={IDEMPOTENCY_KEY: "Makes a repeated request safe: the same key and body give the same job"},
                 finishes=True,
@@ -97,7 +97,7 @@ class JobRoutes:
         earlier = self._service.submitted(key, digest) if key else None
         if earlier is not None:
             return await self._answer(earlier, created=False)
-        if not self._service.ready:
+        if not self._service.ready and not self._service.full:  # `submit` says what a full volume means
             raise ApiProblem(
                 503, "The coordinator takes no jobs now.", reason="not_ready", headers={"Retry-After": "5"}
             )

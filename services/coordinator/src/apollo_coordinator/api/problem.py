@@ -80,6 +80,7 @@ _STATUS: dict[type[errors.ApolloError], int] = {
     errors.JobEnded: 409,
     errors.ArtifactTooLarge: 413,
     errors.LimitExceeded: 429,
+    errors.StorageUnavailable: 502,
     errors.VolumeFull: 507,
 }
 _RETRY_AFTER = {"Retry-After": "10"}

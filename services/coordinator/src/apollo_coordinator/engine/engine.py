@@ -204,7 +204,11 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        return self._open and not self._recorder.stalled
+        return self._open and not self.full
+
+    @property
+    def full(self) -> bool:
+        return self._recorder.stalled or not self._ports.journal.has_room()
 
     def submitted(self, idempotency_key: str, body_digest: str) -> Job | None:
         return admission.submitted_before(self._state, idempotency_key, body_digest)
@@ -222,7 +226,7 @@ class Engine:
 
     def _admit(self, spec: JobSpec) -> None:
         if not self.ready:
-            raise VolumeFull("the coordinator's journal cannot be written at present; try again later")
+            raise VolumeFull("the coordinator's volume is full or cannot be written; free some space, then try again")
         admission.check(self._state, spec)
 
     async def _take(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:

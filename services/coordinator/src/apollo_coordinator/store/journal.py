@@ -42,6 +42,9 @@ MIGRATIONS: tuple[str, ...] = (
 """Step n brings a database from version n to n + 1; a step that was released is never changed."""
 
 
+MIN_FREE_BYTES = 1 << 20  # below it no job is taken, so that those which run can still be journaled
+
+
 class DataDirectoryInUse(PermanentError):
     """Another coordinator works on this data directory."""
 
@@ -97,6 +100,10 @@ class SqliteJournal:
 
     async def forget(self, job: JobId) -> None:
         await self._write("DELETE FROM facts WHERE job = ?", [(job,)])
+
+    def has_room(self) -> bool:
+        volume = os.statvfs(self._path.parent)
+        return volume.f_bavail * volume.f_frsize >= MIN_FREE_BYTES
 
     async def close(self) -> None:
         try:
@@ -169,4 +176,4 @@ def _mapped_errors(path: Path) -> Iterator[None]:
             raise JournalUnusable(f"{path} is damaged; restore it from a backup") from error
         if code == sqlite3.SQLITE_CONSTRAINT:
             raise JournalUnusable(f"{path} holds other facts than those it was read with: {error}") from error
-        raise StorageUnavailable(f"{path} cannot be read or written: {error}") from error
+        raise StorageUnavailable(f"the coordinator's journal cannot be read or written: {error}") from error

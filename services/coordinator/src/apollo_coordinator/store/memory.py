@@ -13,11 +13,15 @@ from apollo_coordinator.ports import JobSecrets, StoredFact
 
 
 class MemoryJournal:
-    """Hand `facts` to another one to play a restart. While `full` is set, `append` raises VolumeFull."""
+    """Hand `facts` to another one to play a restart.
+
+    While `full` is set, `append` raises VolumeFull; while `nearly_full` is, `has_room` says no.
+    """
 
     def __init__(self, facts: Sequence[StoredFact] = ()) -> None:
         self.facts = list(facts)
         self.full = False
+        self.nearly_full = False
 
     async def append(self, facts: Sequence[StoredFact]) -> None:
         if self.full:
@@ -30,6 +34,9 @@ class MemoryJournal:
 
     async def read_job(self, job: JobId, *, after: int = 0, limit: int = 1000) -> list[StoredFact]:
         return [fact for fact in self.facts if fact.job == job and fact.job_sequence > after][:limit]
+
+    def has_room(self) -> bool:
+        return not self.nearly_full
 
     async def forget(self, job: JobId) -> None:
         self.facts = [fact for fact in self.facts if fact.job != job]
