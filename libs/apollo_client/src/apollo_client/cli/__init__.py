@@ -22,14 +22,26 @@ def main() -> None:
         from apollo_client.cli.root import execute
 
         status = execute(sys.argv[1:])
-        sys.stdout.flush()
     except KeyboardInterrupt:  # asyncio hands the signal back to Python when its loop ends
         status = 128 + signal.SIGINT
-    except BrokenPipeError:
-        # Whoever read our output has left, like `head`. Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has left, like `head`
         status = 128 + signal.SIGPIPE
-    sys.exit(status)
+    sys.exit(_flushed(status))
+
+
+def _flushed(status: int) -> int:
+    """The exit status once standard output is written, or known not to be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would complain again, in its own words, when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 128 + signal.SIGPIPE
+        if status == 0:
+            sys.stderr.write(f"apollo: The output cannot be written: {error.strerror}.\n")
+        return status or 1
+    return status
 
 
 def _end_now(number: int, _frame: FrameType | None) -> NoReturn:
