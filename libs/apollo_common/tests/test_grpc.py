@@ -177,3 +177,24 @@ async def test_a_closed_channel_never_connects_again(connected):
     connected.channel.close()
     with pytest.raises(ChannelClosed):
         await connected.stub.describe()
+
+
+async def test_closing_while_connecting_leaves_no_connection(connected, monkeypatch):
+    made = []
+    connecting, go_on = asyncio.Event(), asyncio.Event()
+    connect = connected.channel._create_connection
+
+    async def slowly():
+        connecting.set()
+        await go_on.wait()
+        made.append(await connect())
+        return made[0]
+
+    monkeypatch.setattr(connected.channel, "_create_connection", slowly)
+    call = asyncio.create_task(connected.stub.describe())
+    await connecting.wait()
+    connected.channel.close()
+    go_on.set()
+    with pytest.raises(ChannelClosed):
+        await call
+    assert made[0].connection.is_closing()

@@ -65,7 +65,11 @@ class GrpcChannel(Channel):
         """Never again once closed: grpclib would connect anew and leak it."""
         if self._closed:
             raise ChannelClosed("the connection was closed on this side")
-        return await super().__connect__()
+        protocol = await super().__connect__()
+        if self._closed:  # while it was being made
+            super().close()
+            raise ChannelClosed("the connection was closed on this side")
+        return protocol
 
     def close(self) -> None:
         self._closed = True
