@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -159,15 +158,6 @@ async def test_room_is_what_the_file_system_has_left(tmp_path, monkeypatch):
 async def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "journal.db").write_bytes(os.urandom(8192))
     with pytest.raises(JournalUnusable, match="is damaged"):
-        await SqliteJournal.open(tmp_path)
-
-
-async def test_a_journal_of_a_later_version_is_refused(tmp_path):
-    await (await SqliteJournal.open(tmp_path)).close()
-    with sqlite3.connect(tmp_path / "journal.db") as database:
-        database.execute("PRAGMA user_version=99")
-    database.close()
-    with pytest.raises(JournalUnusable, match="later version"):
         await SqliteJournal.open(tmp_path)
 
 

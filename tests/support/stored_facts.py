@@ -1,0 +1,101 @@
+"""One fact of every durable kind with no field left at its default, and how a journal keeps them.
+
+`stored_facts.json` beside this holds a row for each as it was first written, from version 0.1.0 on: every later version
+has to read them. Rows are only appended: for a new kind, and for a new field a further fact of its kind. Run this file
+to print all rows as the present code writes them.
+"""
+
+import json
+from pathlib import Path
+
+from apollo_common.assignment import PartUpload, Split, SplitPiece
+from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_coordinator.core import facts
+from apollo_coordinator.core.codec import encode
+from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus
+from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
+
+STORED = Path(__file__).with_suffix(".json")
+
+JOB = JobId("k3v9d2m7q4xa")
+MAP = AttemptId("k3v9d2m7q4xa-m-00001-2")
+REDUCE = AttemptId("k3v9d2m7q4xa-r-00000-0")
+WORKER = WorkerId("worker-7")
+FAILURE = Failure(
+    "program_exited",
+    "the réducer died",
+    retryable=False,
+    task="k3v9d2m7q4xa-m-00001",
+    attempt=MAP,
+    program="map.py",
+    exit_status=3,
+    signal=9,
+    input="s3://bucket/in.gz from byte 7",
+    stderr_tail="boom\n",
+)
+SPEC = JobSpec(
+    input_paths=("s3://bucket/in*", "file:///data/é"),
+    output_path="s3://bucket/out",
+    mapper=ProgramRef(ProgramSource.ARTIFACT, "map.py", "ab" * 32, "frames", "pipe"),
+    reducer=ProgramRef(ProgramSource.BUILTIN, "builtin:sum"),
+    combiner=ProgramRef(ProgramSource.SHELL, "sort | uniq -c", stdio="pipe"),
+    n_reducers=3,
+    name="words",
+    input_type="file/jsonl",
+    use_ssl=False,
+    split_size_bytes=123_456,
+    overwrite=True,
+    params={"k": "v"},
+    env={"LANG": "C"},
+    files=(SideFileRef("words.txt", "cd" * 32),),
+    max_attempts=7,
+    timeout_seconds=60,
+    partitioner="field:2",
+    output_format="jsonl",
+    compression="zstd",
+    max_workers=5,
+    memory_budget_bytes=99_000_000,
+    priority=-3,
+    speculation=False,
+    keep_intermediate=True,
+    max_bad_records=11,
+    ignore_input=True,
+    credentials_secret="storage-login",
+    idempotency_key="retry-1",
+    body_digest="ef" * 32,
+)
+OUTPUT = AttemptOutput(
+    path="k3v9d2m7q4xa/k3v9d2m7q4xa-m-00001/k3v9d2m7q4xa-m-00001-2",
+    url="s3://bucket/out/part-r-00000",
+    upload_id="upload-1",
+    parts=(PartUpload(1, "etag-1", 5), PartUpload(2, "etag-2", 6)),
+    size_bytes=11,
+    records=4,
+    sha256="01" * 32,
+)
+SPLITS = (
+    Split(
+        (SplitPiece("s3://bucket/in.gz", 7, 8, 15, "v1", "gzip"), SplitPiece("file:///data/é", 0, 3, 3, "v0")),
+        "fixed:3",
+    ),
+    Split((SplitPiece("s3://bucket/in2", 0, 9, 9, "v2"),), "whole"),
+)
+FACTS: tuple[facts.DurableFact, ...] = (
+    facts.JobAccepted(1, JOB, SPEC),
+    facts.JobStarted(2, JOB),
+    facts.MapsPlanned(3, JOB, SPLITS),
+    facts.AttemptStarted(4, MAP, WORKER),
+    facts.UploadOpened(5, REDUCE, "s3://bucket/out/part-r-00000", "upload-1"),
+    facts.AttemptAccepted(6, REDUCE, OUTPUT, {"apollo": {"input_records": 10}, "mine": {"n": -1}}),
+    facts.AttemptFailed(7, MAP, FAILURE),
+    facts.AttemptLost(8, MAP, FAILURE),
+    facts.AttemptCancelled(9, MAP, "another one was first"),
+    facts.MapOutputLost(10, MAP, FAILURE),
+    facts.CommitStarted(11, JOB),
+    facts.JobEnded(12, JOB, JobStatus.FAILED, FAILURE),
+    facts.JobCleaned(13, JOB),
+)
+
+if __name__ == "__main__":
+    rows = [dict(zip(("kind", "body"), encode(fact), strict=True)) for fact in FACTS]
+    print(json.dumps(rows, indent=1, ensure_ascii=False))  # noqa: T201
