@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,13 +50,34 @@ def comparison(title: str, results: Sequence[Result], *, baseline: str) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def markdown(self) -> str:
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        body = [f"| {' | '.join(map(str, line))} |" for line in lines]
+        return "\n".join([f"## {self.title}", "", f"{machine()}. {self.note}", "", *body])
+
+
+def save_table(folder: Path, name: str, table: Table, **facts: object) -> Path:
+    """Write NAME-TIME.md and .json, with what the table is made of; the path of the first."""
+    return _write(folder, name, table.markdown(), facts)
+
+
 def save(folder: Path, name: str, markdown: str, results: Sequence[Result], **facts: object) -> Path:
     """Write NAME-TIME.md and .json; the path of the first."""
+    return _write(folder, name, markdown, {**facts, "results": [asdict(result) for result in results]})
+
+
+def _write(folder: Path, name: str, markdown: str, facts: Mapping[str, object]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     stem.with_suffix(".md").write_text(markdown + "\n")
-    document = {"machine": machine(), **facts, "results": [asdict(result) for result in results]}
-    stem.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
+    stem.with_suffix(".json").write_text(json.dumps({"machine": machine(), **facts}, indent=2) + "\n")
     return stem.with_suffix(".md")
 
 

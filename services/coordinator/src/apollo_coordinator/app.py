@@ -19,6 +19,7 @@ from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.clock import SystemClock
 from apollo_coordinator.core.limits import DAY_MS, Limits
 from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
+from apollo_coordinator.garbage import collect_garbage_rarely
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
 from apollo_coordinator.ports import WorkerPool
@@ -61,6 +62,7 @@ class Coordinator:
         InvalidSetting, DataDirectoryInUse, JournalUnusable, VolumeFull; OSError when an address cannot be listened on.
         """
         _check_exposure(self._settings)
+        collect_garbage_rarely()
         async with AsyncExitStack() as opened:
             await self._open(opened)
             self._opened = opened.pop_all()

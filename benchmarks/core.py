@@ -1,0 +1,156 @@
+"""The scheduling core at scale, alone: events a second, memory of a task, and how both grow with the cluster."""
+
+import gc
+import multiprocessing
+import statistics
+import sys
+import time
+import types
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+from apollo_common.ids import JobId
+from apollo_coordinator.core import events, invariants
+from apollo_coordinator.core.model import JobStatus
+from apollo_coordinator.core.scheduler import step
+from apollo_coordinator.core.state import State
+from apollo_coordinator.garbage import collect_garbage_rarely
+from benchmarks.report import Table, save_table
+from benchmarks.simulated_cluster import RECORDS, SimulatedCluster, spec_of
+
+REDUCE_SHARE = 5  # one task in so many is a reduce
+BATCH_EVENTS = 200
+SEED = 20261122
+
+_NOT_STATE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    tasks: int
+    workers: int
+    jobs: int
+
+
+QUICK = (Size(200, 20, 1), Size(400, 40, 2))
+SIZES = (Size(1_000, 100, 1), Size(10_000, 1_000, 10), Size(100_000, 10_000, 100), Size(100_000, 10_000, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    size: Size
+    events: int  # but for the clock's ticks, whose time counts all the same
+    cpu_seconds: float  # of `step` alone, garbage collection included
+    bytes_per_task: float
+    attempts: Mapping[str, int]  # by how they ended
+
+    @property
+    def microseconds_per_event(self) -> float:
+        return self.cpu_seconds / self.events * 1e6
+
+
+class NotRight(Exception):
+    """The core has not done what it was asked to; a rate of wrong decisions says nothing."""
+
+
+def run(*, runs: int, quick: bool, results_folder: Path) -> None:
+    """Each size `runs` times, in turns, each in a process of its own; print and save the table."""
+    sizes = QUICK if quick else SIZES
+    measured: dict[Size, list[Run]] = {size: [] for size in sizes}
+    context = multiprocessing.get_context("spawn")
+    for _ in range(runs):
+        for size in sizes:
+            with ProcessPoolExecutor(1, mp_context=context) as process:
+                measured[size].append(process.submit(measure, size).result())
+    table = tabulate(measured)
+    path = save_table(results_folder, "core", table, runs=[asdict(one) for all_ in measured.values() for one in all_])
+    print(f"{table.markdown()}\n\nSaved as {path} and .json")
+
+
+def measure(size: Size) -> Run:
+    """Run all jobs of a size to their end, in a process set up as the coordinator's. NotRight."""
+    collect_garbage_rarely()
+    reduces = size.tasks // size.jobs // REDUCE_SHARE
+    maps = size.tasks // size.jobs - reduces
+    cluster = SimulatedCluster(SEED, maps)
+    state = State()
+    cluster.join(size.workers)
+    for number in range(size.jobs):
+        cluster.submit(JobId(f"job{number}"), spec_of(number, reduces))
+    cpu_seconds, counted, half_bytes = 0.0, 0, 0
+    while state.jobs_created < size.jobs or state.queues:
+        batch = [(event, cluster.now_ms) for event in islice(cluster.due(), BATCH_EVENTS)]
+        began = time.process_time()
+        outcomes = [step(state, event, now_ms) for event, now_ms in batch]
+        cpu_seconds += time.process_time() - began
+        counted += sum(not isinstance(event, events.Tick) for event, _ in batch)
+        for outcome in outcomes:
+            for command in outcome.commands:
+                cluster.obey(command)
+        if not half_bytes and 2 * _completed(state) > size.tasks:
+            half_bytes = deep_size_bytes(state)
+    _check(state, size, maps)
+    largest_bytes = max(half_bytes, deep_size_bytes(state))
+    attempts = Counter(
+        attempt.status.value
+        for job in state.jobs.values()
+        for task in (*job.maps, *job.reduces)
+        for attempt in task.attempts
+    )
+    return Run(size, counted, cpu_seconds, largest_bytes / size.tasks, dict(attempts))
+
+
+def _completed(state: State) -> int:
+    return sum(queue.accepted_maps + queue.accepted_reduces for queue in state.queues.values())
+
+
+def _check(state: State, size: Size, maps: int) -> None:
+    invariants.check(state)
+    for job in state.jobs.values():
+        records = job.counters["apollo"]["input_records"]
+        if job.status is not JobStatus.SUCCEEDED or records != RECORDS * size.tasks // size.jobs:
+            raise NotRight(f"{job.id} has {job.status} with {len(job.maps)} of {maps} maps and {records} records")
+
+
+def deep_size_bytes(root: object) -> int:
+    """Of everything that is reachable from `root`, each object once; what the allocator rounds up is not counted."""
+    seen: set[int] = set()
+    front = [root]
+    total = 0
+    while front:
+        found = front.pop()
+        if id(found) in seen or isinstance(found, _NOT_STATE):
+            continue
+        seen.add(id(found))
+        total += sys.getsizeof(found)
+        front.extend(gc.get_referents(found))
+    return total
+
+
+def tabulate(measured: dict[Size, list[Run]]) -> Table:
+    first = next(iter(measured.values()))
+    rows = []
+    for size, runs in measured.items():
+        cost = statistics.median(run.microseconds_per_event for run in runs)
+        growth = statistics.median(
+            run.microseconds_per_event / base.microseconds_per_event for run, base in zip(runs, first, strict=True)
+        )
+        again = runs[0].attempts
+        rows.append(
+            (
+                f"{size.tasks:,}", f"{size.workers:,}", size.jobs, f"{runs[0].events:,}", f"{1e6 / cost:,.0f}",
+                f"{cost:.1f}", f"{growth:.2f}", f"{runs[0].bytes_per_task:,.0f}",
+                ", ".join(f"{again[status]:,} {status}" for status in sorted(again)),
+            )
+        )  # fmt: skip
+    return Table(
+        "The scheduling core alone",
+        f"Medians of {len(first)} runs. Rates are of processor time in the core; `growth` is an event's cost beside "
+        "the first row's, in the same run. Bytes are those of the whole state, workers included, per task.",
+        ("tasks", "workers", "jobs", "events", "events/s", "us/event", "growth", "bytes/task", "attempts"),
+        rows,
+    )
