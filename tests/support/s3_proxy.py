@@ -9,6 +9,7 @@ of its own. Requests are passed on with the Host header that the client signed, 
 
 import argparse
 import asyncio
+import io
 import json
 import signal
 import threading
@@ -137,7 +138,7 @@ class S3Proxy:
             request.method,
             url,
             headers=headers,
-            data=body or None,
+            data=io.BytesIO(body) if isinstance(body, bytes) else body,
             allow_redirects=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         ) as answer:

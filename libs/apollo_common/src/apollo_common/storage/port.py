@@ -27,6 +27,7 @@ class Upload:
     url: str
     upload_id: str
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
+    begun_ms: int | None = field(default=None, compare=False)  # by the store's clock; None where it does not tell
 
 
 @dataclass(frozen=True, slots=True, repr=False)

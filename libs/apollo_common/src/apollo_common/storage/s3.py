@@ -4,7 +4,7 @@ import asyncio
 import importlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -20,14 +20,24 @@ from apollo_common.errors import (
     UploadLost,
 )
 from apollo_common.storage.glob import Pattern, has_wildcard
-from apollo_common.storage.location import Location, parse
+from apollo_common.storage.location import parse
 from apollo_common.storage.port import ObjectInfo, StorageAccess, Upload
 from apollo_common.threads import in_thread
 
 READ_CHUNK_BYTES = 1 << 20
 DELETE_BATCH = 1000  # the most that one DeleteObjects takes
-MAX_RESUMES = 5  # of a body that was cut, without a byte of progress in between
+
+CALL_TIMEOUT_SECONDS = 180  # one call with all its repeats and its wait for a connection
+COMPLETE_TIMEOUT_SECONDS = 600  # S3 takes minutes to put thousands of large pieces together
+MIN_UPLOAD_BYTES_PER_SECOND = 64 << 10  # a piece gets more time by its size
+CHUNK_TIMEOUT_SECONDS = 60  # for each READ_CHUNK_BYTES of a body
+
+MAX_RESUMES = 5  # of a body that was cut or slow, with little progress in between
+MIN_PROGRESS_BYTES = 64 << 10
 RESUME_PAUSE_SECONDS = 0.1  # doubled for each
+
+
+_NOTHING_SPECIAL: Mapping[str, ApolloError] = {}
 
 
 class S3Store:
@@ -62,108 +72,93 @@ class S3Store:
             yield literal
 
     async def stat(self, url: str) -> ObjectInfo | None:
-        location = _object(url)
-        with suppress(ObjectNotFound):
-            async with self._client_for(url) as client:
-                found = await client.head_object(Bucket=location.bucket, Key=location.key)
-                return ObjectInfo(url, found["ContentLength"], found["ETag"])
-        return None
+        try:
+            found = await self._call("head_object", url, **_object(url))
+        except ObjectNotFound:
+            return None
+        return ObjectInfo(url, found["ContentLength"], found["ETag"])
 
     async def read(
         self, url: str, *, offset: int = 0, length_bytes: int | None = None, version: str | None = None
     ) -> AsyncGenerator[bytes, None]:
         end = None if length_bytes is None else offset + length_bytes
-        failures = 0
+        failures, progress_from = 0, offset
         while end is None or offset < end:
             try:
                 body, version, end = await self._get(url, offset, end, version)
             except _BeyondEnd:
+                await self._check_version(url, version)
                 return
             async with body:
                 try:
                     while offset < end:
-                        chunk = await self._read_body(url, body, min(READ_CHUNK_BYTES, end - offset))
+                        chunk = await self._read_chunk(url, body, min(READ_CHUNK_BYTES, end - offset))
                         offset += len(chunk)
-                        failures = 0
                         yield chunk
                 except StorageUnavailable:  # the library repeats requests, but never a body that was cut
-                    failures += 1
+                    failures = failures + 1 if offset - progress_from < MIN_PROGRESS_BYTES else 1
+                    progress_from = offset
                     if failures > MAX_RESUMES:
                         raise
-            if failures:
+            if offset < end:
                 await asyncio.sleep(RESUME_PAUSE_SECONDS * 2**failures)
 
     async def put(self, url: str, content: bytes, *, only_if_absent: bool = False) -> None:
-        location = _object(url)
-        condition = {"IfNoneMatch": "*"} if only_if_absent else {}
-        async with self._client_for(url, PreconditionFailed=OutputExists(f"{url} exists already")) as client:
-            await client.put_object(Bucket=location.bucket, Key=location.key, Body=content, **condition)
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_if_absent else {}
+        exists = {"PreconditionFailed": OutputExists(f"{url} exists already")}
+        await self._call("put_object", url, means=exists, **_object(url), Body=content, **condition)
 
     async def delete(self, urls: Sequence[str]) -> None:
         keys = defaultdict(list)
         for url in urls:
             location = _object(url)
-            keys[location.bucket].append({"Key": location.key})
+            keys[location["Bucket"]].append({"Key": location["Key"]})
         for bucket, objects in keys.items():
             for start in range(0, len(objects), DELETE_BATCH):
                 batch = {"Objects": objects[start : start + DELETE_BATCH], "Quiet": True}
-                async with self._client_for(f"s3://{bucket}/") as client:
-                    answer = await client.delete_objects(Bucket=bucket, Delete=batch)
+                answer = await self._call("delete_objects", f"s3://{bucket}/", Bucket=bucket, Delete=batch)
                 for refused in answer.get("Errors", ()):
-                    raise PermanentError(f"s3://{bucket}/{refused['Key']} cannot be deleted ({refused['Code']})")
+                    raise self._refusal("delete_objects", f"s3://{bucket}/{refused['Key']}", refused["Code"])
 
     async def create_upload(self, url: str, *, metadata: Mapping[str, str]) -> Upload:
-        location = _object(url)
-        async with self._client_for(url) as client:
-            made = await client.create_multipart_upload(
-                Bucket=location.bucket, Key=location.key, Metadata=dict(metadata)
-            )
+        made = await self._call("create_multipart_upload", url, **_object(url), Metadata=dict(metadata))
         return Upload(url, made["UploadId"], metadata)
 
     async def upload_part(self, upload: Upload, number: int, content: bytes) -> PartUpload:
-        location = _object(upload.url)
-        async with self._client_for(upload.url) as client:
-            answer = await client.upload_part(
-                Bucket=location.bucket,
-                Key=location.key,
-                UploadId=upload.upload_id,
-                PartNumber=number,
-                Body=content,
-            )
+        seconds = CALL_TIMEOUT_SECONDS + len(content) / MIN_UPLOAD_BYTES_PER_SECOND
+        answer = await self._call(
+            "upload_part", upload.url, seconds=seconds, **_upload(upload), PartNumber=number, Body=content
+        )
         return PartUpload(number, answer["ETag"], len(content))
 
     async def complete_upload(self, upload: Upload, parts: Sequence[PartUpload]) -> None:
-        location = _object(upload.url)
         ordered = sorted(parts, key=lambda part: part.number)
-        listed = [{"ETag": part.etag, "PartNumber": part.number} for part in ordered]
+        listed = {"Parts": [{"ETag": part.etag, "PartNumber": part.number} for part in ordered]}
         try:
-            async with self._client_for(upload.url) as client:
-                await client.complete_multipart_upload(
-                    Bucket=location.bucket,
-                    Key=location.key,
-                    UploadId=upload.upload_id,
-                    MultipartUpload={"Parts": listed},
-                )
+            await self._call(
+                "complete_multipart_upload",
+                upload.url,
+                seconds=COMPLETE_TIMEOUT_SECONDS,
+                **_upload(upload),
+                MultipartUpload=listed,
+            )
         except UploadLost:
             if not await self._carries(upload):
                 raise
 
     async def abort_upload(self, upload: Upload) -> None:
-        location = _object(upload.url)
         with suppress(UploadLost):
-            async with self._client_for(upload.url) as client:
-                await client.abort_multipart_upload(Bucket=location.bucket, Key=location.key, UploadId=upload.upload_id)
+            await self._call("abort_multipart_upload", upload.url, **_upload(upload))
 
     async def list_uploads(self, url_prefix: str) -> list[Upload]:
         location = parse(url_prefix)
         uploads: list[Upload] = []
-        markers: dict[str, str] = {}
+        markers: dict[str, Any] = {}
         while True:
-            async with self._client_for(url_prefix) as client:
-                page = await client.list_multipart_uploads(Bucket=location.bucket, Prefix=location.key, **markers)
-            uploads += [
-                Upload(f"s3://{location.bucket}/{found['Key']}", found["UploadId"]) for found in page.get("Uploads", ())
-            ]
+            page = await self._call(
+                "list_multipart_uploads", url_prefix, Bucket=location.bucket, Prefix=location.key, **markers
+            )
+            uploads += [_listed_upload(location.bucket, found) for found in page.get("Uploads", ())]
             if not page.get("IsTruncated"):
                 return uploads
             markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
@@ -175,11 +170,9 @@ class S3Store:
 
     async def _list(self, bucket: str, prefix: str) -> AsyncIterator[tuple[str, ObjectInfo]]:
         """Keys below a prefix, in byte order, with what is known of them."""
-        url = f"s3://{bucket}/{prefix}"
-        token: dict[str, str] = {}
+        token: dict[str, Any] = {}
         while True:
-            async with self._client_for(url) as client:
-                page = await client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
+            page = await self._call("list_objects_v2", f"s3://{bucket}/{prefix}", Bucket=bucket, Prefix=prefix, **token)
             for found in page.get("Contents", ()):
                 yield found["Key"], ObjectInfo(f"s3://{bucket}/{found['Key']}", found["Size"], found["ETag"])
             if not page.get("IsTruncated"):
@@ -188,61 +181,113 @@ class S3Store:
 
     async def _get(self, url: str, offset: int, end: int | None, version: str | None) -> tuple[Any, str, int]:
         """An open body, the object's version, and the offset at which the body ends."""
-        location = _object(url)
-        bounds = {} if offset == 0 and end is None else {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
-        async with self._client_for(url, InvalidRange=_BeyondEnd()) as client:
-            answer = await client.get_object(Bucket=location.bucket, Key=location.key, **bounds)
+        bounds: dict[str, Any] = (
+            {} if offset == 0 and end is None else {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
+        )
+        answer = await self._call("get_object", url, means={"InvalidRange": _BeyondEnd()}, **_object(url), **bounds)
         if version not in (None, answer["ETag"]):
             answer["Body"].close()
-            raise InputChanged(f"{url} changed since the job was planned: run the job again")
+            raise _changed(url)
         return answer["Body"], answer["ETag"], offset + answer["ContentLength"]
 
-    async def _read_body(self, url: str, body: Any, length_bytes: int) -> bytes:
-        with self._mapped(url):
-            chunk: bytes = await body.read(length_bytes)
-        if not chunk:
+    async def _check_version(self, url: str, version: str | None) -> None:
+        """InputChanged, ObjectNotFound: an object that ends too early may be another one than was meant."""
+        if version is None:
+            return
+        found = await self.stat(url)
+        if found is None:
+            raise ObjectNotFound(f"{url} does not exist any more")
+        if found.version != version:
+            raise _changed(url)
+
+    async def _read_chunk(self, url: str, body: Any, length_bytes: int) -> bytes:
+        """`length_bytes`, or what came before the body was cut; when nothing did, StorageUnavailable."""
+        library: Any = self._library
+        pieces: list[bytes] = []
+        left = length_bytes
+        with self._mapped("get_object", url):
+            async with asyncio.timeout(CHUNK_TIMEOUT_SECONDS):
+                try:
+                    while left and (piece := await body.read(left)):
+                        pieces.append(piece)
+                        left -= len(piece)
+                except library.LIBRARY_ERRORS:
+                    if not pieces:
+                        raise
+        if not pieces:
             raise StorageUnavailable(f"{url} was cut off while it was read")
-        return chunk
+        return b"".join(pieces)
 
     async def _carries(self, upload: Upload) -> bool:
         """Whether the object at the upload's URL is what this upload made: its answer may have been lost."""
-        location = _object(upload.url)
-        with suppress(ObjectNotFound):
-            async with self._client_for(upload.url) as client:
-                found = await client.head_object(Bucket=location.bucket, Key=location.key)
-                return bool(upload.metadata) and found["Metadata"] == dict(upload.metadata)
-        return False
+        try:
+            found = await self._call("head_object", upload.url, **_object(upload.url))
+        except ObjectNotFound:
+            return False
+        return bool(upload.metadata) and found["Metadata"] == dict(upload.metadata)
 
-    @asynccontextmanager
-    async def _client_for(self, url: str, **errors: ApolloError) -> AsyncIterator[Any]:
-        """The client; the library's errors come out as ours. `errors` says what a code means for this request."""
+    async def _call(
+        self,
+        operation: str,
+        url: str,
+        *,
+        seconds: float = CALL_TIMEOUT_SECONDS,
+        means: Mapping[str, ApolloError] = _NOTHING_SPECIAL,
+        **arguments: Any,
+    ) -> Any:
+        """The answer to one request, by its name in the library; the library's errors come out as ours.
+
+        `means` says what an error code means for this request.
+        """
+        client = await self._opened(operation, url)
+        with self._mapped(operation, url, means):
+            async with asyncio.timeout(seconds):
+                return await getattr(client, operation)(**arguments)
+
+    async def _opened(self, operation: str, url: str) -> Any:
         async with self._opening:
             if self._client is None:
                 self._library = await in_thread(importlib.import_module, "apollo_common.storage.s3_client")
-                with self._mapped(url):
+                with self._mapped(operation, url):
                     client = self._library.new_client(self._access)
                     self._client = await self._resources.enter_async_context(client)
-            client = self._client
-        with self._mapped(url, **errors):
-            yield client
+            return self._client
 
     @contextmanager
-    def _mapped(self, url: str, **errors: ApolloError) -> Iterator[None]:
+    def _mapped(self, operation: str, url: str, means: Mapping[str, ApolloError] = _NOTHING_SPECIAL) -> Iterator[None]:
         library: Any = self._library
         try:
             yield
         except library.LIBRARY_ERRORS as error:
-            meant = errors.get(library.code_of(error))
-            raise meant or library.as_ours(error, url, self._access) from error
+            meant = means.get(library.code_of(error))
+            raise meant or library.as_ours(error, operation, url, self._access) from error
+
+    def _refusal(self, operation: str, url: str, code: str) -> ApolloError:
+        library: Any = self._library
+        refusal: ApolloError = library.refusal(code, operation, url, self._access)
+        return refusal
 
 
 class _BeyondEnd(PermanentError):
     """A range that starts at or behind the object's end: there is nothing to read."""
 
 
-def _object(url: str) -> Location:
-    """The location of one object. InvalidLocation when the URL names none."""
+def _object(url: str) -> dict[str, Any]:
+    """How requests name one object. InvalidLocation when the URL names none."""
     location = parse(url)
     if location.scheme != "s3" or not location.key:
         raise InvalidLocation(f"{url} names no object: write s3://bucket/key")
-    return location
+    return {"Bucket": location.bucket, "Key": location.key}
+
+
+def _upload(upload: Upload) -> dict[str, Any]:
+    return {**_object(upload.url), "UploadId": upload.upload_id}
+
+
+def _listed_upload(bucket: str, found: Mapping[str, Any]) -> Upload:
+    begun_ms = int(found["Initiated"].timestamp() * 1000) if "Initiated" in found else None
+    return Upload(f"s3://{bucket}/{found['Key']}", found["UploadId"], begun_ms=begun_ms)
+
+
+def _changed(url: str) -> InputChanged:
+    return InputChanged(f"{url} changed since the job was planned: run the job again")

@@ -28,7 +28,7 @@ from apollo_common.storage.port import StorageAccess
 
 MAX_CONNECTIONS = 32
 CONNECT_TIMEOUT_SECONDS = 10
-READ_TIMEOUT_SECONDS = 60  # of silence
+READ_TIMEOUT_SECONDS = 30  # of silence; S3 sends white space while it puts a large object together
 MAX_REQUEST_ATTEMPTS = 5
 DEFAULT_REGION = "us-east-1"
 
@@ -60,7 +60,18 @@ _MEANINGS: dict[type[ApolloError], tuple[str, frozenset[str]]] = {
     ),
     StorageUnavailable: (
         "cannot answer now",
-        frozenset({"429", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown"}),
+        frozenset(
+            {
+                "429",
+                "ConditionalRequestConflict",
+                "IncompleteBody",
+                "InternalError",
+                "OperationAborted",
+                "RequestTimeout",
+                "ServiceUnavailable",
+                "SlowDown",
+            }
+        ),
     ),
 }
 
@@ -100,23 +111,31 @@ def code_of(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
-def as_ours(error: Exception, url: str, access: StorageAccess) -> ApolloError:
-    """The library's error as ours, in words that name the object and never a secret."""
-    where = f"{url} at {endpoint_of(access) or 'AWS'}"
+def as_ours(error: Exception, operation: str, url: str, access: StorageAccess) -> ApolloError:
+    """The library's error as ours, in words that name the operation and the object and never a secret."""
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return StorageAccessDenied(
-            f"{where} needs credentials: give them in the job, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            f"{_where(url, access)} needs credentials: give them in the job, "
+            "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if not isinstance(error, ClientError):
-        return StorageUnavailable(f"{where} cannot be reached ({type(error).__name__})")
-    code = code_of(error)
+        return StorageUnavailable(f"{_where(url, access)} cannot be reached ({operation}: {type(error).__name__})")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return refusal(code_of(error), operation, url, access, status)
+
+
+def refusal(code: str, operation: str, url: str, access: StorageAccess, status: int = 0) -> ApolloError:
+    """What a code in the store's answer means."""
     for ours, (words, codes) in _MEANINGS.items():
         if code in codes:
-            return ours(f"{where} {words} ({code})")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return ours(f"{_where(url, access)} {words} ({operation}: {code})")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
-        return StorageUnavailable(f"{where} cannot answer now ({code})")
-    return PermanentError(f"{where} refuses the request ({code})")
+        return StorageUnavailable(f"{_where(url, access)} cannot answer now ({operation}: {code})")
+    return PermanentError(f"{_where(url, access)} refuses the request ({operation}: {code})")
+
+
+def _where(url: str, access: StorageAccess) -> str:
+    return f"{url} at {endpoint_of(access) or 'AWS'}"
 
 
 def _config() -> Config:

@@ -1,0 +1,161 @@
+"""The S3 store through a proxy that makes calls go wrong: every call gets over what passes, and says what does not."""
+
+import time
+
+import pytest
+
+from apollo_common.errors import InputChanged, ObjectNotFound, StorageAccessDenied, StorageUnavailable, UploadLost
+from apollo_common.storage import s3, s3_client
+from apollo_common.storage.port import StorageAccess
+from apollo_common.storage.s3 import S3Store
+from support.s3_faults import TRANSIENT, Fault, FaultPlan, Rule
+from support.s3_proxy import S3Proxy
+
+CONTENT = bytes(range(256)) * 12_000  # 3 chunks
+PIECES = [b"x" * (5 << 20), b"the end"]
+METADATA = {"apollo-attempt": "a-1"}
+
+
+@pytest.fixture
+async def proxy(s3_server):
+    async with S3Proxy(s3_server.endpoint_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def store(s3_server, proxy):
+    opened = S3Store(StorageAccess(proxy.endpoint_url, "", s3_server.access_key_id, s3_server.secret_access_key))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Bounds short enough for a test that meets them."""
+    monkeypatch.setattr(s3_client, "READ_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(s3_client, "MAX_REQUEST_ATTEMPTS", 2)
+    monkeypatch.setattr(s3, "MAX_RESUMES", 1)
+
+
+async def content(chunks):
+    return b"".join([chunk async for chunk in chunks])
+
+
+async def use_every_call(store, bucket):
+    """What a job does with a store; every answer is checked."""
+    url = f"s3://{bucket}/d/whole"
+    await store.put(url, CONTENT)
+    assert (await store.stat(url)).size_bytes == len(CONTENT)
+    assert await content(store.read(url, offset=3)) == CONTENT[3:]
+    assert [info.url async for info in store.find(f"s3://{bucket}/d/")] == [url]
+    upload = await store.create_upload(f"s3://{bucket}/d/parts", metadata=METADATA)
+    parts = [await store.upload_part(upload, number, piece) for number, piece in enumerate(PIECES, 1)]
+    assert upload in await store.list_uploads(f"s3://{bucket}/d/")
+    await store.complete_upload(upload, parts)
+    assert await content(store.read(upload.url)) == b"".join(PIECES)
+    await store.delete([url, upload.url])
+    assert await store.stat(url) is None
+    await store.abort_upload(await store.create_upload(url, metadata={}))
+    for left in await store.list_uploads(f"s3://{bucket}/d/"):  # of creations whose answer was lost
+        await store.abort_upload(left)
+    assert await store.list_uploads(f"s3://{bucket}/d/") == []
+
+
+@pytest.mark.parametrize("fault", TRANSIENT)
+async def test_every_call_gets_over_a_fault(store, proxy, s3_bucket, fault):
+    """The first call of each operation is spoilt."""
+    await use_every_call(store, s3_bucket)
+    operations = sorted({call.operation for call in proxy.calls})
+    assert len(operations) == 10
+    if fault is Fault.ERROR_IN_200:
+        operations = ["CompleteMultipartUpload"]  # no other call of ours answers like that
+    proxy.plan.replace([Rule(fault, frozenset({name}), nth=frozenset({1}), seconds=0.1) for name in operations])
+    await use_every_call(store, s3_bucket)
+    assert proxy.plan.injected == {fault.value: len(operations)}
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        ("HeadObject", lambda store, url: store.stat(url)),
+        ("GetObject", lambda store, url: content(store.read(url))),
+        ("PutObject", lambda store, url: store.put(url, b"x")),
+        ("CreateMultipartUpload", lambda store, url: store.create_upload(url, metadata={})),
+        ("DeleteObjects", lambda store, url: store.delete([url])),
+    ],
+)
+@pytest.mark.parametrize("fault", [Fault.INTERNAL_ERROR, Fault.HANG, Fault.FORBIDDEN, Fault.LOST_ANSWER])
+async def test_what_stays_wrong_is_said_in_bounded_time(store, proxy, s3_bucket, impatient, fault, operation, call):
+    proxy.plan.replace([Rule(fault, frozenset({operation}), seconds=60)])
+    expected = StorageAccessDenied if fault is Fault.FORBIDDEN else StorageUnavailable
+    with pytest.raises(expected) as caught:
+        await call(store, f"s3://{s3_bucket}/some key")
+    said = str(caught.value).replace("_", "")
+    assert s3_bucket in said
+    assert operation.lower() in said
+    assert "some key" in said or operation == "DeleteObjects"
+    assert proxy.plan.injected[fault.value] <= 4  # aiohttp repeats what meets a broken kept-alive connection
+
+
+async def test_a_call_is_bounded_as_a_whole(store, s3_bucket, proxy):
+    proxy.plan.replace([Rule(Fault.HANG, seconds=60)])
+    before = time.monotonic()
+    with pytest.raises(StorageUnavailable, match="head_object: TimeoutError"):
+        await store._call("head_object", f"s3://{s3_bucket}/k", seconds=0.2, Bucket=s3_bucket, Key="k")
+    assert time.monotonic() - before < s3_client.READ_TIMEOUT_SECONDS
+
+
+async def test_a_body_that_trickles_for_ever_is_given_up(store, proxy, s3_bucket, impatient, monkeypatch):
+    url = f"s3://{s3_bucket}/slow"
+    await store.put(url, CONTENT)
+    monkeypatch.setattr(s3, "CHUNK_TIMEOUT_SECONDS", 0.5)
+    proxy.plan.replace([Rule(Fault.TRICKLE, seconds=10)])  # never silent for long
+    with pytest.raises(StorageUnavailable, match=r"slow.*get_object"):
+        await content(store.read(url))
+    assert proxy.plan.injected == {"trickle": 2}
+
+
+async def test_bodies_that_are_always_cut_are_read_as_long_as_each_brings_something(
+    store, proxy, s3_bucket, monkeypatch
+):
+    monkeypatch.setattr(s3, "RESUME_PAUSE_SECONDS", 0.001)
+    url = f"s3://{s3_bucket}/cut"
+    await store.put(url, CONTENT)
+    proxy.plan.replace([Rule(Fault.CUT_ANSWER, frozenset({"GetObject"}))])
+    with pytest.raises(StorageUnavailable, match="cut"):  # half of what is left, again and again, until it is little
+        await content(store.read(url))
+    assert proxy.plan.injected["cut-answer"] > s3.MAX_RESUMES + 3
+    proxy.plan.replace([Rule(Fault.CUT_ANSWER, frozenset({"GetObject"}), times=8)])
+    assert await content(store.read(url)) == CONTENT
+
+
+async def test_an_object_replaced_by_a_shorter_one_is_noticed_behind_its_end(store, s3_bucket):
+    url = f"s3://{s3_bucket}/shorter"
+    await store.put(url, CONTENT)
+    version = (await store.stat(url)).version
+    await store.put(url, b"short")
+    with pytest.raises(InputChanged, match="shorter"):
+        await content(store.read(url, offset=1000, version=version))
+    await store.delete([url])
+    with pytest.raises(ObjectNotFound, match="shorter"):
+        await content(store.read(url, offset=1000, version=version))
+
+
+async def test_an_upload_that_is_gone_is_not_taken_for_another_ones_object(store, proxy, s3_bucket):
+    """Completing finds no upload; what lies at its place came from another attempt."""
+    url = f"s3://{s3_bucket}/part"
+    ours, other = [await store.create_upload(url, metadata={"apollo-attempt": name}) for name in ("a-1", "a-2")]
+    part = await store.upload_part(other, 1, b"other")
+    await store.complete_upload(other, [part])
+    await store.complete_upload(other, [part])
+    await store.abort_upload(ours)
+    with pytest.raises(UploadLost):
+        await store.complete_upload(ours, [part])
+
+
+async def test_refused_deletions_are_temporary_when_the_store_says_so(s3_server, s3_bucket):
+    store = S3Store(s3_server.access)
+    await store.stat(f"s3://{s3_bucket}/k")
+    assert store._refusal("delete_objects", f"s3://{s3_bucket}/k", "SlowDown").retryable
+    assert not store._refusal("delete_objects", f"s3://{s3_bucket}/k", "AccessDenied").retryable
+    await store.close()
