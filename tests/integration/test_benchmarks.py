@@ -37,3 +37,12 @@ def test_core_tells_rate_growth_and_memory_of_each_size(tmp_path: Path):
         assert run["attempts"]["succeeded"] == run["size"]["tasks"]
         assert run["events"] > 3 * run["size"]["tasks"]
         assert run["bytes_per_task"] > 100
+
+
+def test_coordinator_tells_completions_and_processor_time_of_each_job(tmp_path: Path):
+    table, document = bench("coordinator", tmp_path)
+    assert [row[0] for row in rows(table)] == ["1", "median"]
+    (run,) = document["runs"]
+    assert run["tasks"] == document["load"]["maps"] + document["load"]["reduces"]
+    assert run["cpu_seconds"] > 0
+    assert run["answers_ms"]

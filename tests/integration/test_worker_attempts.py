@@ -24,6 +24,7 @@ from apollo_coordinator.order import (
     AttemptOrder,
     AttemptReport,
     AttemptStarted,
+    MapOutputs,
     OutputTarget,
 )
 from apollo_coordinator.pools.process import worker_command
@@ -90,7 +91,7 @@ class Desk:
                 spec,
                 NO_ACCESS,
                 NO_ACCESS,
-                map_outputs=tuple(outputs),
+                map_outputs=MapOutputs(outputs),
                 output=await self.target(task),
             )
         )

@@ -26,6 +26,7 @@ from apollo_coordinator.order import (
     AttemptOrder,
     AttemptProgress,
     AttemptStarted,
+    MapOutputs,
     OutputTarget,
 )
 from apollo_coordinator.rpc.convert import to_assignment, to_report
@@ -85,7 +86,7 @@ def test_a_map_attempt_carries_split_programs_and_where_its_output_goes():
 
 
 def test_a_reduce_attempt_carries_its_map_outputs_in_order_and_its_upload():
-    outputs = tuple(MapOutputRef(f"{JOB}-m-{n:05d}", f"{JOB}-m-{n:05d}-0", f"p/{n}") for n in (0, 1, 2))
+    outputs = MapOutputs(MapOutputRef(f"{JOB}-m-{n:05d}", f"{JOB}-m-{n:05d}-0", f"p/{n}") for n in (0, 1, 2))
     got = over_the_wire(order(REDUCE, map_outputs=outputs, output=OutputTarget("s3://b/out/part-r-00002", "up1")))
     assert got.kind is v1.TaskKind.REDUCE
     assert got.reduce.partition == 2

@@ -1,8 +1,9 @@
 """What the engine and a worker say to each other about one attempt, free of any wire format."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from apollo_common.assignment import Counters, MapOutputRef, PartUpload
+from apollo_common.assignment import Counters, MapOutputRef, PartUpload, encode_map_outputs
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Task
@@ -17,6 +18,17 @@ class OutputTarget:
     upload_id: str
 
 
+class MapOutputs(tuple[MapOutputRef, ...]):  # noqa: SLOT001 - it keeps what it has packed
+    """The accepted map outputs of a job, in the order of their tasks. All its reduces share them, packed once."""
+
+    @cached_property
+    def packed(self) -> bytes:
+        return encode_map_outputs(self)
+
+
+NO_MAP_OUTPUTS = MapOutputs()
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptOrder:
     """Everything that a worker needs to run one attempt."""
@@ -28,7 +40,7 @@ class AttemptOrder:
     spec: JobSpec
     input_access: StorageAccess
     output_access: StorageAccess
-    map_outputs: tuple[MapOutputRef, ...] = ()  # reduce attempts
+    map_outputs: MapOutputs = NO_MAP_OUTPUTS  # reduce attempts
     output: OutputTarget | None = None  # reduce and map-only attempts
     output_path: str = ""  # shuffling map attempts
 

@@ -7,7 +7,7 @@ from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import JobSpec, ProgramSource
 from apollo_coordinator.core.state import JobQueue, State, locate, task_of
-from apollo_coordinator.order import AttemptOrder, OutputTarget
+from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, MapOutputs, OutputTarget
 from apollo_coordinator.ports import JobSecrets, SecretStore
 
 
@@ -31,7 +31,7 @@ class OrderBook:
         self._state = state
         self._secrets = secrets
         self._access: dict[JobId, JobSecrets] = {}
-        self._map_outputs: dict[JobId, tuple[int, tuple[MapOutputRef, ...]]] = {}
+        self._map_outputs: dict[JobId, tuple[int, MapOutputs]] = {}
 
     async def access(self, job: JobId) -> JobSecrets:
         """The credentials of the job's body, or none: then the stores use the environment's.
@@ -59,7 +59,7 @@ class OrderBook:
             return None
         task, attempt = running
         queue = self._state.queues[locate(attempt_id).job]
-        map_outputs: tuple[MapOutputRef, ...] = ()
+        map_outputs = NO_MAP_OUTPUTS
         if task.kind is TaskKind.REDUCE:
             if not queue.maps_done:
                 return None
@@ -78,10 +78,10 @@ class OrderBook:
             output_path=output_path(attempt_id) if shuffles else "",
         )
 
-    def _outputs_of_maps(self, queue: JobQueue) -> tuple[MapOutputRef, ...]:
-        version, outputs = self._map_outputs.get(queue.job.id, (-1, ()))
+    def _outputs_of_maps(self, queue: JobQueue) -> MapOutputs:
+        version, outputs = self._map_outputs.get(queue.job.id, (-1, NO_MAP_OUTPUTS))
         if version != queue.map_outputs_version:
-            outputs = tuple(
+            outputs = MapOutputs(
                 MapOutputRef(task.id, task.accepted or "", task.output.path)
                 for task in queue.job.maps
                 if task.output is not None

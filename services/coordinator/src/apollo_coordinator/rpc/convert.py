@@ -2,7 +2,7 @@
 
 import struct
 
-from apollo_common.assignment import decode_counters, decode_part_uploads, encode_map_outputs, encode_split
+from apollo_common.assignment import decode_counters, decode_part_uploads, encode_split
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import TaskKind
@@ -111,7 +111,7 @@ def _map_work(order: AttemptOrder) -> v1.MapWork:
 
 
 def _reduce_work(order: AttemptOrder) -> v1.ReduceWork:
-    return v1.ReduceWork(partition=order.task.index, map_outputs=encode_map_outputs(order.map_outputs))
+    return v1.ReduceWork(partition=order.task.index, map_outputs=order.map_outputs.packed)
 
 
 def _output(order: AttemptOrder) -> v1.OutputTarget | None:

@@ -469,7 +469,7 @@ class ReduceWork(betterproto2.Message):
 
     map_outputs: "bytes" = betterproto2.field(2, betterproto2.TYPE_BYTES)
     """
-    apollo_common.assignment.MapOutputRef list, in map task order
+    apollo_common.assignment.MapOutputRef list, in map task order, compressed
     """
 
 
