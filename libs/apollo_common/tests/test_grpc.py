@@ -127,6 +127,22 @@ async def test_a_lost_connection_leaves_no_cancellation_behind(connected):
             await asyncio.Event().wait()
 
 
+async def test_a_connection_that_is_lost_as_soon_as_it_is_made_is_a_lost_connection(connected, monkeypatch):
+    make = GrpcChannel._create_connection
+
+    async def lose(self):
+        protocol = await make(self)
+        protocol.connection._transport.abort()
+        await asyncio.sleep(0.01)  # the loop hears of it before the call goes on
+        return protocol
+
+    monkeypatch.setattr(GrpcChannel, "_create_connection", lose)
+    with pytest.raises(ConnectionError):
+        await connected.stub.describe(DescribeRequest())
+    monkeypatch.undo()
+    assert (await connected.stub.describe(DescribeRequest())).worker_id == "w"
+
+
 async def test_a_deadline_leaves_no_cancellation_behind(connected):
     with pytest.raises(TimeoutError):
         await connected.stub.cancel_task(CancelTaskRequest(), timeout=0.05)

@@ -69,6 +69,8 @@ class GrpcChannel(Channel):
         if self._closed:  # while it was being made
             super().close()
             raise ChannelClosed("the connection was closed on this side")
+        if protocol.processor.connection.is_closing():  # grpclib would stumble over what is left of it
+            raise ConnectionResetError("the connection was lost as soon as it was made")
         return protocol
 
     def close(self) -> None:
