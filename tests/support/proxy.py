@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections in the middle."""
+"""A TCP proxy that cuts connections: in the middle of an answer, or all at once when it is told to."""
 
 import asyncio
 from contextlib import suppress
@@ -8,7 +8,7 @@ from typing import Self
 class CuttingProxy:
     """Passes bytes on to `target` (host:port); aborts the first `cuts` connections after so many bytes of answer."""
 
-    def __init__(self, target: str, *, cut_after_bytes: int, cuts: int) -> None:
+    def __init__(self, target: str, *, cut_after_bytes: int = 0, cuts: int = 0) -> None:
         self._host, _, port = target.rpartition(":")
         self._port = int(port)
         self._cut_after_bytes = cut_after_bytes
@@ -31,11 +31,23 @@ class CuttingProxy:
             end.transport.abort()
         await asyncio.gather(*self._tasks)
 
+    def cut(self) -> int:
+        """Abort every connection there is now; how many there were."""
+        ends = list(self._ends)
+        for end in ends:
+            end.transport.abort()
+        return len(ends) // 2
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        except OSError:  # as if nobody listened here either
+            writer.transport.abort()
+            self._tasks.discard(task)
+            return
         ends = {writer, far_writer}
         self._ends |= ends
         forward = asyncio.create_task(self._pass_on(reader, far_writer))

@@ -7,6 +7,7 @@ Use it through the fixtures below. Import them into a `conftest.py`:
 `s3_server` (session) is a running server with credentials; it is started when a test first asks for it and killed at
 the end of the session. `s3_bucket` gives each test a bucket of its own. `server.access` is the StorageAccess to reach
 it, `server.environment` the AWS_* variables for a subprocess.
+Outside pytest use `running_s3_server()`.
 """
 
 import os
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +85,12 @@ class S3Server:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
+    with running_s3_server() as server:
+        yield server
+
+
+@contextmanager
+def running_s3_server() -> Iterator[S3Server]:
     key_id, secret = "apollo" + secrets.token_hex(4), secrets.token_hex(16)
     ports = _free_ports(len(_PORTS))
     server = S3Server(f"http://127.0.0.1:{ports[0]}", key_id, secret)
