@@ -11,10 +11,11 @@ import sys
 import types
 import typing
 import zlib
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 from apollo_common.assignment import Split, SplitPiece
 from apollo_common.errors import PermanentError
@@ -74,38 +75,53 @@ def _to_json(value: Any) -> Any:
     return value
 
 
-def _from_json(expected: Any, value: Any) -> Any:
-    origin = typing.get_origin(expected)
-    if origin in (types.UnionType, typing.Union):
-        return None if value is None else _from_json(_not_none(expected), value)
-    if origin is tuple:
-        item = typing.get_args(expected)[0]
-        return tuple(_from_json(item, each) for each in value)
-    if isinstance(expected, type):
-        if is_dataclass(expected):
-            return _build(expected, value)
-        if issubclass(expected, StrEnum):
-            return expected(value)
-    return value
+_Reader = Callable[[Any], Any]
+
+
+class _Entry(NamedTuple):
+    """A field of a dataclass; `read` makes its value out of JSON, None where it is one already."""
+
+    name: str
+    read: _Reader | None
+    required: bool
 
 
 def _build(expected: Any, document: dict[str, Any]) -> Any:
     values = {}
-    for name, (kind, required) in _shape(expected).items():
+    for name, read, required in _shape(expected):
         if name in document:
-            values[name] = _from_json(kind, document[name])
+            value = document[name]
+            values[name] = value if read is None or value is None else read(value)
         elif required:
             raise UnreadableFact(f"the journal holds a {expected.__name__} without {name}; restore it from a backup")
     return expected(**values)
 
 
-@cache
-def _shape(expected: Any) -> dict[str, tuple[Any, bool]]:
+@cache  # a recovery builds hundreds of thousands: types are looked at once
+def _shape(expected: Any) -> tuple[_Entry, ...]:
     hints = typing.get_type_hints(expected)
-    return {
-        entry.name: (hints[entry.name], entry.default is MISSING and entry.default_factory is MISSING)
+    return tuple(
+        _Entry(
+            entry.name,
+            _reader(hints[entry.name]),
+            entry.default is MISSING and entry.default_factory is MISSING,
+        )
         for entry in fields(expected)
-    }
+    )
+
+
+def _reader(expected: Any) -> _Reader | None:
+    origin = typing.get_origin(expected)
+    if origin in (types.UnionType, typing.Union):
+        return _reader(_not_none(expected))
+    if origin is tuple:
+        read = _reader(typing.get_args(expected)[0])
+        return tuple if read is None else lambda values: tuple(map(read, values))
+    if is_dataclass(expected):
+        return partial(_build, expected)
+    if isinstance(expected, type) and issubclass(expected, StrEnum):
+        return expected
+    return None
 
 
 def _not_none(union: Any) -> Any:
