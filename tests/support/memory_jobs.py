@@ -62,17 +62,17 @@ class MemoryJobs:
         start = 0 if after is None else 1 + found.index(self.job(after))
         return found[start : start + limit]
 
-    def tasks(self, job: JobId) -> Sequence[Task]:
+    async def tasks(self, job: JobId) -> Sequence[Task]:
         return [*self.job(job).maps, *self.job(job).reduces]
 
-    def task(self, task: TaskId) -> Task:
-        for found in self.tasks(job_of(task)):
+    async def task(self, task: TaskId) -> Task:
+        for found in await self.tasks(job_of(task)):
             if found.id == task:
                 return found
         raise UnknownJob(f"There is no task {task}.")
 
-    def attempt(self, attempt: AttemptId) -> Attempt:
-        for task in self.tasks(job_of(attempt)):
+    async def attempt(self, attempt: AttemptId) -> Attempt:
+        for task in await self.tasks(job_of(attempt)):
             for found in task.attempts:
                 if found.id == attempt:
                     return found

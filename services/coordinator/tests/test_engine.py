@@ -146,7 +146,7 @@ async def test_progress_of_a_running_attempt_shows_in_events_and_counters(site):
                 break
         assert event.body["maps"] == {"total": 3, "completed": 0, "running": 1, "fraction": round(0.5 / 3, 4)}
         assert engine.counters(job) == {"apollo": {"input_records": 5}}
-        assert engine.attempt(AttemptId(f"{job}-m-00000-0")).program_status == "halfway"
+        assert (await engine.attempt(AttemptId(f"{job}-m-00000-0"))).program_status == "halfway"
 
 
 async def test_stop_cancels_what_runs(site):
@@ -181,7 +181,7 @@ async def test_refusals_before_a_job_exists(site):
         with pytest.raises(UnknownJob, match="nosuchjob"):
             engine.job(JobId("nosuchjob"))
         with pytest.raises(UnknownJob):
-            engine.task(TaskId("nosuchjob-m-00000"))
+            await engine.task(TaskId("nosuchjob-m-00000"))
         assert len(engine.jobs()) == 1
 
 
@@ -409,7 +409,7 @@ async def test_running_attempts_are_attached_after_a_restart(site):
     gate.set()  # they end while there is no coordinator
     async with site.coordinator(QUICK) as engine:
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
-        assert [len(task.attempts) for task in engine.tasks(job)] == [1, 1, 1, 1]
+        assert [len(task.attempts) for task in await engine.tasks(job)] == [1, 1, 1, 1]
 
 
 async def test_attempts_of_workers_that_do_not_come_back_run_again(site):
@@ -421,7 +421,7 @@ async def test_attempts_of_workers_that_do_not_come_back_run_again(site):
     site.add_workers(1)
     async with site.coordinator(QUICK) as engine:
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
-        assert engine.task(TaskId(f"{job}-m-00000")).attempts[0].status is AttemptStatus.LOST
+        assert (await engine.task(TaskId(f"{job}-m-00000"))).attempts[0].status is AttemptStatus.LOST
 
 
 async def test_a_commit_that_was_cut_short_goes_on_after_a_restart(site):

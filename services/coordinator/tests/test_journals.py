@@ -1,7 +1,6 @@
 """The contract of the Journal port, for every adapter; then what only a file can suffer."""
 
 import asyncio
-import os
 import random
 import shutil
 import subprocess
@@ -12,10 +11,12 @@ import pytest
 
 from apollo_common.errors import VolumeFull
 from apollo_common.ids import JobId
-from apollo_coordinator.ports import StoredFact
+from apollo_coordinator.ports import StoredFact, StoredSummary
 from apollo_coordinator.store import journal as journal_module
-from apollo_coordinator.store.journal import DataDirectoryInUse, JournalUnusable, SqliteJournal
+from apollo_coordinator.store import schema
+from apollo_coordinator.store.journal import DataDirectoryInUse, SqliteJournal
 from apollo_coordinator.store.memory import MemoryJournal
+from apollo_coordinator.store.schema import JournalUnusable
 
 WRITER = Path(__file__).with_name("journal_writer.py")
 
@@ -39,7 +40,7 @@ def a_writer(directory: Path) -> subprocess.Popen[str]:
 
 
 async def everything(journal) -> list[StoredFact]:
-    return [fact async for fact in journal.read_all()]
+    return [fact async for fact in journal.read_open()]
 
 
 async def test_facts_come_back_in_order(journal):
@@ -64,6 +65,35 @@ async def test_a_forgotten_job_leaves_the_others(journal):
     await journal.append(STORY)
     await journal.forget(JobId("a"))
     assert await everything(journal) == [STORY[1]]
+
+
+async def test_an_archived_job_is_read_as_its_summary(journal):
+    await journal.append(STORY)
+    await journal.archive(JobId("a"), 2, "summary of a")
+    await journal.archive(JobId("a"), 3, "another one")
+    await journal.archive(JobId("unknown"), 1, "of nothing")
+    assert await everything(journal) == [STORY[1]]
+    assert [stored async for stored in journal.read_ended()] == [StoredSummary(JobId("a"), 1, 2, "summary of a")]
+    assert await journal.read_job(JobId("a")) == [STORY[0], STORY[2], STORY[3]]
+    assert await journal.last_sequence() == 4
+
+
+async def test_summaries_come_in_the_order_of_creation(journal):
+    await journal.append([fact(1, "z", 1), fact(2, "a", 1), fact(3, "m", 1)])
+    for job in "amz":
+        await journal.archive(JobId(job), 1, job)
+    assert [stored.body async for stored in journal.read_ended()] == ["z", "a", "m"]
+
+
+async def test_a_forgotten_job_has_no_summary(journal):
+    await journal.append(STORY)
+    await journal.archive(JobId("a"), 3, "summary")
+    await journal.forget(JobId("a"))
+    assert [stored async for stored in journal.read_ended()] == []
+    await journal.archive(JobId("a"), 3, "too late")
+    assert [stored async for stored in journal.read_ended()] == []
+    assert await everything(journal) == [STORY[1]]
+    assert await journal.last_sequence() == 2
 
 
 async def test_more_facts_than_a_page(journal):
@@ -155,18 +185,12 @@ async def test_room_is_what_the_file_system_has_left(tmp_path, monkeypatch):
     await journal.close()
 
 
-async def test_a_damaged_file_is_named(tmp_path):
-    (tmp_path / "journal.db").write_bytes(os.urandom(8192))
-    with pytest.raises(JournalUnusable, match="is damaged"):
-        await SqliteJournal.open(tmp_path)
-
-
 async def test_an_older_journal_is_migrated_and_keeps_its_facts(tmp_path, monkeypatch):
     journal = await SqliteJournal.open(tmp_path)
     await journal.append(STORY)
     await journal.close()
     added = "CREATE TABLE notes (text TEXT) STRICT;"
-    monkeypatch.setattr(journal_module, "MIGRATIONS", (*journal_module.MIGRATIONS, added))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, added))
     for _ in range(2):
         journal = await SqliteJournal.open(tmp_path)
         assert await everything(journal) == STORY
@@ -178,3 +202,63 @@ async def test_a_data_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalUnusable, match="data directory"):
         await SqliteJournal.open(tmp_path / "file")
+
+
+async def test_others_append_while_a_large_job_is_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "FORGET_PAGE", 10)
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.append([fact(n, "a", n) for n in range(1, 1_001)])
+    forgetting = asyncio.ensure_future(journal.forget(JobId("a")))
+    appended = 0
+    while not forgetting.done():
+        appended += 1
+        await journal.append([fact(1_000 + appended, "b", appended)])
+    assert appended > 3
+    assert len(await everything(journal)) == appended
+    await journal.close()
+
+
+async def test_a_job_that_was_half_forgotten_at_a_crash_is_not_there_and_goes_with_the_next_sweep(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(journal_module, "FORGET_PAGE", 2)
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.append(STORY)
+
+    async def crash() -> None:
+        raise OSError
+
+    monkeypatch.setattr(journal, "_shrink", crash)
+    with pytest.raises(OSError):
+        await journal.forget(JobId("a"))
+    await journal.close()
+    journal = await SqliteJournal.open(tmp_path)
+    assert len(await journal.read_job(JobId("a"))) == 1
+    assert await everything(journal) == [STORY[1]]
+    assert [stored async for stored in journal.read_ended()] == []
+    assert await journal.sweep() == 1
+    assert await journal.sweep() == 0
+    assert await journal.read_job(JobId("a")) == []
+    await journal.close()
+
+
+async def test_the_file_shrinks_when_jobs_are_forgotten(tmp_path):
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.append([fact(n, "a", n, "x" * 1_000) for n in range(1, 2_001)])
+    await journal.append([fact(3_000, "b", 1)])
+    await journal.close()
+    full_bytes = (tmp_path / "journal.db").stat().st_size
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.forget(JobId("a"))
+    await journal.close()
+    assert full_bytes > 2_000_000
+    assert (tmp_path / "journal.db").stat().st_size < 100_000
+
+
+async def test_a_coordinator_keeps_its_id(tmp_path):
+    ids = []
+    for directory in (tmp_path / "one", tmp_path / "one", tmp_path / "two"):
+        journal = await SqliteJournal.open(directory)
+        ids.append(journal.identity)
+        await journal.close()
+    assert ids[0] == ids[1] != ids[2]

@@ -11,8 +11,9 @@ import pytest
 from apollo_common.errors import StorageUnavailable
 from apollo_common.ids import JobId
 from apollo_coordinator.core.model import JobStatus, TaskStatus
-from apollo_coordinator.store import journal as journal_module
-from apollo_coordinator.store.journal import JournalUnusable, SqliteJournal
+from apollo_coordinator.store import schema
+from apollo_coordinator.store.journal import SqliteJournal
+from apollo_coordinator.store.schema import JournalUnusable
 from support.engine import Site, ended, until
 
 SCHEMA_1 = Path(__file__).with_name("journal_of_schema_1.sql")
@@ -48,7 +49,7 @@ async def test_the_jobs_of_a_first_version_are_the_same_and_go_on(data):
             assert (first.created_ms, first.ended_ms) == (12567733, 12567754)
             assert first.counters == {"apollo": {"input_records": 50}}
             assert (second.status, second.failure.message) == (JobStatus.FAILED, "the input changed")
-            tasks = engine.tasks(FIRST)
+            tasks = await engine.tasks(FIRST)
             assert [(task.status, task.accepted[-3:]) for task in tasks] == [
                 (TaskStatus.COMPLETED, accepted) for accepted in ("0-0", "1-1", "2-0", "0-0", "1-0")
             ]
@@ -56,7 +57,7 @@ async def test_the_jobs_of_a_first_version_are_the_same_and_go_on(data):
             assert [event.id async for event in engine.events(FIRST)] == list(range(1, 20))
             assert (await ended(engine, THIRD)).status is JobStatus.SUCCEEDED
             await until(lambda: not engine.state.queues)
-            assert engine.tasks(THIRD)[0].accepted == f"{THIRD}-m-00000-0"
+            assert (await engine.tasks(THIRD))[0].accepted == f"{THIRD}-m-00000-0"
         await site.close()
         await journal.close()
 
@@ -71,7 +72,7 @@ async def test_a_journal_of_a_later_version_is_refused(data):
 
 async def test_a_migration_that_fails_leaves_the_journal_as_it_was(data, monkeypatch):
     broken = "CREATE TABLE notes (text TEXT) STRICT; DELETE FROM facts; SELECT * FROM nowhere;"
-    monkeypatch.setattr(journal_module, "MIGRATIONS", (journal_module.MIGRATIONS[0], broken))
+    monkeypatch.setattr(schema, "MIGRATIONS", (schema.MIGRATIONS[0], broken))
     with pytest.raises(StorageUnavailable, match="nowhere"):
         await SqliteJournal.open(data)
     assert version_and_facts(data) == (1, 35)
@@ -82,4 +83,4 @@ async def test_a_process_killed_in_mid_migration_leaves_the_journal_as_it_was(da
     assert killed.returncode == -9, killed.stderr
     assert version_and_facts(data) == (1, 35)
     await (await SqliteJournal.open(data)).close()
-    assert version_and_facts(data) == (len(journal_module.MIGRATIONS), 35)
+    assert version_and_facts(data) == (len(schema.MIGRATIONS), 35)

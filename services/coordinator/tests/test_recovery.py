@@ -78,9 +78,9 @@ async def recover(room: int, *, kill_workers: bool) -> None:
         job = engine.jobs()[0].id if engine.jobs() else await submit(engine, n_reducers=2)
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
         await until(lambda: not engine.state.queues)
-        assert [task.accepted for task in engine.tasks(job) if task.accepted in accepted] == sorted(accepted)
+        assert [task.accepted for task in await engine.tasks(job) if task.accepted in accepted] == sorted(accepted)
         if not kill_workers and before:
-            assert all(len(task.attempts) <= 2 for task in engine.tasks(job))
+            assert all(len(task.attempts) <= 2 for task in await engine.tasks(job))
         assert sorted(site.output.published) == EXPECTED_PARTS
         assert site.output.uploads == {}
         numbers = [event.id async for event in engine.events(job) if event.id]

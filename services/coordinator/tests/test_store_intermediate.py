@@ -1,6 +1,9 @@
 from pathlib import Path
 
-from apollo_common.ids import JobId, new_job_id
+import pytest
+
+from apollo_common.errors import StorageUnavailable
+from apollo_common.ids import new_job_id
 from apollo_coordinator.store.intermediate import IntermediateFiles
 
 
@@ -14,23 +17,30 @@ def with_output(volume: Path, job: str) -> Path:
 async def test_a_job_is_removed_and_its_neighbour_stays(tmp_path):
     ended, other = new_job_id(), new_job_id()
     with_output(tmp_path, ended)
-    kept = with_output(tmp_path, other)
-    await IntermediateFiles(tmp_path).remove(ended)
-    assert list(tmp_path.iterdir()) == [kept]
+    with_output(tmp_path, other)
+    store = IntermediateFiles(tmp_path, coordinator="one")
+    await store.remove(ended)
+    await store.remove(new_job_id())
+    assert await store.jobs() == [other]
 
 
-async def test_removing_what_is_gone_is_no_error(tmp_path):
-    await IntermediateFiles(tmp_path).remove(new_job_id())
-
-
-async def test_a_sweep_removes_unknown_jobs_only(tmp_path):
-    known, orphan = new_job_id(), new_job_id()
-    kept = {with_output(tmp_path, known), with_output(tmp_path, "lost+found"), tmp_path / "notes.txt"}
+async def test_only_names_that_apollo_gives_are_jobs(tmp_path):
+    job = new_job_id()
+    for name in (job, "lost+found", ".snapshot", "Twelve-Chars"):
+        with_output(tmp_path, name)
     (tmp_path / "notes.txt").write_text("not ours")
-    with_output(tmp_path, orphan)
-    await IntermediateFiles(tmp_path).sweep(frozenset({known}))
-    assert set(tmp_path.iterdir()) == kept
+    assert await IntermediateFiles(tmp_path, coordinator="one").jobs() == [job]
 
 
-async def test_a_volume_that_does_not_exist_yet_has_nothing_to_sweep(tmp_path):
-    await IntermediateFiles(tmp_path / "absent").sweep(frozenset[JobId]())
+async def test_a_volume_is_shared_once_another_coordinator_has_come(tmp_path):
+    store = IntermediateFiles(tmp_path, coordinator="one")
+    again = IntermediateFiles(tmp_path, coordinator="one")
+    assert not await store.shared()
+    assert not await again.shared()
+    IntermediateFiles(tmp_path, coordinator="two")
+    assert await store.shared()
+
+
+async def test_a_volume_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(StorageUnavailable, match="absent cannot be written: No such file"):
+        IntermediateFiles(tmp_path / "absent", coordinator="one")

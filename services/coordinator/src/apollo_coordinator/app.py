@@ -98,7 +98,7 @@ class Coordinator:
                 pool=pool,
                 planner=StoredInput(stores),
                 committer=StoredOutput(stores),
-                intermediate=IntermediateFiles(settings.volume),
+                intermediate=IntermediateFiles(settings.volume, coordinator=journal.identity),
                 artifacts=artifacts,
                 logs=logs,
                 secrets=SecretFiles(data / "secrets"),

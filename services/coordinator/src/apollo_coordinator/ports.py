@@ -109,12 +109,40 @@ class StoredFact:
     body: str  # JSON
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSummary:
+    """An ended job as a restart reads it in place of its facts."""
+
+    job: JobId
+    sequence: int  # of the job's first fact
+    last_event: int  # the job_sequence of the fact that ended it
+    body: str  # JSON
+
+
 class Journal(Protocol):
     """Durable facts, in order. A fact that `append` has returned for survives a crash. VolumeFull."""
 
     async def append(self, facts: Sequence[StoredFact]) -> None: ...
 
-    def read_all(self) -> AsyncIterator[StoredFact]: ...
+    async def last_sequence(self) -> int:
+        """The greatest sequence in the journal; 0 when it is empty."""
+        ...
+
+    def read_ended(self) -> AsyncIterator[StoredSummary]:
+        """Archived jobs, by `sequence`."""
+        ...
+
+    def read_open(self) -> AsyncIterator[StoredFact]:
+        """The facts of all other jobs, by `sequence`. Costs nothing for facts of archived jobs."""
+        ...
+
+    async def archive(self, job: JobId, last_event: int, summary: str) -> None:
+        """Keep a summary beside the facts of an ended job. Once is enough; nothing happens for an unknown one."""
+        ...
+
+    async def sweep(self) -> int:
+        """Go on with what a crash interrupted in `forget`; how many jobs."""
+        ...
 
     async def read_job(self, job: JobId, *, after: int = 0, limit: int = 1000) -> list[StoredFact]:
         """A job's facts with job_sequence > after."""
@@ -186,6 +214,10 @@ class LogStore(Protocol):
 
     async def close_attempt(self, attempt: AttemptId) -> None: ...
 
+    async def jobs(self) -> list[JobId]:
+        """The jobs of which something is kept."""
+        ...
+
     async def forget(self, job: JobId) -> None: ...
 
 
@@ -204,8 +236,8 @@ class SecretStore(Protocol):
 
     async def delete(self, job: JobId) -> None: ...
 
-    async def sweep(self, known: frozenset[JobId]) -> None:
-        """Remove what belongs to no known job: a crash may come between a job's credentials and the job."""
+    async def sweep(self, known: frozenset[JobId]) -> int:
+        """Remove what belongs to no known job: a crash may come between a job's credentials and the job. How many."""
         ...
 
 
@@ -245,10 +277,14 @@ class OutputCommitter(Protocol):
 
 
 class IntermediateStore(Protocol):
-    """Map outputs on the volume that workers share."""
+    """Map outputs on the volume that workers share. StorageUnavailable."""
 
     async def remove(self, job: JobId) -> None: ...
 
-    async def sweep(self, known: frozenset[JobId]) -> None:
-        """Remove what belongs to no known job."""
+    async def jobs(self) -> list[JobId]:
+        """The jobs of which something is there, also those of other coordinators."""
+        ...
+
+    async def shared(self) -> bool:
+        """Whether another coordinator has ever used the volume, as far as is known. Asked after `jobs`, for these."""
         ...

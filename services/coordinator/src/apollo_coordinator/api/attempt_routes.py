@@ -62,7 +62,7 @@ class AttemptRoutes:
         ]
 
     async def attempts(self, request: web.Request, query: PageQuery) -> Answer:
-        task = self._service.task(TaskId(request.match_info["id"]))
+        task = await self._service.task(TaskId(request.match_info["id"]))
         pods = {str(worker.id): worker.pod_name for worker in self._service.workers() if worker.pod_name}
         answer = page(request, task.attempts, query, lambda attempt: attempt.id)
         return Answer([view_attempt(attempt, pods) for attempt in answer.content], headers=answer.headers)
@@ -72,7 +72,7 @@ class AttemptRoutes:
         return Answer([view_worker(worker) for worker in answer.content], headers=answer.headers)
 
     async def logs(self, request: web.Request, query: LogQuery) -> web.StreamResponse:
-        attempt = self._service.attempt(AttemptId(request.match_info["id"]))
+        attempt = await self._service.attempt(AttemptId(request.match_info["id"]))
         if not query.follow or attempt.status.ended:
             content = await self._logs.read(attempt.id)
             return web.Response(body=content or b"", content_type="text/plain", charset="utf-8")
@@ -96,7 +96,7 @@ class AttemptRoutes:
 
     async def _chunks(self, attempt: AttemptId) -> AsyncGenerator[bytes, None]:
         """What is there and what comes. Ends also when the attempt has ended unheard, as after a lost worker."""
-        if self._service.attempt(attempt).status.ended:
+        if (await self._service.attempt(attempt)).status.ended:
             yield await self._logs.read(attempt) or b""
             return
         async with aclosing(cast(AsyncGenerator[bytes, None], self._logs.follow(attempt))) as following:
@@ -104,7 +104,7 @@ class AttemptRoutes:
                 step = asyncio.ensure_future(anext(following, b""))
                 try:
                     while not (await asyncio.wait({step}, timeout=self._settings.ping_s))[0]:
-                        if self._service.attempt(attempt).status.ended:
+                        if (await self._service.attempt(attempt)).status.ended:
                             return
                     if not (chunk := step.result()):
                         return

@@ -126,7 +126,7 @@ class JobRoutes:
     async def tasks(self, request: web.Request, query: PageQuery) -> Answer:
         job = self._service.job(_job_id(request))
         pods = {str(worker.id): worker.pod_name for worker in self._service.workers() if worker.pod_name}
-        answer = page(request, self._service.tasks(job.id), query, lambda task: task.id)
+        answer = page(request, await self._service.tasks(job.id), query, lambda task: task.id)
         return Answer([view_task(task, job.spec, pods) for task in answer.content], headers=answer.headers)
 
     async def counters(self, request: web.Request) -> CountersView:

@@ -336,6 +336,10 @@ def _split(task: Task) -> SplitView | None:
 
 
 def _progress(job: Job) -> Progress:
+    if job.totals is not None:
+        maps = PhaseProgress(total=job.totals.maps, completed=job.totals.maps_completed, running=0)
+        reduces = PhaseProgress(total=job.totals.reduces, completed=job.totals.reduces_completed, running=0)
+        return Progress(planned=job.planned, maps=maps, reduces=reduces)
     return Progress(planned=job.planned, maps=_phase(job, job.maps), reduces=_phase(job, job.reduces))
 
 

@@ -1,5 +1,6 @@
 """`apply(state, fact)`: the only place that changes the state. It decides nothing, so any core can fold any journal."""
 
+import heapq
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ from apollo_coordinator.core.model import (
     add_counters,
 )
 from apollo_coordinator.core.state import JobQueue, Running, State, locate, new_queue, task_of
+from apollo_coordinator.core.summary import restored, task_totals
 from apollo_coordinator.core.transitions import ATTEMPT, JOB, TASK, moved
 
 
@@ -106,7 +108,6 @@ def _job_ended(state: State, fact: facts.JobEnded) -> None:
         state.running_tasks -= len(job.maps) + len(job.reduces)
     if state.outputs.get(output_key(job.spec)) == job.id:
         del state.outputs[output_key(job.spec)]
-    state.ended.append(job.id)
     queue.pending_maps.clear()
     queue.pending_reduces.clear()
     refresh(state, queue)
@@ -120,15 +121,43 @@ def _cleanup_started(state: State, fact: facts.CleanUpStarted) -> None:
 
 
 def _job_cleaned(state: State, fact: facts.JobCleaned) -> None:
-    del state.queues[fact.job]
+    queue = state.queues.pop(fact.job)
     state.cleanable.pop(fact.job, None)
     state.unscaled.pop(fact.job, None)
     state.troubled.pop(fact.job, None)
+    _note_ended(state, queue.job)
+
+
+def _job_restored(state: State, fact: facts.JobRestored) -> None:
+    job = restored(fact.summary)
+    state.jobs[job.id] = job
+    state.jobs_created += 1
+    if job.spec.idempotency_key:
+        state.idempotency[job.spec.idempotency_key] = job.id
+    _note_ended(state, job)
+
+
+def _note_ended(state: State, job: Job) -> None:
+    heapq.heappush(state.ended, (job.ended_ms or 0, job.id))
+
+
+def _job_archived(state: State, fact: facts.JobArchived) -> None:
+    job = state.jobs[fact.job]
+    job.totals = task_totals(job)
+    state.at_hand[job.id] = len(job.maps) + len(job.reduces)
+    state.tasks_at_hand += state.at_hand[job.id]
+
+
+def _tasks_dropped(state: State, fact: facts.TasksDropped) -> None:
+    job = state.jobs[fact.job]
+    state.tasks_at_hand -= state.at_hand.pop(job.id)
+    job.maps, job.reduces = [], []
 
 
 def _job_forgotten(state: State, fact: facts.JobForgotten) -> None:
     job = state.jobs.pop(fact.job)
-    state.ended.remove(fact.job)
+    heapq.heappop(state.ended)
+    state.tasks_at_hand -= state.at_hand.pop(job.id, 0)
     if state.idempotency.get(job.spec.idempotency_key) == fact.job:
         del state.idempotency[job.spec.idempotency_key]
 
@@ -394,5 +423,8 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.TimersFired: _timers_fired,
     facts.PoolScaled: _pool_scaled,
     facts.CleanUpStarted: _cleanup_started,
+    facts.JobRestored: _job_restored,
+    facts.JobArchived: _job_archived,
+    facts.TasksDropped: _tasks_dropped,
     facts.JobForgotten: _job_forgotten,
 }

@@ -21,6 +21,7 @@ from apollo_common.assignment import Split, SplitPiece
 from apollo_common.errors import PermanentError
 from apollo_common.ids import JobId
 from apollo_coordinator.core import facts
+from apollo_coordinator.core.summary import JobSummary
 
 FACT_VERSION = 1
 """Rises when a body changes in a way that older code would misread."""
@@ -65,6 +66,21 @@ def decode(kind: str, body: str, *, job: str, at_ms: int) -> facts.DurableFact:
     document["job"] = job
     value: facts.DurableFact = _build(fact, document)
     return value
+
+
+def encode_summary(summary: JobSummary) -> str:
+    return json.dumps({"v": FACT_VERSION} | _to_json(summary), separators=(",", ":"), ensure_ascii=False)
+
+
+def decode_summary(body: str) -> JobSummary:
+    """UnreadableFact for one of a later Apollo."""
+    document = json.loads(body)
+    if document.get("v", 1) > FACT_VERSION:
+        raise UnreadableFact(
+            "the journal was written by a later version of Apollo (summaries); start that version again"
+        )
+    summary: JobSummary = _build(JobSummary, document)
+    return summary
 
 
 def _to_json(value: Any) -> Any:

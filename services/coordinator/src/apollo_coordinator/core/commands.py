@@ -55,6 +55,13 @@ class CleanUp:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveJob:
+    """The job is cleaned up: write its summary beside its facts, so that a restart need not fold them."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
 class ScalePool:
     job: JobId
     workers: int
@@ -80,6 +87,7 @@ Command = (
     | CancelAttempt
     | CommitOutput
     | CleanUp
+    | ArchiveJob
     | ScalePool
     | ReleaseWorker
     | ForgetJob

@@ -159,6 +159,13 @@ class CleanUpFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class JobArchived:
+    """The job's summary is in the journal."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
 class Restarted:
     """The journal has been folded; nothing is known of the outside world yet."""
 
@@ -192,6 +199,7 @@ Event = (
     | CommitFinished
     | CommitFailed
     | CleanUpFinished
+    | JobArchived
     | Restarted
     | Tick
 )

@@ -11,6 +11,7 @@ from apollo_common.assignment import Counters, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId, job_of
 from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus
 from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.summary import JobSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,27 @@ class CleanUpStarted(_Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class JobRestored(_Fact):
+    """The journal has the job's summary: it is known without its facts being folded."""
+
+    summary: JobSummary
+
+
+@dataclass(frozen=True, slots=True)
+class JobArchived(_Fact):
+    """The journal has the cleaned job's summary, so its tasks need not stay at hand."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class TasksDropped(_Fact):
+    """The tasks of an archived job make room for those of younger ones."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
 class JobForgotten(_Fact):
     job: JobId
 
@@ -225,6 +247,9 @@ TransientFact = (
     | TimersFired
     | PoolScaled
     | CleanUpStarted
+    | JobRestored
+    | JobArchived
+    | TasksDropped
     | JobForgotten
 )
 

@@ -27,6 +27,9 @@ def _require(holds: bool, rule: str, *, at: object) -> None:  # noqa: FBT001 - r
 
 
 def _check_job(state: State, job: Job) -> None:
+    if not state.has_tasks(job):
+        _require(job.status.ended and not job.maps and not job.reduces, "a dropped task is gone", at=job.id)
+        return
     for task in (*job.maps, *job.reduces):
         _check_task(state, job, task)
     if job.status is JobStatus.SUCCEEDED or job.status is JobStatus.COMMITTING:
@@ -129,6 +132,10 @@ def _check_totals(state: State) -> None:
     _require(state.running_tasks == tasks, "running tasks are counted", at=state.running_tasks)
     reserved = {output_key(job.spec): job.id for job in unfinished}
     _require(state.outputs == reserved, "outputs of unfinished jobs are reserved, each once", at=sorted(reserved))
+    _require(state.tasks_at_hand == sum(state.at_hand.values()), "tasks at hand are counted", at=state.tasks_at_hand)
+    _require(state.tasks_at_hand <= state.limits.max_ended_tasks_at_hand, "and are bounded", at=state.tasks_at_hand)
+    cleaned = sorted(job.id for job in state.jobs.values() if job.id not in state.queues)
+    _require(sorted(job for _, job in state.ended) == cleaned, "every cleaned job waits for its retention", at=cleaned)
     for queue in state.queues.values():
         ready_to_clean = queue.job.status.ended and not queue.outstanding and not queue.cleaning
         if state.orphans_due_ms is None:

@@ -13,6 +13,7 @@ class Limits:
     max_running_jobs: int = 100  # more wait their turn
     max_tasks_per_job: int = 100_000
     max_running_tasks: int = 1_000_000  # of all running jobs; above it no further job starts
+    max_ended_tasks_at_hand: int = 200_000  # of archived jobs; those of others are folded when asked for
     max_workers_per_job: int = 10_000
     max_lost_attempts: int = 20  # per task: attempts that ended without the program's fault
     retry_delay_ms: int = 200  # before the second attempt; doubles with each

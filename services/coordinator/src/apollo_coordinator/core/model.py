@@ -119,6 +119,16 @@ class Task:
     ended_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TaskTotals:
+    """How many tasks a job has, and how many of them have a result."""
+
+    maps: int
+    maps_completed: int
+    reduces: int
+    reduces_completed: int
+
+
 @dataclass(slots=True)
 class Job:
     id: JobId
@@ -133,6 +143,7 @@ class Job:
     failure: Failure | None = None
     counters: Counters = field(default_factory=dict)  # of accepted attempts
     trouble: str = ""  # why the job waits, in the words of the pool, a volume or the output's store; not journaled
+    totals: TaskTotals | None = None  # of an archived job, whose tasks need not be at hand
 
     @property
     def output_tasks(self) -> list[Task]:

@@ -112,6 +112,21 @@ def _cleanup_finished(state: State, event: events.CleanUpFinished, now_ms: int, 
     queue = state.queues.get(event.job)
     if queue is not None and queue.cleaning:
         out.facts.append(facts.JobCleaned(now_ms, event.job))
+        out.commands.append(commands.ArchiveJob(event.job))
+
+
+def _job_archived(state: State, event: events.JobArchived, now_ms: int, out: Outcome) -> None:
+    job = state.jobs.get(event.job)
+    if job is None or job.totals is not None:
+        return
+    out.facts.append(facts.JobArchived(now_ms, job.id))
+    tasks = len(job.maps) + len(job.reduces)
+    surplus = state.tasks_at_hand + tasks - state.limits.max_ended_tasks_at_hand
+    for other, count in (*state.at_hand.items(), (job.id, tasks)):
+        if surplus <= 0:
+            break
+        out.facts.append(facts.TasksDropped(now_ms, other))
+        surplus -= count
 
 
 def _start_commit(job: Job, now_ms: int, out: Outcome) -> None:
@@ -366,6 +381,9 @@ def _restarted(state: State, _event: events.Restarted, now_ms: int, out: Outcome
             _start_commit(queue.job, now_ms, out)
         elif queue.job.status is JobStatus.COMMITTING:
             out.commands.append(commands.CommitOutput(queue.job.id))
+    out.commands.extend(
+        commands.ArchiveJob(job.id) for job in state.jobs.values() if job.totals is None and job.id not in state.queues
+    )
 
 
 def _tick(state: State, _event: events.Tick, now_ms: int, out: Outcome) -> None:
@@ -386,12 +404,13 @@ def _lose_orphans(state: State, now_ms: int, out: Outcome) -> None:
 
 
 def _forget_oldest(state: State, now_ms: int, out: Outcome) -> None:
-    if not state.ended or state.ended[0] in state.queues:
+    """One at a time: a job may take the journal a while to forget. Jobs that are not cleaned up hold up nobody."""
+    if not state.ended:
         return
-    job = state.jobs[state.ended[0]]
-    if (job.ended_ms or 0) + state.limits.retention_ms <= now_ms:
-        out.facts.append(facts.JobForgotten(now_ms, job.id))
-        out.commands.append(commands.ForgetJob(job.id))
+    ended_ms, job = state.ended[0]
+    if ended_ms + state.limits.retention_ms <= now_ms:
+        out.facts.append(facts.JobForgotten(now_ms, job))
+        out.commands.append(commands.ForgetJob(job))
 
 
 _DECIDE: dict[type, Callable[[State, Any, int, Outcome], None]] = {
@@ -414,6 +433,7 @@ _DECIDE: dict[type, Callable[[State, Any, int, Outcome], None]] = {
     events.CommitFinished: _commit_finished,
     events.CommitFailed: _commit_failed,
     events.CleanUpFinished: _cleanup_finished,
+    events.JobArchived: _job_archived,
     events.Restarted: _restarted,
     events.Tick: _tick,
 }

@@ -3,7 +3,6 @@
 Only `apply` changes it. Dictionaries serve as ordered sets, so that the same events give the same decisions.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -107,7 +106,11 @@ class State:
     running_jobs: int = 0
     running_tasks: int = 0  # planned tasks of running jobs
     jobs_created: int = 0
-    ended: deque[JobId] = field(default_factory=deque)  # in order of their end
+    ended: list[tuple[int, JobId]] = field(default_factory=list)  # heap by ended_ms of the jobs that are cleaned up
+    at_hand: dict[JobId, int] = field(
+        default_factory=dict
+    )  # archived jobs with tasks in `jobs`: how many, oldest first
+    tasks_at_hand: int = 0  # their sum
 
     # By binding: a job's own workers, or None for those that serve any.
     idle: dict[JobId | None, dict[WorkerId, None]] = field(default_factory=dict)
@@ -128,6 +131,10 @@ class State:
     def running(self, attempt: AttemptId) -> Running | None:
         queue = self.queues.get(job_of(attempt))
         return None if queue is None else queue.running.get(attempt)
+
+    def has_tasks(self, job: Job) -> bool:
+        """Whether the job's tasks are in `jobs`, as far as it has any."""
+        return job.totals is None or job.id in self.at_hand
 
 
 def locate(attempt: AttemptId) -> Place:

@@ -16,7 +16,6 @@ from apollo_common.logging import get_logger
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.apply import apply
-from apollo_coordinator.core.codec import decode
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, Worker, add_counters
 from apollo_coordinator.core.scheduler import Outcome, decide, step
 from apollo_coordinator.core.spec import JobSpec
@@ -25,12 +24,15 @@ from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.fact_log import log_fact
 from apollo_coordinator.engine.feed import EventFeed
 from apollo_coordinator.engine.orders import artifact_digests
+from apollo_coordinator.engine.past_tasks import PastTasks
 from apollo_coordinator.engine.ports import EnginePorts
 from apollo_coordinator.engine.recorder import Recorder
+from apollo_coordinator.engine.recovery import recover
 from apollo_coordinator.engine.settings import EngineSettings
+from apollo_coordinator.engine.sweep import sweep
 from apollo_coordinator.jobs import JobEvent, Submitted
 from apollo_coordinator.metrics import EngineMetrics
-from apollo_coordinator.ports import JobSecrets, PoolEvent, PoolTrouble, WorkerGone, WorkerUp
+from apollo_coordinator.ports import JobSecrets, PoolEvent, PoolTrouble, StoredFact, WorkerGone, WorkerUp
 
 _log = get_logger(__name__)
 
@@ -57,7 +59,10 @@ class Engine:
         jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._state = State(self._settings.limits)
         self._feed = EventFeed(ports.journal, ports.clock, self._settings, self._state)
-        self._executor = Executor(ports, self._settings, self._state, self.post, jitter)
+        self._past_tasks = PastTasks(ports.journal, self._settings.limits)
+        self._executor = Executor(
+            ports, self._settings, self._state, self.post, jitter, last_event=self._feed.last_event
+        )
         self._recorder = Recorder(
             ports.journal,
             backoff=self._settings.journal_backoff,
@@ -90,8 +95,8 @@ class Engine:
         self._open = True
         self._writer = self._tasks.spawn(self._recorder.run(), name="journal writer")
         self._tasks.spawn(self._tick(), name="scheduler clock")
-        await self._sweep_intermediate()
         self.post(events.Restarted())
+        self._tasks.spawn(sweep(self._ports, self._state), name="sweep")
         await self._ports.pool.start(self._on_pool_event)
 
     async def close(self) -> None:
@@ -114,23 +119,17 @@ class Engine:
         self._broken.set()
 
     async def _recover(self) -> None:
-        count = 0
-        async for stored in self._ports.journal.read_all():
-            fact = decode(stored.kind, stored.body, job=stored.job, at_ms=stored.at_ms)
-            apply(self._state, fact)
-            self._recorder.resume(stored)
+        def folded(fact: facts.DurableFact, stored: StoredFact) -> None:
+            self._recorder.resume_job(stored)
             self._feed.recorded(fact, stored.job_sequence)
-            count += 1
-        _log.info("journal read", facts=count, jobs=len(self._state.jobs), unfinished=self._state.unfinished_jobs)
 
-    async def _sweep_intermediate(self) -> None:
-        known = [
-            job.id for job in self._state.jobs.values() if job.id in self._state.queues or job.spec.keep_intermediate
-        ]
-        try:
-            await self._ports.intermediate.sweep(frozenset(known))
-        except ApolloError as error:
-            _log.warning("intermediate data was not swept", reason=error.reason, error=str(error))
+        await recover(
+            self._ports.journal,
+            self._state,
+            restored=lambda summary: self._feed.ended(summary.job, summary.last_event),
+            folded=folded,
+        )
+        self._recorder.resume(await self._ports.journal.last_sequence())
 
     async def _tick(self) -> None:
         while True:
@@ -160,6 +159,7 @@ class Engine:
                 self._feed.progressed(fact.job)
             elif isinstance(fact, facts.JobForgotten):
                 self._feed.forget(fact.job)
+                self._past_tasks.forget(fact.job)
                 self._recorder.forget(fact.job)
             elif isinstance(fact, facts.WorkerRemoved):
                 self._executor.worker_gone(fact.worker)
@@ -276,25 +276,29 @@ class Engine:
                     break
         return list(islice(everything, limit))
 
-    def tasks(self, job: JobId) -> Sequence[Task]:
-        found = self.job(job)
+    async def tasks(self, job: JobId) -> Sequence[Task]:
+        found = await self._with_tasks(job)
         return [*found.maps, *found.reduces]
 
-    def task(self, task: TaskId) -> Task:
-        job = self._state.jobs.get(job_of(task))
+    async def task(self, task: TaskId) -> Task:
+        job = await self._with_tasks(job_of(task))
         _, _, place = task.partition("-")
         phase, _, index = place.partition("-")
-        tasks = [] if job is None else {"m": job.maps, "r": job.reduces}.get(phase, [])
+        tasks = {"m": job.maps, "r": job.reduces}.get(phase, [])
         if not index.isdecimal() or int(index) >= len(tasks) or tasks[int(index)].id != task:
             raise UnknownJob(f"there is no task {task}")
         return tasks[int(index)]
 
-    def attempt(self, attempt: AttemptId) -> Attempt:
+    async def attempt(self, attempt: AttemptId) -> Attempt:
         task, _, _ = attempt.rpartition("-")
-        for known in self.task(TaskId(task)).attempts:
+        for known in (await self.task(TaskId(task))).attempts:
             if known.id == attempt:
                 return known
         raise UnknownJob(f"there is no attempt {attempt}")
+
+    async def _with_tasks(self, job: JobId) -> Job:
+        found = self.job(job)
+        return found if self._state.has_tasks(found) else await self._past_tasks.job(job)
 
     def counters(self, job: JobId) -> Counters:
         total: Counters = {}

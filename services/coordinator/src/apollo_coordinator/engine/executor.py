@@ -11,7 +11,9 @@ from apollo_common.ids import JobId, WorkerId, job_of
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, events
+from apollo_coordinator.core.codec import encode_summary
 from apollo_coordinator.core.state import State
+from apollo_coordinator.core.summary import summarise
 from apollo_coordinator.engine.attempts import AttemptRunner, Post
 from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
@@ -27,13 +29,22 @@ class Executor:
     """Carries out commands. Attempts are bounded by the workers there are, all else by named limits."""
 
     def __init__(
-        self, ports: EnginePorts, settings: EngineSettings, state: State, post: Post, jitter: random.Random
+        self,
+        ports: EnginePorts,
+        settings: EngineSettings,
+        state: State,
+        post: Post,
+        jitter: random.Random,
+        *,
+        last_event: Callable[[JobId], int],
     ) -> None:
+        """`last_event`: the number of the event that ended a job."""
         self._ports = ports
         self._settings = settings
         self._state = state
         self._post = post
         self._jitter = jitter
+        self._last_event = last_event
         self._orders = OrderBook(state, ports.secrets)
         self._attempts = AttemptRunner(ports, self._orders, post)
         self._streams: dict[WorkerId, asyncio.Task[None]] = {}
@@ -48,6 +59,7 @@ class Executor:
             commands.CancelAttempt: self._cancel_attempt,
             commands.CommitOutput: self._commit_output,
             commands.CleanUp: self._clean_up,
+            commands.ArchiveJob: self._archive_job,
             commands.ScalePool: self._scale_pool,
             commands.ReleaseWorker: self._release_worker,
             commands.ForgetJob: self._forget_job,
@@ -147,11 +159,30 @@ class Executor:
         self._orders.forget(job.id)
         self._post(events.CleanUpFinished(job.id))
 
-    async def _forget_job(self, command: commands.ForgetJob) -> None:
+    async def _archive_job(self, command: commands.ArchiveJob) -> None:
+        job = self._state.jobs.get(command.job)
+        if job is None:  # forgotten already
+            return
+        body, last = encode_summary(summarise(job)), self._last_event(job.id)
         try:
-            await self._ports.intermediate.remove(command.job)  # that the job asked to keep
-            await self._ports.logs.forget(command.job)
-            await self._ports.journal.forget(command.job)
+            await self._with_storage(
+                lambda: self._ports.journal.archive(job.id, last, body), self._settings.cleanup_backoff, job.id
+            )
+        except ApolloError as error:
+            _log.warning("an ended job is archived after a restart only", job=job.id, error=str(error))
+        else:
+            self._post(events.JobArchived(job.id))
+
+    async def _forget_job(self, command: commands.ForgetJob) -> None:
+        """What stays is forgotten after the next restart: the journal goes last, and still knows the job until then."""
+        steps: list[Callable[[], Awaitable[None]]] = [
+            lambda: self._ports.intermediate.remove(command.job),  # that the job asked to keep
+            lambda: self._ports.logs.forget(command.job),
+            lambda: self._ports.journal.forget(command.job),
+        ]
+        try:
+            for step in steps:
+                await self._with_storage(step, self._settings.cleanup_backoff, command.job)
         except ApolloError as error:
             _log.warning("an expired job is still kept", job=command.job, reason=error.reason, error=str(error))
 

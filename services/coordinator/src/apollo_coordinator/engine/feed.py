@@ -35,6 +35,14 @@ class EventFeed:
         for reader in self._readers.get(fact.job, ()):
             reader.facts.set()
 
+    def ended(self, job: JobId, last_event: int) -> None:
+        """The job is known to have ended with that event, which was recorded before a restart."""
+        self._last[job] = last_event
+
+    def last_event(self, job: JobId) -> int:
+        """The event that ended the job. KeyError before."""
+        return self._last[job]
+
     def progressed(self, job: JobId) -> None:
         for reader in self._readers.get(job, ()):
             reader.progress = True

@@ -52,9 +52,11 @@ class Recorder:
         self._closing = False
         self.stalled = False
 
-    def resume(self, stored: StoredFact) -> None:
-        """Go on counting after a fact that is in the journal already."""
-        self._sequence = max(self._sequence, stored.sequence)
+    def resume(self, last_sequence: int) -> None:
+        """Go on counting after what is in the journal already."""
+        self._sequence = last_sequence
+
+    def resume_job(self, stored: StoredFact) -> None:
         self._job_sequences[stored.job] = stored.job_sequence
 
     def forget(self, job: JobId) -> None:

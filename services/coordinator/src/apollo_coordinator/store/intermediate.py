@@ -1,4 +1,8 @@
-"""Map outputs on the volume that workers share: one directory per job, which goes when the job has ended."""
+"""Map outputs on the volume that workers share: one directory per job, which goes when the job has ended.
+
+Coordinators may share a volume. Each leaves a file `.apollo-coordinator-ID` in its root, before it has jobs there.
+While there is one such file only, directories of jobs that its coordinator does not know are nobody's.
+"""
 
 import asyncio
 import re
@@ -9,36 +13,43 @@ from apollo_common.errors import StorageUnavailable
 from apollo_common.ids import JOB_ID_LENGTH, JobId
 
 _JOB_DIRECTORY = re.compile(rf"[a-z0-9]{{{JOB_ID_LENGTH}}}")
+_MARK = ".apollo-coordinator-"
 
 
 class IntermediateFiles:
-    """See apollo_coordinator.ports.IntermediateStore."""
+    """See apollo_coordinator.ports.IntermediateStore. Only names that Apollo gives are touched."""
 
-    def __init__(self, volume: Path) -> None:
+    def __init__(self, volume: Path, *, coordinator: str) -> None:
+        """Leaves the coordinator's mark. StorageUnavailable."""
         self._volume = volume
+        self._mark = f"{_MARK}{coordinator}"
+        try:
+            (volume / self._mark).touch()
+        except OSError as error:
+            raise StorageUnavailable(f"the intermediate volume {volume} cannot be written: {error.strerror}") from error
 
     async def remove(self, job: JobId) -> None:
-        await asyncio.to_thread(self._remove, str(job))
+        await asyncio.to_thread(self._remove, job)
 
-    async def sweep(self, known: frozenset[JobId]) -> None:
-        await asyncio.to_thread(self._sweep, known)
+    async def jobs(self) -> list[JobId]:
+        names = await asyncio.to_thread(self._names)
+        return [JobId(name) for name in names if _JOB_DIRECTORY.fullmatch(name)]
 
-    def _sweep(self, known: frozenset[JobId]) -> None:
-        """Only names that Apollo gives are touched: the volume may hold what is not ours."""
+    async def shared(self) -> bool:
+        # Directories are listed before marks are: who made one of them has left its mark by now.
+        names = await asyncio.to_thread(self._names)
+        return any(name.startswith(_MARK) and name != self._mark for name in names)
+
+    def _names(self) -> list[str]:
         try:
-            names = sorted(entry.name for entry in self._volume.iterdir() if entry.is_dir())
-        except FileNotFoundError:
-            return
+            return sorted(entry.name for entry in self._volume.iterdir())
         except OSError as error:
             raise StorageUnavailable(f"the intermediate volume cannot be listed: {error.strerror}") from error
-        for name in names:
-            if _JOB_DIRECTORY.fullmatch(name) and name not in known:
-                self._remove(name)
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, job: JobId) -> None:
         try:
-            shutil.rmtree(self._volume / name)
+            shutil.rmtree(self._volume / job)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StorageUnavailable(f"the intermediate data of job {name} stays: {error.strerror}") from error
+            raise StorageUnavailable(f"the intermediate data of job {job} stays: {error.strerror}") from error

@@ -3,6 +3,9 @@
 WAL with synchronous=FULL: a commit is one write and one fsync, so the engine appends many facts at a time. WAL needs
 shared memory between processes of one machine and fails on network file systems: the data directory belongs on a local
 or block volume.
+
+Beside it lies `lock`, which the process holds. It names the journal's coordinator once there is a journal: should the
+file be missing then, its jobs are lost, and a new one must not hide that.
 """
 
 import asyncio
@@ -19,30 +22,39 @@ import aiosqlite
 from apollo_common.errors import PermanentError, StorageUnavailable, VolumeFull
 from apollo_common.ids import JobId
 from apollo_common.lifecycle import to_the_end
-from apollo_coordinator.ports import StoredFact
+from apollo_coordinator.ports import StoredFact, StoredSummary
+from apollo_coordinator.store.schema import JournalUnusable, damaged, prepare
 
 READ_PAGE = 1_000
-"""Facts that a full read holds in memory at a time."""
+"""Facts or summaries that a full read holds in memory at a time."""
+
+FORGET_PAGE = 1_000
+"""Facts that are deleted in one transaction, between which others append."""
+
+VACUUM_PAGES = 1_000
+"""Free pages of the file that are given back after each."""
 
 BUSY_TIMEOUT_MS = 5_000
 
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE facts (
-        sequence INTEGER PRIMARY KEY,
-        job TEXT NOT NULL,
-        job_sequence INTEGER NOT NULL,
-        at_ms INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        body TEXT NOT NULL
-    ) STRICT;
-    CREATE UNIQUE INDEX facts_of_job ON facts (job, job_sequence);
-    """,
-)
-"""Step n brings a database from version n to n + 1; a step that was released is never changed."""
-
-
 MIN_FREE_BYTES = 1 << 20  # below it no job is taken, so that those which run can still be journaled
+
+_COLUMNS = "sequence, job, job_sequence, at_ms, kind, body"
+
+# Seeks in the index from one job to the next, and takes the sequences from there: no row of an archived job is read.
+_OPEN_FACTS = f"""
+    WITH RECURSIVE jobs (job) AS (
+        SELECT min(job) FROM facts
+        UNION ALL
+        SELECT (SELECT min(facts.job) FROM facts WHERE facts.job > jobs.job) FROM jobs WHERE jobs.job IS NOT NULL
+    )
+    SELECT {_COLUMNS} FROM facts WHERE sequence IN (
+        SELECT sequence FROM facts WHERE job IN (
+            SELECT job FROM jobs WHERE job IS NOT NULL AND job NOT IN (SELECT job FROM ended_jobs)
+        )
+    ) ORDER BY sequence
+"""  # noqa: S608 - constants
+
+_ENDED_JOBS = "SELECT job, sequence, last_event, summary FROM ended_jobs WHERE summary IS NOT NULL ORDER BY sequence"
 
 
 class DataDirectoryInUse(PermanentError):
@@ -51,16 +63,12 @@ class DataDirectoryInUse(PermanentError):
     reason = "data_directory_in_use"
 
 
-class JournalUnusable(PermanentError):
-    """The file is damaged or was written by a later version."""
-
-    reason = "journal_unusable"
-
-
 class SqliteJournal:
     """See apollo_coordinator.ports.Journal. Use `open`."""
 
-    def __init__(self, database: aiosqlite.Connection, lock: int, path: Path) -> None:
+    def __init__(self, database: aiosqlite.Connection, lock: int, path: Path, identity: str) -> None:
+        self.identity = identity
+        """Of the coordinator that this journal belongs to; kept by it for ever."""
         self._database = database
         self._lock = lock
         self._path = path
@@ -73,33 +81,69 @@ class SqliteJournal:
         path = directory / "journal.db"
         try:
             with _mapped_errors(path):
+                known = os.fstat(lock).st_size > 0
+                identity = await asyncio.to_thread(prepare, path, known=known)
+                os.pwrite(lock, identity.encode(), 0)
                 database = await aiosqlite.connect(path, isolation_level=None)
                 try:
-                    await _prepare(database, path)
+                    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
+                        await database.execute_fetchall(f"PRAGMA {pragma}")
                 except BaseException:
                     await database.close()
                     raise
         except BaseException:
             os.close(lock)
             raise
-        return cls(database, lock, path)
+        return cls(database, lock, path, identity)
 
     async def append(self, facts: Sequence[StoredFact]) -> None:
         rows = [(f.sequence, f.job, f.job_sequence, f.at_ms, f.kind, f.body) for f in facts]
         await self._write("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    async def read_all(self) -> AsyncIterator[StoredFact]:
-        after = 0
-        while page := await self._read("sequence > ? ORDER BY sequence LIMIT ?", (after, READ_PAGE)):
-            for fact in page:
-                yield fact
-            after = page[-1].sequence
+    async def last_sequence(self) -> int:
+        with _mapped_errors(self._path):
+            ((last,),) = await self._database.execute_fetchall("SELECT coalesce(max(sequence), 0) FROM facts")
+        return int(last)
+
+    async def read_ended(self) -> AsyncIterator[StoredSummary]:
+        async for row in self._stream(_ENDED_JOBS):
+            yield StoredSummary(*row)
+
+    async def read_open(self) -> AsyncIterator[StoredFact]:
+        async for row in self._stream(_OPEN_FACTS):
+            yield StoredFact(*row)
 
     async def read_job(self, job: JobId, *, after: int = 0, limit: int = 1000) -> list[StoredFact]:
-        return await self._read("job = ? AND job_sequence > ? ORDER BY job_sequence LIMIT ?", (job, after, limit))
+        with _mapped_errors(self._path):
+            rows = await self._database.execute_fetchall(
+                f"SELECT {_COLUMNS} FROM facts WHERE job = ? AND job_sequence > ? ORDER BY job_sequence LIMIT ?",  # noqa: S608
+                (job, after, limit),
+            )
+        return [StoredFact(*row) for row in rows]
+
+    async def archive(self, job: JobId, last_event: int, summary: str) -> None:
+        await self._write(
+            "INSERT OR IGNORE INTO ended_jobs SELECT job, sequence, ?, ? FROM facts WHERE job = ? AND job_sequence = 1",
+            [(last_event, summary, job)],
+        )
 
     async def forget(self, job: JobId) -> None:
-        await self._write("DELETE FROM facts WHERE job = ?", [(job,)])
+        """A page at a time. From the first step on the job is not read any more, should the process end meanwhile."""
+        await self._write(
+            "INSERT INTO ended_jobs VALUES (?, 0, 0, NULL) ON CONFLICT (job) DO UPDATE SET summary = NULL", [(job,)]
+        )
+        statement = "DELETE FROM facts WHERE sequence IN (SELECT sequence FROM facts WHERE job = ? LIMIT ?)"
+        while await self._write(statement, [(job, FORGET_PAGE)]) > 0:
+            await self._shrink()
+        await self._write("DELETE FROM ended_jobs WHERE job = ?", [(job,)])
+
+    async def sweep(self) -> int:
+        with _mapped_errors(self._path):
+            rows = await self._database.execute_fetchall("SELECT job FROM ended_jobs WHERE summary IS NULL")
+        jobs = [JobId(job) for (job,) in rows]
+        for job in jobs:
+            await self.forget(job)
+        return len(jobs)
 
     def has_room(self) -> bool:
         volume = os.statvfs(self._path.parent)
@@ -111,40 +155,40 @@ class SqliteJournal:
         finally:
             os.close(self._lock)
 
-    async def _read(self, condition: str, parameters: tuple[object, ...]) -> list[StoredFact]:
-        columns = "sequence, job, job_sequence, at_ms, kind, body"
+    async def _stream(self, statement: str) -> AsyncIterator[sqlite3.Row]:
         with _mapped_errors(self._path):
-            rows = await self._database.execute_fetchall(
-                f"SELECT {columns} FROM facts WHERE {condition}",  # noqa: S608 - the conditions stand above
-                parameters,
-            )
-        return [StoredFact(*row) for row in rows]
+            async with self._database.execute(statement) as cursor:
+                while rows := await cursor.fetchmany(READ_PAGE):
+                    for row in rows:
+                        yield row
 
-    async def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """One transaction; seen through to its end even if the caller is cancelled, for half a write is none."""
-        await to_the_end(self._transaction(statement, rows))
+    async def _shrink(self) -> None:
+        async with self._writing:
+            with _mapped_errors(self._path):
+                # As a script, because the statement does a page at a time until it is run to its end.
+                await self._database.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES});")
 
-    async def _transaction(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    async def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> int:
+        """One transaction, and how many rows it has changed.
+
+        It is seen through to its end even if the caller is cancelled, for half a write is none.
+        """
+        changed: list[int] = []
+        await to_the_end(self._transaction(statement, rows, changed))
+        return changed[0]
+
+    async def _transaction(self, statement: str, rows: Sequence[tuple[object, ...]], changed: list[int]) -> None:
         async with self._writing:
             with _mapped_errors(self._path):
                 await self._database.execute("BEGIN IMMEDIATE")
                 try:
-                    await self._database.executemany(statement, rows)
+                    cursor = await self._database.executemany(statement, rows)
+                    changed.append(cursor.rowcount)
                     await self._database.execute("COMMIT")
                 except BaseException:
                     if self._database.in_transaction:
                         await self._database.execute("ROLLBACK")
                     raise
-
-
-async def _prepare(database: aiosqlite.Connection, path: Path) -> None:
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
-        await database.execute_fetchall(f"PRAGMA {pragma}")
-    ((version,),) = await database.execute_fetchall("PRAGMA user_version")
-    if version > len(MIGRATIONS):
-        raise JournalUnusable(f"{path} was written by a later version of Apollo; start that version again")
-    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
-        await database.executescript(f"BEGIN IMMEDIATE; {migration} PRAGMA user_version={number}; COMMIT;")
 
 
 def _lock_directory(directory: Path) -> int:
@@ -173,7 +217,7 @@ def _mapped_errors(path: Path) -> Iterator[None]:
         if code == sqlite3.SQLITE_FULL:
             raise VolumeFull("the volume of the coordinator's journal is full; free some space on it") from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise JournalUnusable(f"{path} is damaged; restore it from a backup") from error
+            raise damaged(path, error) from error
         if code == sqlite3.SQLITE_CONSTRAINT:
             raise JournalUnusable(f"{path} holds other facts than those it was read with: {error}") from error
         raise StorageUnavailable(f"the coordinator's journal cannot be read or written: {error}") from error

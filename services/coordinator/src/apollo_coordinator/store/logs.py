@@ -68,6 +68,12 @@ class LogFiles:
             growing.closed = True
             growing.notify()
 
+    async def jobs(self) -> list[JobId]:
+        return await asyncio.to_thread(self._jobs)
+
+    def _jobs(self) -> list[JobId]:
+        return [JobId(entry.name) for entry in sorted(self._root.iterdir())] if self._root.is_dir() else []
+
     async def forget(self, job: JobId) -> None:
         for attempt in [attempt for attempt in self._open if job_of(attempt) == job]:
             await self.close_attempt(attempt)

@@ -9,7 +9,7 @@ from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Job, Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import OutputTarget
-from apollo_coordinator.ports import JobSecrets, StoredFact
+from apollo_coordinator.ports import JobSecrets, StoredFact, StoredSummary
 
 
 class MemoryJournal:
@@ -20,6 +20,7 @@ class MemoryJournal:
 
     def __init__(self, facts: Sequence[StoredFact] = ()) -> None:
         self.facts = list(facts)
+        self.summaries: dict[JobId, StoredSummary] = {}
         self.full = False
         self.nearly_full = False
 
@@ -28,9 +29,25 @@ class MemoryJournal:
             raise VolumeFull("the journal's volume is full; free some space on it")
         self.facts.extend(facts)
 
-    async def read_all(self) -> AsyncIterator[StoredFact]:
-        for fact in list(self.facts):
+    async def last_sequence(self) -> int:
+        return max((fact.sequence for fact in self.facts), default=0)
+
+    async def read_ended(self) -> AsyncIterator[StoredSummary]:
+        for summary in sorted(self.summaries.values(), key=lambda summary: summary.sequence):
+            yield summary
+
+    async def read_open(self) -> AsyncIterator[StoredFact]:
+        for fact in [fact for fact in self.facts if fact.job not in self.summaries]:
             yield fact
+
+    async def archive(self, job: JobId, last_event: int, summary: str) -> None:
+        for fact in self.facts:
+            if fact.job == job:
+                self.summaries.setdefault(job, StoredSummary(job, fact.sequence, last_event, summary))
+                return
+
+    async def sweep(self) -> int:
+        return 0
 
     async def read_job(self, job: JobId, *, after: int = 0, limit: int = 1000) -> list[StoredFact]:
         return [fact for fact in self.facts if fact.job == job and fact.job_sequence > after][:limit]
@@ -40,6 +57,7 @@ class MemoryJournal:
 
     async def forget(self, job: JobId) -> None:
         self.facts = [fact for fact in self.facts if fact.job != job]
+        self.summaries.pop(job, None)
 
     async def close(self) -> None:
         pass
@@ -58,20 +76,27 @@ class MemorySecretStore:
     async def delete(self, job: JobId) -> None:
         self.secrets.pop(job, None)
 
-    async def sweep(self, known: frozenset[JobId]) -> None:
+    async def sweep(self, known: frozenset[JobId]) -> int:
+        before = len(self.secrets)
         self.secrets = {job: secrets for job, secrets in self.secrets.items() if job in known}
+        return before - len(self.secrets)
 
 
 class MemoryIntermediateStore:
     def __init__(self) -> None:
+        self.kept: dict[JobId, None] = {}  # a test says of which jobs something is there
+        self.has_neighbour = False
         self.removed: list[JobId] = []
-        self.known: frozenset[JobId] = frozenset()
 
     async def remove(self, job: JobId) -> None:
         self.removed.append(job)
+        self.kept.pop(job, None)
 
-    async def sweep(self, known: frozenset[JobId]) -> None:
-        self.known = known
+    async def jobs(self) -> list[JobId]:
+        return list(self.kept)
+
+    async def shared(self) -> bool:
+        return self.has_neighbour
 
 
 class MemoryLogStore:
@@ -91,6 +116,9 @@ class MemoryLogStore:
 
     async def close_attempt(self, attempt: AttemptId) -> None:
         self.closed.add(attempt)
+
+    async def jobs(self) -> list[JobId]:
+        return list(dict.fromkeys(job_of(attempt) for attempt in self.logs))
 
     async def forget(self, job: JobId) -> None:
         self.logs = {attempt: log for attempt, log in self.logs.items() if job_of(attempt) != job}

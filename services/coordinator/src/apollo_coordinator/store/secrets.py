@@ -35,13 +35,14 @@ class SecretFiles:
     async def delete(self, job: JobId) -> None:
         await asyncio.to_thread(self._path(job).unlink, missing_ok=True)
 
-    async def sweep(self, known: frozenset[JobId]) -> None:
-        await asyncio.to_thread(self._sweep, known)
+    async def sweep(self, known: frozenset[JobId]) -> int:
+        return await asyncio.to_thread(self._sweep, known)
 
-    def _sweep(self, known: frozenset[JobId]) -> None:
-        for path in self._root.glob("*.json"):
-            if path.stem not in known:
-                path.unlink(missing_ok=True)
+    def _sweep(self, known: frozenset[JobId]) -> int:
+        unknown = [path for path in self._root.glob("*.json") if path.stem not in known]
+        for path in unknown:
+            path.unlink(missing_ok=True)
+        return len(unknown)
 
     def _path(self, job: JobId) -> Path:
         if not (job.isascii() and job.isalnum()):

@@ -1,0 +1,68 @@
+"""An ended job without its tasks: what is kept at hand of jobs that nobody may ask for again.
+
+Made by folding the job's facts, and so never more than they are: the tasks come from the facts again when asked for.
+"""
+
+from dataclasses import dataclass
+
+from apollo_common.assignment import Counters
+from apollo_common.ids import JobId
+from apollo_coordinator.core.model import Failure, Job, JobStatus, Task, TaskStatus, TaskTotals
+from apollo_coordinator.core.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    job: JobId
+    spec: JobSpec
+    created_ms: int
+    status: JobStatus
+    started_ms: int | None
+    ended_ms: int
+    planned: bool
+    counters: Counters
+    totals: TaskTotals
+    failure: Failure | None = None
+
+
+def summarise(job: Job) -> JobSummary:
+    """ValueError while the job has not ended."""
+    if job.ended_ms is None:
+        raise ValueError(f"job {job.id} has not ended")
+    return JobSummary(
+        job.id,
+        job.spec,
+        job.created_ms,
+        job.status,
+        job.started_ms,
+        job.ended_ms,
+        job.planned,
+        job.counters,
+        job.totals or task_totals(job),
+        job.failure,
+    )
+
+
+def restored(summary: JobSummary) -> Job:
+    """The job, with no tasks at hand."""
+    return Job(
+        summary.job,
+        summary.spec,
+        summary.created_ms,
+        status=summary.status,
+        started_ms=summary.started_ms,
+        ended_ms=summary.ended_ms,
+        planned=summary.planned,
+        failure=summary.failure,
+        counters=summary.counters,
+        totals=summary.totals,
+    )
+
+
+def task_totals(job: Job) -> TaskTotals:
+    """Counts the tasks, which have to be at hand."""
+    return TaskTotals(len(job.maps), _completed(job.maps), len(job.reduces), _completed(job.reduces))
+
+
+def _completed(tasks: list[Task]) -> int:
+    return sum(task.status is TaskStatus.COMPLETED for task in tasks)

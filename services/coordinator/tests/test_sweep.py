@@ -1,0 +1,72 @@
+"""What dead jobs left behind is swept at the start, and nothing else."""
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from apollo_common.errors import StorageUnavailable
+from apollo_common.ids import AttemptId, JobId
+from apollo_coordinator.core.limits import Limits
+from apollo_coordinator.engine import EngineSettings
+from support.engine import Site, ended, submit, until
+
+QUICK = EngineSettings(limits=Limits(retry_delay_ms=1, reattach_grace_ms=100), tick_ms=5)
+STRANGER = JobId("stranger0000")
+
+
+async def site_with_jobs() -> tuple[Site, list[JobId]]:
+    """One job that has ended, one that has and keeps its map outputs, one that runs; and what is left of a fourth."""
+    site = Site()
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        jobs = [
+            await submit(engine, output_path="file:///gone"),
+            await submit(engine, output_path="file:///kept", keep_intermediate=True),
+        ]
+        for job in jobs:
+            await ended(engine, job)
+        await until(lambda: not engine.state.queues)
+        await site.workers[0].cut_off()
+        jobs.append(await submit(engine, output_path="file:///runs"))
+    site.intermediate.kept = dict.fromkeys((*jobs, STRANGER))
+    for job in (*jobs, STRANGER):
+        await site.logs.append(AttemptId(f"{job}-m-00000-0"), b"line\n")
+    return site, jobs
+
+
+async def test_intermediate_data_and_logs_that_nobody_needs_are_swept():
+    site, (gone, kept, runs) = await site_with_jobs()
+    with capture_logs() as lines:
+        async with site.coordinator(QUICK):
+            await until(lambda: STRANGER not in site.intermediate.kept and gone not in site.intermediate.kept)
+            await until(lambda: f"{STRANGER}-m-00000-0" not in site.logs.logs)
+            await asyncio.sleep(0.01)
+    assert list(site.intermediate.kept) == [kept, runs]
+    assert list(site.logs.logs) == [f"{job}-m-00000-0" for job in (gone, kept, runs)]
+    swept = {line["what"]: line["jobs"] for line in lines if line["event"] == "swept what dead jobs had left"}
+    assert swept == {"logs": 1, "intermediate data": 2}
+    await site.close()
+
+
+async def test_unknown_jobs_on_a_shared_volume_are_left_to_their_coordinator():
+    site, (gone, kept, runs) = await site_with_jobs()
+    site.intermediate.has_neighbour = True
+    with capture_logs() as lines:
+        async with site.coordinator(QUICK):
+            await until(lambda: gone not in site.intermediate.kept)
+    assert list(site.intermediate.kept) == [kept, runs, STRANGER]
+    (warning,) = [line for line in lines if "another coordinator has used the volume" in line["event"]]
+    assert warning["jobs"] == 1
+    await site.close()
+
+
+async def test_a_place_that_cannot_be_swept_keeps_nothing_else_from_it():
+    site, (gone, _, _) = await site_with_jobs()
+
+    async def broken() -> list[JobId]:
+        raise StorageUnavailable("the volume is away")
+
+    site.logs.jobs = broken
+    async with site.coordinator(QUICK):
+        await until(lambda: gone not in site.intermediate.kept)
+    await site.close()
