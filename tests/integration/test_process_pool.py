@@ -28,7 +28,7 @@ async def main():
     directory, options = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
     pool, heard = process_pool(directory, **options), Heard()
     await pool.start(heard)
-    (up,) = await heard.until(WorkerUp)
+    up = (await heard.until(WorkerUp, count=options.get("initial_workers", 1)))[0]
     async for _ in pool.link(up.worker).run(map_order("steps:40")):
         print(up.worker, read_state(directory, up.worker).pid, flush=True)
 
@@ -153,6 +153,38 @@ async def test_a_job_that_wants_workers_during_adoption_gets_no_more_than_the_li
         assert [log.stem for log in (tmp_path / "worker-logs").iterdir()] == [worker]
     finally:
         await pool.close()
+
+
+async def test_a_stopped_worker_keeps_no_other_from_being_adopted_and_is_ended(tmp_path):
+    worker, pid = killed_coordinator(tmp_path, die_with_parent=False, workers=2, initial_workers=2)
+    others = [path.name for path in (tmp_path / "workers").iterdir() if path.name != worker]
+    other_pid = read_state(tmp_path, others[0]).pid
+    os.kill(pid, signal.SIGSTOP)
+    pool, heard = process_pool(tmp_path, die_with_parent=False, workers=2, initial_workers=2), Heard()
+    starting = asyncio.create_task(pool.start(heard))
+    (up,) = await heard.until(WorkerUp)
+    assert (up.worker, starting.done()) == (others[0], False)
+    await starting
+    await ended(pid)
+    _, replacement = await heard.until(WorkerUp, count=2)
+    assert replacement.worker not in (worker, *others)
+    await pool.close()
+    await ended(other_pid)
+
+
+async def test_a_process_that_has_a_dead_workers_id_is_left_alone(tmp_path):
+    worker, pid = killed_coordinator(tmp_path, die_with_parent=False)
+    os.kill(pid, signal.SIGKILL)
+    stranger = await asyncio.create_subprocess_exec("sleep", "60")
+    file = tmp_path / "workers" / worker / "worker.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": stranger.pid}))
+    async with running(process_pool(tmp_path, die_with_parent=False)) as heard:
+        (up,) = await heard.until(WorkerUp)
+        assert up.worker != worker
+        assert not (tmp_path / "workers" / worker).exists()
+    assert stranger.returncode is None
+    stranger.kill()
+    await stranger.wait()
 
 
 async def test_a_worker_that_died_with_its_coordinator_is_not_adopted(tmp_path):

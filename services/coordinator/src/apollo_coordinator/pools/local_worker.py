@@ -38,6 +38,7 @@ class WorkerState:
     address: str
     pid: int
     token: str
+    started_ticks: int = 0  # of its process, since the machine's boot: process ids come again, the two together do not
 
     def __repr__(self) -> str:
         return f"WorkerState({self.worker_id}, {self.address}, {self.pid})"
@@ -54,7 +55,7 @@ class Launch:
 
 
 class LocalWorker:
-    """A process that lives, or did until `exited` was set. `directory` is its own and goes when it is discarded."""
+    """A process that lives, or did until `exited` was set. `directory` is its own and goes with it."""
 
     def __init__(
         self, state: WorkerState, directory: Path, child: "subprocess.Popen[bytes] | None", pidfd: int
@@ -80,7 +81,8 @@ class LocalWorker:
         worker = cls(WorkerState(worker_id, "", child.pid, token), directory, child, os.pidfd_open(child.pid))
         try:
             port = await _announced_port(child, launch)
-            worker.state = WorkerState(worker_id, f"127.0.0.1:{port}", child.pid, token)
+            address = f"127.0.0.1:{port}"
+            worker.state = WorkerState(worker_id, address, child.pid, token, _started_ticks(child.pid))
             _write_state(directory, worker.state)
         except BaseException:
             await to_the_end(worker.end(grace_seconds=0))
@@ -89,11 +91,14 @@ class LocalWorker:
 
     @classmethod
     def adopt(cls, directory: Path) -> "LocalWorker | None":
-        """The worker that owns `directory`, if its process may still live; the caller asks it who it is."""
+        """The worker that owns `directory`, if its process still lives."""
         try:
             state = WorkerState(**json.loads((directory / _STATE_FILE).read_text()))
             pidfd = os.pidfd_open(state.pid)
         except (OSError, ValueError, TypeError):
+            return None
+        if _started_ticks(state.pid) != state.started_ticks:
+            os.close(pidfd)
             return None
         return cls(state, directory, None, pidfd)
 
@@ -104,10 +109,10 @@ class LocalWorker:
             await asyncio.wait({self.exited}, timeout=grace_seconds)
             self._signal(signal.SIGKILL)
         await asyncio.wait({self.exited}, timeout=_KILL_WAIT_SECONDS)
-        await self.discard()
+        await self._discard()
 
-    async def discard(self) -> None:
-        """Stop watching and remove the directory; the process itself is left alone."""
+    async def _discard(self) -> None:
+        """Stop watching and remove the directory."""
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
@@ -145,6 +150,15 @@ def _spawn(directory: Path, launch: Launch, own: Mapping[str, str]) -> "subproce
             cwd=directory,
             start_new_session=True,  # a Ctrl-C at the terminal is for the coordinator, which ends its workers
         )
+
+
+def _started_ticks(pid: int) -> int:
+    """When a process started; -1 when there is none (proc_pid_stat(5), field 22)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return -1
+    return int(stat.rpartition(b")")[2].split()[19])
 
 
 async def _announced_port(child: "subprocess.Popen[bytes]", launch: Launch) -> int:

@@ -68,8 +68,9 @@ class ProcessPool:
         self._live.listen(listener)
         for directory in (self._directory, self._logs):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for worker in await self._adoptable():
-            self._open_place(worker)
+        async with asyncio.TaskGroup() as adoptions:  # at once: one that does not answer must not keep the others back
+            for directory in sorted(self._directory.iterdir()):
+                adoptions.create_task(self._adopt(directory))
         self._adopting = False
         self._fill()
 
@@ -168,18 +169,15 @@ class ProcessPool:
             "APOLLO_LOG_LEVEL": settings.log_level,
         }
 
-    async def _adoptable(self) -> list[LocalWorker]:
-        """Workers of a coordinator of before on this data directory that still answer to their name."""
-        adopted = []
-        for directory in sorted(self._directory.iterdir()):
-            worker = LocalWorker.adopt(directory)
-            if worker is None:
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-            elif await self._answers(worker):
-                adopted.append(worker)
-            else:
-                await worker.discard()
-        return adopted
+    async def _adopt(self, directory: Path) -> None:
+        """Go on with the worker of a coordinator of before on this data directory, or end it if it does not answer."""
+        worker = LocalWorker.adopt(directory)
+        if worker is None:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        elif await self._answers(worker):
+            self._open_place(worker)
+        else:
+            await worker.end(self._settings.stop_seconds)
 
     async def _answers(self, worker: LocalWorker) -> bool:
         link = self._connect(worker.state.address, worker.state.token)
