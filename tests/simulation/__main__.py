@@ -1,49 +1,69 @@
-"""`./dev sim`: many seeds, several processes. Prints the seeds that fail and how to run one again."""
+"""Play many seeds in several processes. Tells the rate, the faults played, how jobs ended, and the seeds that fail."""
 
 import argparse
 import os
 import sys
 import time
-import traceback
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from simulation import core_run, engine_run
-from support.quiet import quiet_logs
+from simulation.parts import PARTS, try_seed
+from simulation.report import Report
 
-RUNS: dict[str, Callable[[int], str]] = {"core": core_run.run, "engine": engine_run.run}
 SHOWN_FAILURES = 5
-
-
-def try_seed(part: str, seed: int) -> str | None:
-    """The failure's traceback, or None."""
-    try:
-        with quiet_logs():
-            RUNS[part](seed)
-    except Exception:  # noqa: BLE001 - whatever broke is what the simulation looks for
-        return traceback.format_exc(limit=-8)
-    return None
+ENOUGH_SEEDS = 500
+"""With so many, a kind of fault that was never played is a defect of the simulation."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev sim", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="how many, of each part")
+    parser.add_argument("--seeds", type=int, default=200, help="how many, of each part (default: 200)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--part", choices=sorted(RUNS), action="append", help="core, engine (default: both)")
+    parser.add_argument("--part", choices=sorted(PARTS), action="append", help="only this one; may be repeated")
     arguments = parser.parse_args()
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    failed = 0
+    sound = True
     with ProcessPoolExecutor(os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count()) as processes:
-        for part in arguments.part or sorted(RUNS):
-            began = time.monotonic()
-            failures = list(zip(seeds, processes.map(try_seed, [part] * len(seeds), seeds, chunksize=10), strict=True))
-            broken = [(seed, failure) for seed, failure in failures if failure]
-            failed += len(broken)
-            rate = len(seeds) / (time.monotonic() - began)
-            sys.stdout.write(f"{part}: {len(seeds)} seeds, {len(broken)} failed, {rate:.0f} seeds/s\n")
-            for seed, failure in broken[:SHOWN_FAILURES]:
-                sys.stdout.write(f"\n{failure}again: ./dev sim --part {part} --seeds 1 --first {seed}\n")
-    return 1 if failed else 0
+        for part in arguments.part or PARTS:
+            count = max(1, arguments.seeds // PARTS[part].weight)
+            sound &= play(processes, part, range(arguments.first, arguments.first + count))
+    return 0 if sound else 1
+
+
+def play(processes: ProcessPoolExecutor, part: str, seeds: Sequence[int]) -> bool:
+    began = time.monotonic()
+    total = Report()
+    failures: dict[int, str] = {}
+    chunk = max(1, min(10, len(seeds) // 8))
+    for seed, told in zip(seeds, processes.map(try_seed, [part] * len(seeds), seeds, chunksize=chunk), strict=True):
+        if isinstance(told, Report):
+            total.add(told)
+        else:
+            failures[seed] = told
+    seconds = time.monotonic() - began
+    say(f"{part}: {len(seeds)} seeds in {seconds:.0f} s, {len(seeds) / seconds:.1f} a second, {len(failures)} failed")
+    tabulate("faults", total.faults)
+    tabulate("jobs", total.ends)
+    tabulate("seen", total.seen)
+    missing = sorted(PARTS[part].kinds.keys() - total.faults.keys())
+    if missing:
+        say(f"  never played: {', '.join(missing)}")
+    for seed, failure in list(failures.items())[:SHOWN_FAILURES]:
+        again = f"./dev sim --part {part} --seeds 1 --first {seed}"
+        keep = f'Kept("{part}", {seed}, "what it found") in tests/simulation/kept_seeds.py'
+        say(f"\n{failure}again: {again}\nkeep:  {keep}\n")
+    return not failures and not (missing and len(seeds) >= ENOUGH_SEEDS)
+
+
+def tabulate(title: str, counts: Counter[str]) -> None:
+    say(f"  {title}")
+    for name, count in counts.most_common():
+        say(f"    {count:>9,}  {name}")
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

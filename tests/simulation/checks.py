@@ -1,46 +1,161 @@
-"""What must be true when a run is over. Each check knows one rule."""
+"""What must be true: of each decision, of the state that a restart brings back, and of the world when a run is over.
 
-from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus
-from simulation.cluster import Cluster, FlakyOutput, WatchedWorker, oracle
+Each check knows one rule. What they judge by is what the world outside has seen, wherever that can be.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from apollo_common.assignment import Split
+from apollo_common.ids import AttemptId
+from apollo_coordinator.core import commands, facts
+from apollo_coordinator.core.model import Job, JobStatus
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.state import State
+from simulation.cluster import Cluster
+from simulation.journal_rules import Story
+from simulation.programs import mapped, oracle
+from simulation.rules import require
+from simulation.store import SUCCESS, FaultyStore
+from support.scheduling import durable_view
+
+CAUSES: Mapping[str, tuple[str, ...]] = {
+    "program_exited": ("failing_program", "bad_worker"),
+    "storage_unavailable": ("call_fails", "lost_answer", "store_down"),
+    "output_not_writable": ("refused_output", "removed_finished_upload"),
+    "object_not_found": ("refused_input",),
+    "volume_full": ("full_volume",),
+    "upload_lost": ("removed_upload",),
+    "fetch_failed": ("corrupt_segment", "unreadable_segment"),
+    "worker_unreachable": (
+        "killed_worker",
+        "cut_off_worker",
+        "flapping_worker",
+        "hung_worker",
+        "broken_stream",
+        "late_message",
+        "crash",
+    ),
+}
+"""By reason of failure, the faults that may bring it about."""
 
 
-def every_job_ended(jobs: list[Job]) -> None:
-    unfinished = [f"{job.id} {job.status}" for job in jobs if not job.status.ended]
-    assert not unfinished, f"faults have stopped, yet these jobs never end: {unfinished}"
+def nothing_is_sent_to_a_lost_worker(state: State, asked: Iterable[commands.Command]) -> None:
+    for command in asked:
+        if isinstance(command, commands.RunAttempt | commands.OpenOutput | commands.AttachAttempt):
+            worker = state.workers.get(command.worker)
+            fit = worker is not None and not worker.quarantined
+            require(fit, nothing_is_sent_to_a_lost_worker, command)
 
 
-def output_is_exact(jobs: list[Job], output: FlakyOutput) -> None:
-    """Published by jobs that succeeded, byte for byte what one process computes; by others nothing at all."""
-    expected: dict[str, bytes] = {}
+def the_journal_tells_the_state(folded: State, live: State) -> None:
+    same = durable_view(folded) == durable_view(live)
+    require(same, the_journal_tells_the_state, "a restart would bring back another state")
+
+
+def every_job_is_cleaned_up(state: State) -> None:
+    require(not state.queues, every_job_is_cleaned_up, list(state.queues))
+
+
+def every_job_ended(jobs: Iterable[Job]) -> None:
+    unfinished = [f"{job.id} {job.status} {job.trouble}" for job in jobs if not job.status.ended]
+    require(not unfinished, every_job_ended, f"faults have stopped, yet these jobs go on: {unfinished}")
+
+
+def every_submission_is_one_job(jobs: Iterable[Job], keys: Sequence[str]) -> None:
+    """Also of those that were sent again because the coordinator died before it answered."""
+    made = sorted(job.spec.idempotency_key for job in jobs)
+    require(made == sorted(keys), every_submission_is_one_job, f"{made} of {keys}")
+
+
+def output_is_exact(jobs: Iterable[Job], inputs: Mapping[str, Sequence[Split]], store: FaultyStore) -> None:
+    """Byte for byte what one process computes, and nothing beside it but a `_SUCCESS` that tells the truth."""
     for job in jobs:
         if job.status is JobStatus.SUCCEEDED:
-            expected |= oracle(job.spec, [task.split for task in job.maps if task.split is not None])
-    wrong = [url for url in sorted(expected | output.content) if expected.get(url) != output.content.get(url)]
-    assert not wrong, f"not what one process computes: {wrong}"
+            expected = oracle(_splits(job.spec, inputs), job.spec.n_reducers)
+            found = store.objects(job.spec.output_path)
+            manifest = json.loads(found.pop(SUCCESS, b"{}"))
+            require(found == expected, output_is_exact, f"{job.id}: {found} is not {expected}")
+            told = {part["name"]: (part["size"], part["sha256"]) for part in manifest.get("parts", [])}
+            true = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in expected.items()}
+            require((manifest.get("job"), told) == (job.id, true), output_is_exact, f"{job.id}: {manifest}")
 
 
-def failures_have_a_cause(jobs: list[Job], cluster: Cluster) -> None:
+def counters_are_exact(jobs: Iterable[Job], inputs: Mapping[str, Sequence[Split]]) -> None:
+    """Nothing that was repeated is counted twice."""
     for job in jobs:
-        if job.status is JobStatus.FAILED:
-            assert job.failure is not None
-            told = f"{job.id}: {job.failure}"
-            assert job.failure.reason in ("program_exited", "storage_unavailable"), told
-            assert cluster.failed_programs or job.failure.reason != "program_exited", told
+        if job.status is JobStatus.SUCCEEDED:
+            records = sum(len(mapped(split)) for split in _splits(job.spec, inputs))
+            told = job.counters.get("apollo", {}).get("input_records", 0)
+            require(told == records, counters_are_exact, f"{job.id} read {told} of {records} records")
 
 
-def one_attempt_is_accepted(jobs: list[Job]) -> None:
+def _splits(spec: JobSpec, inputs: Mapping[str, Sequence[Split]]) -> list[Split]:
+    return [split for path in spec.input_paths for split in inputs[path]]
+
+
+def old_output_is_untouched(
+    jobs: Iterable[Job], story: Story, before: Mapping[str, Mapping[str, bytes]], store: FaultyStore
+) -> None:
+    """By a job that ended before its commit began."""
+    committed = {fact.job for fact in story if isinstance(fact, facts.CommitStarted)}
     for job in jobs:
-        for task in (*job.maps, *job.reduces):
-            succeeded = [a.id for a in task.attempts if a.status is AttemptStatus.SUCCEEDED]
-            assert len(succeeded) <= 1, task.id
-            assert job.status is not JobStatus.SUCCEEDED or succeeded == [task.accepted], task.id
+        if job.id not in committed:
+            found = store.objects(job.spec.output_path)
+            require(
+                found == before.get(job.spec.output_path, {}), old_output_is_untouched, f"{job.id}: {sorted(found)}"
+            )
 
 
-def nothing_runs_twice_or_too_late(workers: list[WatchedWorker]) -> None:
-    violations = [violation for worker in workers for violation in worker.violations]
-    assert not violations, violations
+def success_marks_a_whole_output(store: FaultyStore) -> None:
+    """At every moment, to every reader."""
+    require(not store.torn, success_marks_a_whole_output, store.torn)
 
 
-def nothing_is_left(output: FlakyOutput, secrets: dict[object, object]) -> None:
-    assert not output.uploads, f"uploads that nobody completes or aborts: {output.uploads}"
-    assert not secrets, f"secrets of ended jobs: {list(secrets)}"
+def failures_have_a_cause(jobs: Iterable[Job], cluster: Cluster) -> None:
+    """Among the faults that were played, and for a program: as often as its job lets it fail."""
+    for job in jobs:
+        if job.status is not JobStatus.FAILED:
+            continue
+        failure = job.failure
+        assert failure is not None
+        causes = CAUSES.get(failure.reason, ())
+        told = f"{job.id}: {failure}"
+        require(any(cluster.faults.fired[kind] for kind in causes), failures_have_a_cause, told)
+        if failure.reason == "program_exited":
+            times = cluster.failed_programs[failure.task]
+            require(times >= job.spec.max_attempts, failures_have_a_cause, f"{told}, after {times} failures")
+
+
+def stops_were_asked_for(jobs: Iterable[Job], asked: Iterable[str]) -> None:
+    for job in jobs:
+        require(job.status is not JobStatus.STOPPED or job.id in asked, stops_were_asked_for, job.id)
+
+
+def only_the_named_maps_run_again(story: Story, unreadable: Mapping[AttemptId, int]) -> None:
+    for fact in story:
+        if isinstance(fact, facts.MapOutputLost):
+            require(unreadable.get(fact.attempt), only_the_named_maps_run_again, fact)
+
+
+def workers_are_treated_well(cluster: Cluster) -> None:
+    """One attempt at a time, nothing once they were given up, and nothing that the journal does not know."""
+    require(not cluster.violations, workers_are_treated_well, cluster.violations)
+
+
+def nothing_is_left(jobs: Iterable[Job], story: Story, cluster: Cluster, secrets: Mapping[object, object]) -> None:
+    known = {fact.upload_id for fact in story if isinstance(fact, facts.UploadOpened)}
+    uploads = known & cluster.store.open_uploads()
+    require(not uploads, nothing_is_left, f"uploads that nobody completes or aborts: {uploads}")
+    require(not secrets, nothing_is_left, f"secrets of ended jobs: {list(secrets)}")
+    kept = {job.id for job in jobs if job.spec.keep_intermediate}
+    data = [path for path in cluster.volume if path.partition("/")[0] not in kept]
+    require(not data, nothing_is_left, f"map outputs of ended jobs: {data}")
+
+
+def no_task_is_left() -> None:
+    """Of the engine, the pool or a worker: all are closed."""
+    left = sorted(task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task())
+    require(not left, no_task_is_left, left)

@@ -1,67 +1,123 @@
-"""The scheduling core under any messages: late, repeated, reordered, made up. Every invariant holds after each."""
+"""The scheduling core under any messages: late, repeated, reordered, made up. Every invariant holds after each.
 
-import hashlib
+A worker here may report anything of any attempt at any moment. The coordinator may crash after any event, before or
+after what it decided was written.
+"""
+
 import random
+from collections import Counter
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
-from apollo_coordinator.core import commands, events, facts
+from apollo_coordinator.core import commands, events, invariants
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.core.model import Failure, JobStatus
-from support.scheduling import COUNTERS, World, a_spec, splits
+from apollo_coordinator.core.model import AttemptStatus, Failure
+from simulation import checks, journal_rules
+from simulation.faults import Faults
+from simulation.report import Report, digest_of, tell
+from support.scheduling import COUNTERS, World, a_spec, fold, splits
 
-EVENTS = 150
+STEPS = 150
 MAX_ROUNDS = 2_000
-REASONS = ("program_exited", "volume_full", "storage_unavailable", "input_changed")
+CHECK_EVERY = 3
+LOST_REASONS = ("worker_unreachable", "volume_full", "storage_unavailable")
+REASONS = ("program_exited", "input_changed", *LOST_REASONS)
+
+KINDS = {
+    "worker_left": 0.08,
+    "stop": 0.03,
+    "restart": 0.04,
+    "restart_before_a_write": 0.04,
+    "repeated_report": 0.2,
+    "impossible_report": 0.3,
+    "busy_newcomer": 0.3,
+    "failure": 0.3,
+    "loss": 0.3,
+    "unreadable_map_output": 0.2,
+    "refused_upload": 0.2,
+    "delayed_commit": 0.3,
+    "refused_commit": 0.1,
+    "refused_input": 0.1,
+    "pool_trouble": 0.05,
+}
+"""At most how likely each is, every time that it may strike; see simulation.faults."""
 
 
 class CoreRun:
     """One seed. `world` is replaced when the coordinator restarts."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(f"core {seed}")
+        self.faults = Faults(seed, KINDS)
         limits = Limits(
             max_running_jobs=self.random.choice((1, 2, 100)),
             max_lost_attempts=self.random.choice((3, 20)),
             quarantine_after_tasks=self.random.choice((1, 3)),
         )
-        self.world = World(limits)
+        self.world = World(limits, check_every=CHECK_EVERY)
+        self.journaled = 0  # durable facts that anything has come of, so that no crash takes them back
         self.told: list[events.AttemptEvent] = []
+        self.opening: dict[AttemptId, WorkerId] = {}  # uploads that this coordinator has asked for
+        self.seen: Counter[str] = Counter()
+        self.stops: set[JobId] = set()
+        self.unreadable: Counter[AttemptId] = Counter()
         self.workers = 0
         self.jobs = 0
-        self.lost_workers: set[str] = set()
 
-    def run(self) -> str:
-        """A digest of every fact, to compare runs by."""
-        for _ in range(EVENTS):
-            self._anything()
-        self._calm()
-        story = "\n".join(repr(fact) for fact in self.world.facts)
-        return hashlib.sha256(story.encode()).hexdigest()
+    def run(self) -> Report:
+        for _ in range(STEPS):
+            self._trouble()
+            self._work()
+        self.faults.over = True
+        self._every_restart_ends_well()
+        calm(self.world)
+        self._judge(self.world)
+        return tell(self.world.journal, digest_of(self.world.facts), self.faults.fired, self.seen)
 
-    def _anything(self) -> None:
-        choice = self.random.random()
-        if choice < 0.06:
-            self._submit()
-        elif choice < 0.14:
-            self._join()
-        elif choice < 0.17 and self.world.state.workers:
-            worker = self.random.choice(list(self.world.state.workers))
-            self.lost_workers.add(worker)
-            self._tell(events.WorkerLeft(worker, "the worker left"))
-        elif choice < 0.19 and self.world.state.jobs:
-            self._tell(events.StopRequested(self.random.choice(list(self.world.state.jobs))))
-        elif choice < 0.21:
-            self.world = self.world.restart()
-            self.world.asked = []
-            self.lost_workers.clear()
-        elif choice < 0.31:
-            self.world.wait(self.random.choice((1, 100, 5_000, 60_000)))
-        elif choice < 0.41 and self.told:
+    # Faults
+
+    def _trouble(self) -> None:
+        meets = self.faults.meets
+        if self.world.state.workers and meets("worker_left"):
+            self._tell(events.WorkerLeft(self.random.choice(list(self.world.state.workers)), "the worker left"))
+        if self.world.state.jobs and meets("stop"):
+            job = self.random.choice(list(self.world.state.jobs))
+            self.stops.add(job)
+            self._tell(events.StopRequested(job))
+        if meets("restart"):
+            self._restart(len(self.world.journal))
+        if meets("restart_before_a_write"):
+            self._restart(self.random.choice([step for step in self.world.steps if step >= self.journaled]))
+        if self.told and meets("repeated_report"):
             self._tell(self.random.choice(self.told))
-        elif choice < 0.51:
+        if meets("pool_trouble"):
+            self._tell(events.PoolTroubled(self._maybe_binding(), "no quota"))
+
+    def _restart(self, journaled: int) -> None:
+        checks.the_journal_tells_the_state(fold(self.world.limits, self.world.journal), self.world.state)
+        self.world = self.world.restart(journaled)
+        self.opening.clear()
+
+    # What goes well, most of the time
+
+    def _work(self) -> None:
+        choice = self.random.random()
+        if choice < 0.07:
+            self._submit()
+        elif choice < 0.17:
+            self._join()
+        elif choice < 0.27:
+            self.world.now_ms += self.random.choice((1, 100, 5_000, 60_000))
+            self._tell(events.Tick())
+        elif choice < 0.4:
+            self._flush()
             self._answer_jobs()
         else:
+            self._flush()
             self._report()
+
+    def _flush(self) -> None:
+        """Somebody outside has acted: what led to it is in the journal."""
+        self.journaled = len(self.world.journal)
 
     def _submit(self) -> None:
         job = JobId(f"j{self.jobs}")
@@ -75,6 +131,7 @@ class CoreRun:
                     max_workers=self.random.choice((0, 0, 1, 2)),
                     priority=self.random.choice((0, 0, 1, -1)),
                     max_attempts=self.random.choice((1, 4)),
+                    speculation=self.random.random() < 0.7,
                 ),
             )
         )
@@ -82,24 +139,23 @@ class CoreRun:
     def _join(self) -> None:
         worker = WorkerId(f"w{self.workers}")
         self.workers += 1
-        self._tell(events.WorkerJoined(worker, "memory", self._maybe_binding(), attempt=self._maybe_stale()))
+        attempt = self._stale() if self.faults.meets("busy_newcomer") else None
+        self._tell(events.WorkerJoined(worker, "memory", self._maybe_binding(), attempt=attempt))
 
     def _maybe_binding(self) -> JobId | None:
         jobs = list(self.world.state.jobs)
         return self.random.choice(jobs) if jobs and self.random.random() < 0.2 else None
 
-    def _maybe_stale(self) -> AttemptId | None:
-        attempts = self._attempts()
-        if attempts and self.random.random() < 0.1:
-            held = {worker.attempt for worker in self.world.state.workers.values()}
-            free = [a for a, worker in attempts if worker not in self.world.state.workers and a not in held]
-            return self.random.choice(free) if free else None
-        return None
+    def _stale(self) -> AttemptId | None:
+        """An attempt whose worker is gone, and which no other one runs."""
+        held = {worker.attempt for worker in self.world.state.workers.values()}
+        free = [a for a, worker, _ in self._attempts() if worker not in self.world.state.workers and a not in held]
+        return self.random.choice(free) if free else None
 
-    def _attempts(self) -> list[tuple[AttemptId, WorkerId]]:
-        """Every attempt that there ever was."""
+    def _attempts(self) -> list[tuple[AttemptId, WorkerId, bool]]:
+        """Every attempt that there ever was, and whether it runs."""
         return [
-            (attempt.id, attempt.worker)
+            (attempt.id, attempt.worker, attempt.status is AttemptStatus.RUNNING)
             for job in self.world.state.jobs.values()
             for task in (*job.maps, *job.reduces)
             for attempt in task.attempts
@@ -107,73 +163,109 @@ class CoreRun:
 
     def _report(self) -> None:
         attempts = self._attempts()
+        if not self.faults.meets("impossible_report"):
+            attempts = [entry for entry in attempts if entry[2]]
         if attempts:
-            event = self._some_report(*self.random.choice(attempts))
+            attempt, worker, _ = self.random.choice(attempts)
+            event = self._some_report(attempt, worker)
             self.told.append(event)
             self._tell(event)
 
     def _some_report(self, attempt: AttemptId, worker: WorkerId) -> events.AttemptEvent:
-        failure = Failure(self.random.choice(REASONS), "it failed", retryable=self.random.random() < 0.9)
-        match self.random.randrange(9):
-            case 0:
-                return events.AttemptFailed(attempt, worker, failure)
-            case 1:
-                return events.AttemptLost(attempt, worker, failure, worker_usable=self.random.random() < 0.5)
-            case 2:
+        meets = self.faults.meets
+        if meets("failure"):
+            retryable = self.random.random() < 0.9
+            return events.AttemptFailed(attempt, worker, Failure(self.random.choice(REASONS), "failed", retryable))
+        if meets("loss"):
+            if self.random.random() < 0.3:
                 return events.AttemptCancelled(attempt, worker)
-            case 3:
-                named, _ = self.random.choice(self._attempts())
-                return events.FetchFailed(attempt, worker, named, failure)
-            case 4:
-                return events.AttemptProgressed(attempt, worker, 1, 2, COUNTERS)
-            case 5:
-                return events.OutputOpened(attempt, worker, "file:///part", f"upload-{attempt}")
-            case 6:
-                return events.OutputOpenFailed(attempt, worker, failure)
-            case _:
-                return events.AttemptDone(attempt, worker, COUNTERS, output_path=str(attempt))
+            failure = Failure(self.random.choice(LOST_REASONS), "lost")
+            return events.AttemptLost(attempt, worker, failure, worker_usable=self.random.random() < 0.5)
+        if meets("unreadable_map_output"):
+            named, _, _ = self.random.choice(self._attempts())
+            self.unreadable[named] += 1
+            return events.FetchFailed(attempt, worker, named, Failure("fetch_failed", f"{named} cannot be read"))
+        if self.random.random() < 0.3:
+            return events.AttemptProgressed(attempt, worker, self.random.randrange(1, 11), 10, COUNTERS)
+        return events.AttemptDone(attempt, worker, COUNTERS, output_path=str(attempt))
 
     def _answer_jobs(self) -> None:
-        """Carry out what concerns jobs as a whole; attempts are answered at random."""
+        """What the coordinator's own calls come to; what workers are asked to do is answered at random."""
         asked, self.world.asked = self.world.asked, []
+        for attempt, worker in list(self.opening.items()):
+            if self.random.random() < 0.5:
+                del self.opening[attempt]
+                self._tell(self._opened(attempt, worker))
         for command in asked:
             match command:
+                case commands.PlanInput(job) if self.faults.meets("refused_input"):
+                    self._tell(events.PlanFailed(job, Failure("object_not_found", "no input", retryable=False)))
                 case commands.PlanInput(job):
                     self._tell(events.InputPlanned(job, splits(self.random.randrange(6))))
-                case commands.CommitOutput(job) if self.random.random() < 0.1:
+                case commands.CommitOutput(job) if self.faults.meets("delayed_commit"):
+                    self.world.asked.append(command)
+                    self._tell(events.CommitDelayed(job, "no answer"))
+                case commands.CommitOutput(job) if self.faults.meets("refused_commit"):
                     self._tell(events.CommitFailed(job, Failure("bucket_not_found", "no bucket", retryable=False)))
-                case commands.CommitOutput(job):
-                    self._tell(events.CommitFinished(job))
-                case commands.CleanUp(job):
-                    self._tell(events.CleanUpFinished(job))
+                case _:
+                    answer(self.world, command)
 
-    def _calm(self) -> None:
-        """No more faults: everything that was begun comes to an end."""
-        self.world = self.world.restart()
-        self.lost_workers.clear()
-        self.world.workers("last-1", "last-2")
-        for _ in range(MAX_ROUNDS):
-            if not self.world.state.queues:
-                break
-            self._answer_jobs()
-            for queue in list(self.world.state.queues.values()):
-                for attempt, worker in list(queue.outstanding.items()):
-                    self._tell(events.AttemptDone(attempt, worker, COUNTERS, output_path=str(attempt)))
-            self.world.wait(1_000)
-        unfinished = [job.id for job in self.world.state.jobs.values() if not job.status.ended]
-        assert not unfinished, f"jobs that never end: {unfinished}"
-        assert not self.world.state.queues, f"jobs that are never cleaned up: {list(self.world.state.queues)}"
-        for job in self.world.state.jobs.values():
-            assert job.status is not JobStatus.FAILED or job.failure is not None
+    def _opened(self, attempt: AttemptId, worker: WorkerId) -> events.AttemptEvent:
+        if self.faults.meets("refused_upload"):
+            return events.OutputOpenFailed(attempt, worker, Failure("storage_unavailable", "no answer"))
+        return events.OutputOpened(attempt, worker, "file:///part", f"upload-{attempt}")
 
     def _tell(self, event: events.Event) -> None:
-        for command in self.world.tell(event):
-            if isinstance(command, commands.RunAttempt | commands.OpenOutput | commands.AttachAttempt):
-                assert command.worker not in self.lost_workers, f"{command} goes to a worker that left"
-        for fact in self.world.facts[-3:]:
-            if isinstance(fact, facts.WorkerRemoved):
-                self.lost_workers.add(fact.worker)
+        asked = self.world.tell(event)
+        checks.nothing_is_sent_to_a_lost_worker(self.world.state, asked)
+        self.opening |= {c.attempt: c.worker for c in asked if isinstance(c, commands.OpenOutput)}
+
+    # Judgement
+
+    def _every_restart_ends_well(self) -> None:
+        """A coordinator that finds the journal cut off anywhere brings every job to an end."""
+        for journaled in sorted({self.random.choice(self.world.steps) for _ in range(3)}):
+            other = self.world.restart(journaled)
+            calm(other)
+            self.seen["restart from part of a journal"] += 1
+            self._judge(other)
+
+    def _judge(self, world: World) -> None:
+        story = world.journal
+        jobs = list(world.state.jobs.values())
+        journal_rules.check_all(story, world.limits)
+        checks.every_job_ended(jobs)
+        checks.stops_were_asked_for(jobs, self.stops)
+        checks.only_the_named_maps_run_again(story, self.unreadable)
+        checks.every_job_is_cleaned_up(world.state)
+        invariants.check(world.state)
 
 
-def run(seed: int) -> str:
+def answer(world: World, command: commands.Command) -> None:
+    """As a world without faults does."""
+    match command:
+        case commands.PlanInput(job):
+            world.tell(events.InputPlanned(job, splits(3)))
+        case commands.CommitOutput(job):
+            world.tell(events.CommitFinished(job))
+        case commands.CleanUp(job):
+            world.tell(events.CleanUpFinished(job))
+
+
+def calm(world: World) -> None:
+    """Two sound workers and no more faults: everything that was begun comes to an end."""
+    world.workers("last-1", "last-2")
+    for _ in range(MAX_ROUNDS):
+        if not world.state.queues:
+            return
+        asked, world.asked = world.asked, []
+        for command in asked:
+            answer(world, command)
+        for queue in list(world.state.queues.values()):
+            for attempt, worker in list(queue.outstanding.items()):
+                world.tell(events.AttemptDone(attempt, worker, COUNTERS, output_path=str(attempt)))
+        world.wait(1_000)
+
+
+def run(seed: int) -> Report:
     return CoreRun(seed).run()

@@ -1,73 +1,129 @@
-"""Whole jobs on the engine with memory adapters and virtual time: faults, restarts, then calm until every job ended."""
+"""Whole jobs on the engine, the real commit code and memory adapters, on virtual time.
+
+Lives full of faults, each ended by a crash or an orderly close; then calm, until every job has ended.
+"""
 
 import asyncio
-import hashlib
 import random
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from apollo_common.backoff import Backoff
 from apollo_common.errors import ApolloError
 from apollo_common.ids import JobId
+from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import Job
+from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.engine import Engine, EngineSettings
-from simulation import checks
-from simulation.cluster import Cluster, FlakyInput, FlakyOutput, WatchedWorker
-from simulation.faults import Faults
-from support.engine import Site
+from apollo_coordinator.ports import JobSecrets
+from simulation import checks, journal_rules
+from simulation.faults import KINDS, Faults
+from simulation.fleet import PoolKind
+from simulation.journal import Death
+from simulation.report import Report, digest_of, tell
+from simulation.rules import defects_of_the_log
+from simulation.site import SimulatedSite
+from simulation.workers import SimulatedWorker
 from support.scheduling import a_spec, splits
 from support.virtual_time import run_virtually
 
 CALM_SECONDS = 3_600.0
-LONG = Backoff(first_ms=200, limit_ms=5_000, tries=50)
-SETTINGS = EngineSettings(
-    limits=Limits(reattach_grace_ms=2_000, max_lost_attempts=100),
-    plan_backoff=LONG,
-    open_backoff=LONG,
-    cleanup_backoff=LONG,
-)
+MAX_APPENDS_OF_A_LIFE = 30
+OUTAGE_SECONDS = 30.0
+SECRETS = JobSecrets(StorageAccess(access_key_id="key"), StorageAccess(access_key_id="key"))
+OLD_OUTPUT = {f"part-r-{index:05d}": f"old {index}\n".encode() for index in range(6)}
 
 
 class EngineRun:
     """One seed."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.faults = Faults.of(random.Random(f"faults {seed}"))
-        self.cluster = Cluster(self.faults)
-        self.site = Site()
-        self.site.input = FlakyInput(self.faults, {f"file:///in{n}": list(splits(n)) for n in range(8)})
-        self.site.output = FlakyOutput(self.faults, self.cluster)
-        self.workers: list[WatchedWorker] = []
+    def __init__(self, seed: int, kinds: Mapping[str, float] = KINDS) -> None:
+        self.random = random.Random(f"run {seed}")
+        self.faults = Faults(seed, kinds)
+        inputs = {f"file:///in{n}": list(splits(n)) for n in range(8)}
+        kind = self.random.choice(list(PoolKind))
+        self.site = SimulatedSite(self.faults, inputs, kind, self.random.randrange(1, 7), seed)
+        self.settings = self._settings()
+        self.before: dict[str, dict[str, bytes]] = {}
         self.to_submit = [self._spec(number) for number in range(self.random.randrange(1, 5))]
+        self.keys = [spec.idempotency_key for spec in self.to_submit]
+        self.stops: set[JobId] = set()
         self.made_ids = 0
 
-    async def run(self) -> str:
-        """A digest of the journal, to compare runs by."""
-        lives = self.random.randrange(1, 4) if "coordinator_crash" in self.faults.enabled else 1
-        for _ in range(self.random.randrange(1, 5)):
-            self._new_worker()
-        for _ in range(lives):
-            async with self.site.coordinator(SETTINGS, make_job_id=self._make_id) as engine:
-                await self._troubled_life(engine)
-        self._make_peace()
-        async with self.site.coordinator(SETTINGS, make_job_id=self._make_id) as engine:
-            jobs = await self._calm_life(engine)
+    async def run(self) -> Report:
+        await self._lives()
+        await self._make_peace()
+        async with self._coordinator() as engine:
+            await self._calm_life(engine)
+        async with self._coordinator() as engine:  # sweeps what its forerunners could not know of
+            jobs = list(engine.jobs())
+            the_engine = engine
         await self.site.close()
-        self._check(jobs)
-        story = "\n".join(
-            f"{fact.sequence} {fact.job} {fact.at_ms} {fact.kind} {fact.body}" for fact in self.site.journal.facts
-        )
-        return hashlib.sha256(story.encode()).hexdigest()
+        return self._judge(jobs, the_engine)
 
-    def _spec(self, number: int) -> dict[str, object]:
-        return {
-            "input_paths": (f"file:///in{self.random.randrange(8)}",),
-            "output_path": f"file:///out{number}",
-            "n_reducers": self.random.choice((0, 1, 2, 4)),
-            "max_workers": self.random.choice((0, 0, 2)),
-            "priority": self.random.choice((0, 0, 1)),
-        }
+    # What is run
+
+    def _settings(self) -> EngineSettings:
+        patience = Backoff(first_ms=200, limit_ms=5_000, tries=self.random.choice((4, 50)))
+        return EngineSettings(
+            limits=Limits(
+                max_running_jobs=self.random.choice((1, 2, 100)),
+                max_lost_attempts=self.random.choice((4, 100)),
+                quarantine_after_tasks=self.random.choice((2, 3)),
+                reattach_grace_ms=self.random.choice((2_000, 10_000)),
+            ),
+            tick_ms=500,
+            close_seconds=1.0,
+            plan_backoff=patience,
+            open_backoff=patience,
+            cleanup_backoff=Backoff(first_ms=200, limit_ms=5_000, tries=50),
+        )
+
+    def _spec(self, number: int) -> JobSpec:
+        output = f"s3://bucket/out{number}"
+        overwrite = self.random.random() < 0.3
+        if overwrite:
+            self.site.store.seed(output, OLD_OUTPUT)
+            self.before[output] = self.site.store.objects(output)
+        return a_spec(
+            input_paths=(f"file:///in{self.random.randrange(8)}",),
+            output_path=output,
+            overwrite=overwrite,
+            n_reducers=self.random.choice((0, 1, 2, 4)),
+            max_workers=self.random.choice((0, 0, 2)),
+            max_attempts=self.random.choice((1, 2, 4)),
+            priority=self.random.choice((0, 0, 1)),
+            speculation=self.random.random() < 0.7,
+            keep_intermediate=self.random.random() < 0.1,
+            idempotency_key=f"key{number}",
+        )
+
+    def _coordinator(self):
+        self.site.journal.begin_life()
+        return self.site.coordinator(self.settings, make_job_id=self._make_id)
+
+    def _make_id(self) -> JobId:
+        self.made_ids += 1
+        return JobId(f"job{self.made_ids}")
+
+    # Trouble
+
+    async def _lives(self) -> None:
+        for _ in range(self.random.randrange(1, 4)):
+            await self._life()
+
+    async def _life(self) -> None:
+        async with self._coordinator() as engine:
+            if self.faults.meets("crash"):
+                death = self.random.choice(list(Death))
+                append = self.site.journal.appends + self.random.randrange(1, MAX_APPENDS_OF_A_LIFE)
+                self.site.journal.die_at(append, death)
+            died = await until_first(self._troubled_life(engine), self.site.journal.died.wait())
+            self.site.seen["coordinator died in mid-append"] += died
+            if not died and self.faults.meets("crash"):
+                self.site.journal.died.set()
 
     async def _troubled_life(self, engine: Engine) -> None:
         for _ in range(self.random.randrange(3, 25)):
@@ -76,69 +132,113 @@ class EngineRun:
             await self._trouble(engine)
 
     async def _submit(self, engine: Engine) -> None:
+        """With the same key until there is an answer, as a careful user does."""
         if self.to_submit:
-            with suppress(ApolloError):  # the journal is full: the user tries again
-                await engine.submit(a_spec(**self.to_submit[0]), None)
+            secrets = SECRETS if self.random.random() < 0.5 else None
+            with suppress(ApolloError):
+                await engine.submit(self.to_submit[0], secrets)
                 self.to_submit.pop(0)
 
     async def _trouble(self, engine: Engine) -> None:
-        self.site.journal.full = self.faults.meets("full_journal", 0.3)
-        alive = [worker for worker in self.workers if worker.reachable]
-        if alive and self.faults.meets("killed_worker", 0.15):
-            await self._lose(self.random.choice(alive), cut_off=False)
-        elif alive and self.faults.meets("cut_off_worker", 0.15):
-            await self._lose(self.random.choice(alive), cut_off=True)
-        elif alive and self.faults.meets("slow_worker", 0.1):
-            self.cluster.slow.add(self.random.choice(alive).id)
-        if len(alive) < 6 and not self.faults.meets("pool_refuses", 0.5):
-            self._new_worker()
-        if engine.jobs() and self.faults.meets("stop", 0.05):
+        self.site.journal.full = self.faults.meets("full_journal")
+        self.site.cluster.volume_full = self.faults.meets("full_volume")
+        self.site.store.down = self.faults.meets("store_down")
+        for worker in self.site.fleet.live():
+            await self._trouble_worker(worker)
+        jobs = list(engine.jobs())
+        if jobs and self.faults.meets("stop"):
             with suppress(ApolloError):
-                await engine.stop(self.random.choice(engine.jobs()).id)
+                job = self.random.choice(jobs).id
+                self.stops.add(job)
+                await engine.stop(job)
 
-    async def _lose(self, worker: WatchedWorker, *, cut_off: bool) -> None:
-        await (worker.cut_off() if cut_off else worker.kill())
-        if self.random.random() < 0.5:  # the pool notices, or only the stream breaks
-            worker.given_up = True
+    async def _trouble_worker(self, worker: SimulatedWorker) -> None:
+        if self.faults.meets("slow_worker"):
+            worker.habits.slow = True
+        if self.faults.meets("bad_worker"):
+            worker.habits.bad = True
+        if self.faults.meets("hung_worker"):
+            worker.hung = True
+            if self.random.random() < 0.5:
+                asyncio.get_running_loop().call_later(self.random.uniform(1, 60), worker.wake)
+        if self.faults.meets("killed_worker"):
+            await worker.kill()
+        elif self.faults.meets("cut_off_worker"):
+            await worker.cut_off()
+        elif self.faults.meets("flapping_worker"):
+            await worker.cut_off()
+            self.site.pool.remove(worker.id, "the pool lost the worker")
+            self.site.fleet.adrift.append(worker)
+        if not worker.reachable and self.random.random() < 0.5:  # else only its stream breaks
             self.site.pool.remove(worker.id, "the pool lost the worker")
 
-    def _new_worker(self) -> None:
-        worker = WatchedWorker(f"w{len(self.workers)}", self.cluster)
-        self.workers.append(worker)
-        self.site.workers.append(worker)
-        self.site.pool.add(worker)
+    # Calm
 
-    def _make_peace(self) -> None:
-        self.faults.stopped = True
+    async def _make_peace(self) -> None:
+        self.faults.over = True
         self.site.journal.full = False
-        self.cluster.slow.clear()
-        self._new_worker()
-        self._new_worker()
+        self.site.cluster.volume_full = False
+        self.site.store.down = False
+        for worker in self.site.fleet.workers:
+            worker.habits.slow = worker.habits.bad = worker.hung = False
+            if not worker.reachable and not worker.renamed and worker not in self.site.fleet.adrift:
+                await worker.kill()  # nobody hears of it again
 
-    async def _calm_life(self, engine: Engine) -> list[Job]:
+    async def _calm_life(self, engine: Engine) -> None:
         while self.to_submit:
             await self._submit(engine)
         with suppress(TimeoutError):
             async with asyncio.timeout(CALM_SECONDS):
-                while engine.state.queues:
+                while engine.state.queues and not self.site.defects:
                     await asyncio.sleep(1)
-        return list(engine.jobs())
 
-    def _check(self, jobs: list[Job]) -> None:
+    def _judge(self, jobs: list[Job], engine: Engine) -> Report:
+        site, story = self.site, self.site.journal.story
+        if site.defects:
+            raise site.defects[0]
+        journal_rules.check_all(story, self.settings.limits)
         checks.every_job_ended(jobs)
-        checks.output_is_exact(jobs, self.site.output)
-        checks.failures_have_a_cause(jobs, self.cluster)
-        checks.one_attempt_is_accepted(jobs)
-        checks.nothing_runs_twice_or_too_late(self.workers)
-        checks.nothing_is_left(self.site.output, self.site.secrets.secrets)
+        checks.every_job_is_cleaned_up(engine.state)
+        checks.every_submission_is_one_job(jobs, self.keys)
+        checks.output_is_exact(jobs, site.input.inputs, site.store)
+        checks.counters_are_exact(jobs, site.input.inputs)
+        checks.old_output_is_untouched(jobs, story, self.before, site.store)
+        checks.success_marks_a_whole_output(site.store)
+        checks.failures_have_a_cause(jobs, site.cluster)
+        checks.stops_were_asked_for(jobs, self.stops)
+        checks.only_the_named_maps_run_again(story, site.cluster.unreadable)
+        checks.workers_are_treated_well(site.cluster)
+        checks.nothing_is_left(jobs, story, site.cluster, site.secrets.secrets)
+        checks.no_task_is_left()
+        engine.check()
+        return tell(story, digest_of(site.journal.facts), self.faults.fired, site.seen)
 
-    def _make_id(self) -> JobId:
-        self.made_ids += 1
-        return JobId(f"job{self.made_ids}")
+
+async def until_first(work: Any, end: Awaitable[object]) -> bool:
+    """Work until `end`; whether that came first. Then the work is cut off, wherever it is."""
+    working, ending = asyncio.ensure_future(work), asyncio.ensure_future(end)
+    await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ended = ending.done() and not working.done()
+    for task in (working, ending):
+        task.cancel()
+    await asyncio.wait({working, ending})
+    if not working.cancelled():
+        working.result()
+    return ended
 
 
-def run(seed: int) -> str:
-    async def main() -> str:
-        return await EngineRun(seed).run()
+def play(make: Callable[[], EngineRun]) -> Report:
+    async def main() -> Report:
+        engine_run = make()
+        defects = engine_run.site.defects
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: defects.append(context.get("exception") or RuntimeError(context["message"]))
+        )
+        with defects_of_the_log(defects):
+            return await engine_run.run()
 
     return run_virtually(main())
+
+
+def run(seed: int) -> Report:
+    return play(lambda: EngineRun(seed))

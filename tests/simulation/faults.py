@@ -1,43 +1,73 @@
-"""Which faults a seed plays with. A swarm: most seeds have some kinds switched off, so that each shows alone too."""
+"""Which faults a seed plays with. A swarm (Groce et al., Swarm Testing, ISSTA 2012): each seed switches about half of
+the kinds off and draws the rates of the others, so that each kind shows alone, too, and no kind hides another.
+"""
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
 
-from apollo_common.errors import ApolloError, StorageUnavailable
+KINDS: Mapping[str, float] = {
+    # Workers, at each step of a life and for each worker
+    "killed_worker": 0.1,
+    "cut_off_worker": 0.1,
+    "flapping_worker": 0.1,
+    "hung_worker": 0.1,
+    "slow_worker": 0.2,
+    "bad_worker": 0.1,
+    # Messages
+    "late_report": 0.1,
+    "broken_stream": 0.05,
+    "lost_cancel": 0.5,
+    "late_message": 0.15,
+    "repeated_message": 0.15,
+    # The pool
+    "pool_refuses": 0.5,
+    "pool_falls_short": 0.6,
+    # Programs and their data
+    "failing_program": 0.15,
+    "full_volume": 0.1,
+    "corrupt_segment": 0.1,
+    "unreadable_segment": 0.1,
+    # Storage
+    "call_fails": 0.15,
+    "call_hangs": 0.05,
+    "lost_answer": 0.1,
+    "store_down": 0.1,
+    "refused_output": 0.01,
+    "refused_input": 0.05,
+    "removed_upload": 0.05,
+    "removed_finished_upload": 0.03,
+    # The coordinator and its users
+    "full_journal": 0.2,
+    "crash": 0.8,
+    "stop": 0.1,
+}
+"""At most how likely each is, every time that it may strike. What it does stands where it is met."""
 
-KINDS = (
-    "slow_worker",
-    "killed_worker",
-    "cut_off_worker",
-    "failing_program",
-    "lost_map_output",
-    "storage_outage",
-    "lost_answer",
-    "full_journal",
-    "coordinator_crash",
-    "stop",
-    "pool_refuses",
-)
 
-
-@dataclass
 class Faults:
-    """`meets(kind)` says whether a fault strikes now; never after `stop`."""
+    """`meets(kind)` says whether a fault strikes now; never once they are `over`.
 
-    random: random.Random
-    enabled: frozenset[str]
-    stopped: bool = False
+    Every kind draws from a generator of its own, so that a new kind leaves the others of a seed as they were.
+    """
 
-    @classmethod
-    def of(cls, randomness: random.Random) -> "Faults":
-        return cls(randomness, frozenset(kind for kind in KINDS if randomness.random() < 0.6))
+    def __init__(self, seed: object, kinds: Mapping[str, float] = KINDS) -> None:
+        self.over = False
+        self.fired: Counter[str] = Counter()
+        self.random = random.Random(f"details {seed}")
+        self._dice = {kind: random.Random(f"{kind} {seed}") for kind in kinds}
+        self._chances = {
+            kind: most * dice.uniform(0.1, 1.0) if dice.random() < 0.5 else 0.0
+            for (kind, most), dice in zip(kinds.items(), self._dice.values(), strict=True)
+        }
 
-    def meets(self, kind: str, chance: float) -> bool:
-        struck = self.random.random() < chance  # drawn always, so that one kind does not shift the others
-        return struck and kind in self.enabled and not self.stopped
+    def meets(self, kind: str) -> bool:
+        chance = self._chances.get(kind)
+        struck = chance is not None and not self.over and self._dice[kind].random() < chance
+        if struck:
+            self.fired[kind] += 1
+        return struck
 
-    def outage(self) -> ApolloError | None:
-        return StorageUnavailable("the store does not answer") if self.meets("storage_outage", 0.15) else None
-
-    def lost_answer(self) -> ApolloError | None:
-        return StorageUnavailable("the answer was lost") if self.meets("lost_answer", 0.1) else None
+    def seconds(self, most: float) -> float:
+        """How long something takes."""
+        return self.random.uniform(0.0, most)

@@ -51,7 +51,12 @@ class Site:
         self.secrets = MemorySecretStore()
         self.logs = MemoryLogStore()
         self.workers: list[MemoryWorker] = []
-        self.pool = MemoryPool()
+        self.make_engine: Callable[..., Engine] = Engine
+        self.pool = self.make_pool()
+
+    def make_pool(self) -> MemoryPool:
+        """As the next coordinator finds it."""
+        return MemoryPool([worker for worker in self.workers if worker.reachable])
 
     def add_workers(self, count: int, program: Program = succeed) -> None:
         for _ in range(count):
@@ -64,8 +69,8 @@ class Site:
         self, settings: EngineSettings | None = None, make_job_id: Callable[[], JobId] = new_job_id
     ) -> AsyncIterator[Engine]:
         """An engine that runs. Leaving the block is a crash for everything but the workers."""
-        self.pool = MemoryPool([worker for worker in self.workers if worker.reachable])
-        engine = Engine(
+        self.pool = self.make_pool()
+        engine = self.make_engine(
             EnginePorts(
                 journal=self.journal,
                 pool=self.pool,

@@ -1,5 +1,6 @@
 """The scheduling core in tests: drive it event by event, with every invariant checked after each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from apollo_common.assignment import Split, SplitPiece
@@ -8,7 +9,7 @@ from apollo_coordinator.core import commands, events, facts, invariants
 from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.codec import decode, encode
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.core.model import Failure, Job
+from apollo_coordinator.core.model import Failure, Job, Task
 from apollo_coordinator.core.scheduler import step
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
 from apollo_coordinator.core.state import State
@@ -35,18 +36,24 @@ class World:
 
     limits: Limits = field(default_factory=Limits)
     now_ms: int = 1_000
+    check_every: int = 1  # events; looking at the whole state costs far more than an event does
 
     def __post_init__(self) -> None:
         self.state = State(self.limits)
         self.facts: list[facts.Fact] = []
+        self.journal: list[facts.Fact] = []  # the durable ones
+        self.steps: list[int] = [0]  # how many of those there were after each event: they are written together
         self.asked: list[commands.Command] = []
 
     def tell(self, event: events.Event) -> list[commands.Command]:
         """The commands that the event led to."""
         outcome = step(self.state, event, self.now_ms)
         self.facts += outcome.facts
+        self.journal += [fact for fact in outcome.facts if fact.durable]
+        self.steps.append(len(self.journal))
         self.asked += outcome.commands
-        invariants.check(self.state)
+        if len(self.steps) % self.check_every == 0:
+            invariants.check(self.state)
         return outcome.commands
 
     def wait(self, milliseconds: int) -> list[commands.Command]:
@@ -96,17 +103,55 @@ class World:
         worker = self.worker_of(attempt)
         return self.tell(events.FetchFailed(AttemptId(attempt), worker, AttemptId(map_attempt), failure))
 
-    def restart(self) -> "World":
-        """Another coordinator that has read the journal and knows nothing else."""
-        world = World(self.limits, self.now_ms)
-        for fact in self.facts:
-            if fact.durable:
-                kind, body = encode(fact)
-                apply(world.state, decode(kind, body, job=fact.job, at_ms=fact.at_ms))
-        world.facts = [fact for fact in self.facts if fact.durable]
-        world.asked = []
+    def restart(self, journaled: int | None = None) -> "World":
+        """Another coordinator that has read the journal and knows nothing else.
+
+        `journaled`: how many of the durable facts got there; the commands beside the others were not carried out.
+        """
+        world = World(self.limits, self.now_ms, self.check_every)
+        world.journal = self.journal[:journaled]
+        world.facts = list(world.journal)
+        world.steps = [step for step in self.steps if step <= len(world.journal)]
+        world.state = fold(self.limits, world.journal)
         world.tell(events.Restarted())
         return world
+
+
+def fold(limits: Limits, durable: Sequence[facts.Fact]) -> State:
+    """The state that a journal of these facts brings back."""
+    state = State(limits)
+    for fact in durable:
+        kind, body = encode(fact)
+        apply(state, decode(kind, body, job=fact.job, at_ms=fact.at_ms))
+    return state
+
+
+def durable_view(state: State) -> object:
+    """What a restart must bring back: all but workers, progress, timers and the words for what a job waits for."""
+    return {
+        "jobs": [_job_view(job) for job in state.jobs.values()],
+        "accepted": [(queue.job.id, queue.accepted_maps, queue.accepted_reduces) for queue in state.queues.values()],
+        "running": [(queue.job.id, list(queue.running)) for queue in state.queues.values()],
+        "outputs": state.outputs,
+        "keys": state.idempotency,
+        "queued": list(state.queued),
+        "ended": list(state.ended),
+    }
+
+
+def _job_view(job: Job) -> object:
+    tasks = [_task_view(task) for task in (*job.maps, *job.reduces)]
+    times = (job.created_ms, job.started_ms, job.ended_ms)
+    return job.id, job.spec, job.status, times, job.planned, job.failure, job.counters, tasks
+
+
+def _task_view(task: Task) -> object:
+    attempts_of = [
+        (a.id, a.worker, a.status, a.started_ms, a.ended_ms, a.output_url, a.upload_id, a.failure)
+        for a in task.attempts
+    ]
+    times = (task.started_ms, task.ended_ms)
+    return task.id, task.status, task.split, task.accepted, task.output, task.counters, times, attempts_of
 
 
 def attempts(asked: list[commands.Command]) -> list[str]:

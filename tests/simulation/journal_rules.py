@@ -1,0 +1,158 @@
+"""Rules over everything that was journaled, from the first fact to the last. Each reads facts only, not the core."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of
+from apollo_coordinator.core import facts
+from apollo_coordinator.core.limits import Limits
+from apollo_coordinator.core.model import JobStatus
+from apollo_coordinator.core.spec import JobSpec
+from simulation.rules import require
+
+EXCUSED = ("storage_unavailable", "upload_lost", "volume_full", "worker_busy")
+"""Failures by nobody's fault: they are bounded as lost attempts are."""
+
+ENDS = (facts.AttemptAccepted, facts.AttemptFailed, facts.AttemptLost, facts.AttemptCancelled)
+
+Story = Sequence[facts.Fact]
+
+
+def check_all(story: Story, limits: Limits) -> None:
+    one_attempt_is_accepted(story)
+    nothing_follows_the_end(story)
+    reduces_wait_for_all_maps(story)
+    unreadable_map_outputs_are_made_again(story)
+    a_worker_runs_one_attempt(story)
+    jobs_keep_to_max_workers(story)
+    running_jobs_are_bounded(story, limits)
+    retries_are_bounded(story, limits)
+
+
+def one_attempt_is_accepted(story: Story) -> None:
+    """Per task, at any time. Another one only after the accepted output was lost."""
+    accepted: dict[TaskId, AttemptId] = {}
+    for fact in story:
+        if isinstance(fact, facts.AttemptAccepted):
+            before = accepted.setdefault(task_of(fact.attempt), fact.attempt)
+            require(before == fact.attempt, one_attempt_is_accepted, f"{fact.attempt} after {before}")
+            accepted[task_of(fact.attempt)] = AttemptId("")  # nor the same one twice
+        elif isinstance(fact, facts.MapOutputLost):
+            accepted.pop(task_of(fact.attempt), None)
+
+
+def nothing_follows_the_end(story: Story) -> None:
+    """A job ends once. No attempt starts or counts after that, or once its job commits."""
+    ended: set[JobId] = set()
+    committing: set[JobId] = set()
+    for fact in story:
+        if isinstance(fact, facts.JobEnded):
+            require(fact.job not in ended, nothing_follows_the_end, fact)
+            published = fact.status is not JobStatus.SUCCEEDED or fact.job in committing
+            require(published, nothing_follows_the_end, f"{fact} without a commit")
+            ended.add(fact.job)
+        elif isinstance(fact, facts.CommitStarted):
+            require(fact.job not in ended | committing, nothing_follows_the_end, fact)
+            committing.add(fact.job)
+        elif isinstance(fact, (facts.AttemptStarted, facts.AttemptAccepted, facts.MapOutputLost)):
+            require(fact.job not in ended | committing, nothing_follows_the_end, fact)
+
+
+def reduces_wait_for_all_maps(story: Story) -> None:
+    maps: Counter[JobId] = Counter()
+    done: Counter[JobId] = Counter()
+    for fact in story:
+        if isinstance(fact, facts.MapsPlanned):
+            maps[fact.job] = len(fact.splits)
+        elif isinstance(fact, facts.AttemptAccepted) and is_map(fact.attempt):
+            done[fact.job] += 1
+        elif isinstance(fact, facts.MapOutputLost):
+            done[fact.job] -= 1
+        elif isinstance(fact, facts.AttemptStarted) and not is_map(fact.attempt):
+            require(done[fact.job] == maps[fact.job], reduces_wait_for_all_maps, fact)
+
+
+def unreadable_map_outputs_are_made_again(story: Story) -> None:
+    """No reduce starts while a map output that another one has named still counts."""
+    accepted: set[AttemptId] = set()
+    named: dict[JobId, AttemptId] = {}
+    for fact in story:
+        if isinstance(fact, facts.AttemptAccepted):
+            accepted.add(fact.attempt)
+        elif isinstance(fact, facts.MapOutputLost):
+            accepted.discard(fact.attempt)
+        elif isinstance(fact, facts.AttemptLost) and fact.failure.reason == "fetch_failed":
+            attempt = named_in(fact.failure.message)
+            if attempt in accepted and job_of(attempt) == fact.job and is_map(attempt):
+                named[fact.job] = attempt
+        elif isinstance(fact, facts.AttemptStarted) and not is_map(fact.attempt):
+            still = named.pop(fact.job, None)
+            require(still not in accepted, unreadable_map_outputs_are_made_again, f"{fact}, but {still} is unreadable")
+
+
+def named_in(message: str) -> AttemptId:
+    """The simulated reduces begin their complaint with the path that they cannot read; its end is the attempt."""
+    return AttemptId(message.partition(" ")[0].rpartition("/")[2])
+
+
+def a_worker_runs_one_attempt(story: Story) -> None:
+    for busy in _running(story):
+        workers = Counter(busy.values())
+        twice = [worker for worker, attempts in workers.items() if attempts > 1]
+        require(not twice, a_worker_runs_one_attempt, f"{twice} of {busy}")
+
+
+def jobs_keep_to_max_workers(story: Story) -> None:
+    specs: dict[JobId, JobSpec] = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
+    for busy in _running(story):
+        for job, attempts in Counter(job_of(attempt) for attempt in busy).items():
+            most = specs[job].max_workers
+            require(not most or attempts <= most, jobs_keep_to_max_workers, f"{job} runs {attempts} on {most}")
+
+
+def _running(story: Story):
+    """After each attempt's start: who runs what, as far as the journal tells."""
+    busy: dict[AttemptId, WorkerId] = {}
+    for fact in story:
+        if isinstance(fact, facts.AttemptStarted):
+            busy[fact.attempt] = fact.worker
+            yield busy
+        elif isinstance(fact, ENDS):
+            busy.pop(fact.attempt, None)
+        elif isinstance(fact, facts.JobEnded):
+            busy = {attempt: worker for attempt, worker in busy.items() if job_of(attempt) != fact.job}
+
+
+def running_jobs_are_bounded(story: Story, limits: Limits) -> None:
+    running: set[JobId] = set()
+    for fact in story:
+        if isinstance(fact, facts.JobStarted):
+            running.add(fact.job)
+            require(len(running) <= limits.max_running_jobs, running_jobs_are_bounded, sorted(running))
+        elif isinstance(fact, facts.JobEnded):
+            running.discard(fact.job)
+
+
+def retries_are_bounded(story: Story, limits: Limits) -> None:
+    specs: dict[JobId, JobSpec] = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
+    failed: Counter[TaskId] = Counter()
+    lost: Counter[TaskId] = Counter()
+    for fact in story:
+        if isinstance(fact, facts.AttemptFailed) and fact.failure.reason not in EXCUSED:
+            failed[task_of(fact.attempt)] += 1
+            most = specs[fact.job].max_attempts
+            require(failed[task_of(fact.attempt)] <= most, retries_are_bounded, f"{fact} with {most} attempts")
+        elif isinstance(fact, (facts.AttemptFailed, facts.AttemptLost, facts.MapOutputLost)):
+            lost[task_of(fact.attempt)] += 1
+        elif isinstance(fact, facts.AttemptStarted):
+            task = task_of(fact.attempt)
+            require(failed[task] < specs[fact.job].max_attempts, retries_are_bounded, fact)
+            require(lost[task] < limits.max_lost_attempts, retries_are_bounded, fact)
+
+
+def task_of(attempt: AttemptId) -> TaskId:
+    return TaskId(attempt.rpartition("-")[0])
+
+
+def is_map(attempt: AttemptId) -> bool:
+    return attempt.split("-")[1] == "m"

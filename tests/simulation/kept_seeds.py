@@ -1,0 +1,15 @@
+"""Seeds that have found something, each with a word on what it was. Run by every test run, so that it stays mended.
+
+A change of the simulation itself may give a seed another run; the scenario then lives on in a test of its own, by name.
+"""
+
+from typing import NamedTuple
+
+
+class Kept(NamedTuple):
+    part: str
+    seed: int
+    found: str
+
+
+KEPT: tuple[Kept, ...] = ()

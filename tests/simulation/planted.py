@@ -1,0 +1,132 @@
+"""Bugs to plant: each changes one function of the coordinator, as a mistake might. The simulation finds them all."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+
+from apollo_common.ids import job_of
+from apollo_coordinator.core import apply as applying
+from apollo_coordinator.core import events, facts, scheduler
+from apollo_coordinator.core.model import JobStatus
+from apollo_coordinator.core.state import State, locate
+from apollo_coordinator.engine import orders
+from apollo_coordinator.engine.recorder import Recorder
+from apollo_coordinator.store.commit import StoredOutput
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+class Bug(NamedTuple):
+    part: str  # that must find it
+    plant: Plant
+    rules: tuple[str, ...]  # any of them may be the first to speak
+
+
+def a_second_attempt_is_accepted(patch: pytest.MonkeyPatch) -> None:
+    """A late rival's result counts, too, and the transition table lists everything."""
+    done = scheduler._attempt_done
+
+    def both(state: State, event: Any, now_ms: int, out: scheduler.Outcome) -> None:
+        done(state, event, now_ms, out)
+        queue = state.queues.get(job_of(event.attempt))
+        if queue is not None and queue.job.status is JobStatus.RUNNING:
+            place = locate(event.attempt)
+            task = (queue.job.maps if place.is_map else queue.job.reduces)[place.task_index]
+            if task.accepted not in (None, event.attempt):
+                out.facts.append(facts.AttemptAccepted(now_ms, event.attempt, task.output, event.counters))
+
+    patch.setitem(scheduler._DECIDE, events.AttemptDone, both)
+    patch.setattr(applying, "moved", lambda _table, _old, _fact, new, _subject: new)
+
+
+def the_attempt_of_a_lost_worker_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def only_the_worker(state: State, event: Any, now_ms: int, out: scheduler.Outcome) -> None:
+        if event.worker in state.workers:
+            out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
+
+    patch.setitem(scheduler._DECIDE, events.WorkerLeft, only_the_worker)
+
+
+def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
+    counted = scheduler.counted_failures
+    patch.setattr(scheduler, "counted_failures", lambda task: counted(task) - 1)
+
+
+def map_outputs_are_listed_as_they_were_done(patch: pytest.MonkeyPatch) -> None:
+    ordered = orders.OrderBook._outputs_of_maps
+
+    def by_time(book: Any, queue: Any) -> Any:
+        ended = {task.id: task.ended_ms for task in queue.job.maps}
+        return tuple(sorted(ordered(book, queue), key=lambda ref: ended[ref.task]))
+
+    patch.setattr(orders.OrderBook, "_outputs_of_maps", by_time)
+
+
+def commands_run_before_their_facts_are_journaled(patch: pytest.MonkeyPatch) -> None:
+    record = Recorder.record
+
+    def at_once(recorder: Recorder, new_facts: Any, new_commands: Any) -> None:
+        record(recorder, new_facts, [])
+        for command in new_commands:
+            recorder._dispatch(command)
+
+    patch.setattr(Recorder, "record", at_once)
+
+
+def a_restart_forgets_what_ran(patch: pytest.MonkeyPatch) -> None:
+    joined = scheduler._worker_joined
+
+    def as_new(state: State, event: Any, now_ms: int, out: scheduler.Outcome) -> None:
+        state.orphans.clear()
+        joined(state, replace(event, attempt=None), now_ms, out)
+
+    patch.setitem(scheduler._DECIDE, events.WorkerJoined, as_new)
+
+
+def a_worker_is_booked_twice(patch: pytest.MonkeyPatch) -> None:
+    occupy = applying.occupy
+
+    def and_idle(state: State, worker: Any, attempt: Any) -> None:
+        occupy(state, worker, attempt)
+        if worker in state.workers and attempt.endswith("1-0"):
+            applying.make_idle(state, worker)
+
+    patch.setattr(applying, "occupy", and_idle)
+
+
+def unreadable_map_outputs_are_not_made_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(scheduler, "_lose_map_output", lambda *_: None)
+
+
+def success_is_written_first(patch: pytest.MonkeyPatch) -> None:
+    commit = StoredOutput.commit
+
+    async def hasty(output: StoredOutput, job: Any, access: Any) -> None:
+        _, store = await output._open(job.spec, access)
+        await store.put(f"{job.spec.output_path}/_SUCCESS", b'{"parts": [{"name": "part", "sha256": ""}]}')
+        await commit(output, job, access)
+
+    patch.setattr(StoredOutput, "commit", hasty)
+
+
+def uploads_of_stopped_jobs_are_left(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> None:
+        pass
+
+    patch.setattr(StoredOutput, "discard", nothing)
+
+
+BUGS = (
+    Bug("core", a_second_attempt_is_accepted, ("one_attempt_is_accepted", "one accepted attempt per task")),
+    Bug("core", the_attempt_of_a_lost_worker_is_forgotten, ("a running attempt holds its worker",)),
+    Bug("engine", one_attempt_too_many, ("retries_are_bounded", "a task out of attempts fails its job")),
+    Bug("engine", map_outputs_are_listed_as_they_were_done, ("output_is_exact",)),
+    Bug("engine", commands_run_before_their_facts_are_journaled, ("workers_are_treated_well",)),
+    Bug("engine", a_restart_forgets_what_ran, ("workers_are_treated_well", "a running attempt holds its worker")),
+    Bug("core", a_worker_is_booked_twice, ("idle workers are indexed", "a running attempt holds its worker")),
+    Bug("engine", unreadable_map_outputs_are_not_made_again, ("unreadable_map_outputs_are_made_again",)),
+    Bug("engine", success_is_written_first, ("success_marks_a_whole_output",)),
+    Bug("engine", uploads_of_stopped_jobs_are_left, ("nothing_is_left",)),
+)

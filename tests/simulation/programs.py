@@ -1,0 +1,56 @@
+"""The programs that the simulated workers run, and what one process makes of the same input.
+
+Keys are words, values are the places they came from. A reduce writes its values as they arrive, so another order of map
+outputs, a missing one or one read twice gives other bytes.
+"""
+
+from collections.abc import Sequence
+
+from apollo_common.assignment import Split
+
+WORDS = ("ash", "birch", "cedar", "elm", "fir", "oak", "pine", "yew")
+
+Pair = tuple[str, str]
+
+
+def mapped(split: Split) -> list[Pair]:
+    """The pairs of a made-up split, in order of emission: its place in the file chooses them."""
+    (piece,) = split.pieces
+    return [
+        (WORDS[(piece.offset * 7 + n * n) % len(WORDS)], f"{piece.offset}.{n}") for n in range(piece.offset % 11 + 3)
+    ]
+
+
+def partitioned(pairs: Sequence[Pair], partitions: int) -> list[list[Pair]]:
+    parts: list[list[Pair]] = [[] for _ in range(partitions)]
+    for word, value in pairs:
+        parts[len(word) % partitions].append((word, value))
+    return parts
+
+
+def reduced(segments: Sequence[Sequence[Pair]]) -> bytes:
+    """A line per word, with the values as they arrive from the map outputs in the order given."""
+    values: dict[str, list[str]] = {}
+    for segment in segments:
+        for word, value in segment:
+            values.setdefault(word, []).append(value)
+    return written([(word, " ".join(values[word])) for word in sorted(values)])
+
+
+def written(pairs: Sequence[Pair]) -> bytes:
+    return "".join(f"{word}\t{value}\n" for word, value in pairs).encode()
+
+
+def oracle(splits: Sequence[Split], n_reducers: int) -> dict[str, bytes]:
+    """The parts by name, from one loop in one process."""
+    if n_reducers == 0:
+        return {f"part-m-{index:05d}": written(mapped(split)) for index, split in enumerate(splits)}
+    lines: list[dict[str, str]] = [{} for _ in range(n_reducers)]
+    for split in splits:
+        for word, value in mapped(split):
+            line = lines[len(word) % n_reducers]
+            line[word] = f"{line[word]} {value}" if word in line else value
+    return {
+        f"part-r-{index:05d}": "".join(f"{word}\t{line[word]}\n" for word in sorted(line)).encode()
+        for index, line in enumerate(lines)
+    }
