@@ -61,8 +61,11 @@ class Cluster:
     async def remove(self, job: JobId) -> None:
         self.volume = {path: output for path, output in self.volume.items() if not path.startswith(f"{job}/")}
 
-    async def sweep(self, known: frozenset[JobId]) -> None:
-        self.volume = {path: output for path, output in self.volume.items() if path.partition("/")[0] in known}
+    async def jobs(self) -> list[JobId]:
+        return list(dict.fromkeys(JobId(path.partition("/")[0]) for path in self.volume))
+
+    async def shared(self) -> bool:
+        return False
 
     # What workers do
 

@@ -30,8 +30,8 @@ from support.scheduling import a_spec, splits
 from support.virtual_time import run_virtually
 
 CALM_SECONDS = 3_600.0
-MAX_APPENDS_OF_A_LIFE = 30
-OUTAGE_SECONDS = 30.0
+MAX_APPENDS_OF_A_LIFE = 15
+SWEEP_SECONDS = 10.0
 SECRETS = JobSecrets(StorageAccess(access_key_id="key"), StorageAccess(access_key_id="key"))
 OLD_OUTPUT = {f"part-r-{index:05d}": f"old {index}\n".encode() for index in range(6)}
 
@@ -58,6 +58,7 @@ class EngineRun:
         async with self._coordinator() as engine:
             await self._calm_life(engine)
         async with self._coordinator() as engine:  # sweeps what its forerunners could not know of
+            await asyncio.sleep(SWEEP_SECONDS)
             jobs = list(engine.jobs())
             the_engine = engine
         await self.site.close()
@@ -72,6 +73,7 @@ class EngineRun:
                 max_running_jobs=self.random.choice((1, 2, 100)),
                 max_lost_attempts=self.random.choice((4, 100)),
                 quarantine_after_tasks=self.random.choice((2, 3)),
+                max_ended_tasks_at_hand=self.random.choice((5, 200_000)),
                 reattach_grace_ms=self.random.choice((2_000, 10_000)),
             ),
             tick_ms=500,

@@ -11,7 +11,7 @@ from simulation.kept_seeds import KEPT
 from simulation.parts import PARTS
 from simulation.report import Report
 
-SEEDS = range(40)
+SEEDS = range(20)
 CHUNK = 10
 
 TRACES = """

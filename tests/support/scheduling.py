@@ -1,6 +1,6 @@
 """The scheduling core in tests: drive it event by event, with every invariant checked after each."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from apollo_common.assignment import Split, SplitPiece
@@ -126,21 +126,24 @@ def fold(limits: Limits, durable: Sequence[facts.Fact]) -> State:
     return state
 
 
-def durable_view(state: State) -> object:
-    """What a restart must bring back: all but workers, progress, timers and the words for what a job waits for."""
+def durable_view(state: State, without_tasks: Container[JobId] = ()) -> object:
+    """What a restart must bring back: all but workers, progress, timers and the words for what a job waits for.
+
+    Archived jobs come back without their tasks.
+    """
     return {
-        "jobs": [_job_view(job) for job in state.jobs.values()],
+        "jobs": [_job_view(job, with_tasks=job.id not in without_tasks) for job in state.jobs.values()],
         "accepted": [(queue.job.id, queue.accepted_maps, queue.accepted_reduces) for queue in state.queues.values()],
         "running": [(queue.job.id, list(queue.running)) for queue in state.queues.values()],
         "outputs": state.outputs,
         "keys": state.idempotency,
         "queued": list(state.queued),
-        "ended": list(state.ended),
+        "ended": sorted(state.ended),
     }
 
 
-def _job_view(job: Job) -> object:
-    tasks = [_task_view(task) for task in (*job.maps, *job.reduces)]
+def _job_view(job: Job, *, with_tasks: bool) -> object:
+    tasks = [_task_view(task) for task in (*job.maps, *job.reduces)] if with_tasks else []
     times = (job.created_ms, job.started_ms, job.ended_ms)
     return job.id, job.spec, job.status, times, job.planned, job.failure, job.counters, tasks
 
