@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from apollo_common.units import parse_size_bytes
-from benchmarks import coordinator, core, memory, wordcount
+from benchmarks import coordinator, core, memory, slowdown, wordcount
 from benchmarks.contenders import contenders
 
 RESULTS = Path(__file__).parent / "results"
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "wordcount": "Apollo beside its peers on the same text (the default)",
     "memory": "peak memory of a worker",
     "core": "the scheduling core alone, up to 100,000 tasks on 10,000 workers",
+    "slowdown": "what lost and slow workers cost a job",
     "coordinator": "a coordinator on one processor, with 500 workers over gRPC that do no work",
 }
 
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--size", type=parse_size_bytes, help="input  [wordcount: 128MiB, memory: 512MiB]")
     parser.add_argument("--runs", type=int, default=3, help="of each contender or size, in turns  [3]")
     parser.add_argument(
-        "--quick", action="store_true", help="too small to say anything: does it run?  [core, coordinator]"
+        "--quick", action="store_true", help="too small to say anything: does it run?  [core, slowdown, coordinator]"
     )
     parser.add_argument("--contenders", nargs="+", choices=[*contenders()], default=[*contenders()], metavar="NAME",
                         help=f"any of {', '.join(contenders())}")  # fmt: skip
@@ -35,6 +36,8 @@ def main() -> None:
             wordcount.run(options.contenders, size_bytes=size_bytes, runs=options.runs, results_folder=options.results)
         case "memory":
             memory.run(size_bytes=options.size or 512 << 20, results_folder=options.results)
+        case "slowdown":
+            slowdown.run(runs=options.runs, quick=options.quick, results_folder=options.results)
         case "coordinator":
             coordinator.run(runs=options.runs, quick=options.quick, results_folder=options.results)
         case "core":

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,11 +19,10 @@ import aiohttp
 
 from apollo_client.rest import RestClient
 from benchmarks.report import MIB, Table, save_table
+from benchmarks.service import JobFailed, coordinator, ended, socket_of, wall_seconds, workers_joined
 
 WORKER_PROCESSES = 2
 PROBE_SECONDS = 0.02
-LOOK_SECONDS = 0.5
-READY_SECONDS = 120
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -57,10 +56,6 @@ class Run:
         return self.cpu_seconds / self.tasks * 1000
 
 
-class JobFailed(Exception):
-    """The coordinator has not done the job; how fast it failed says nothing."""
-
-
 def run(*, runs: int, quick: bool, results_folder: Path) -> None:
     """Jobs one after another on one coordinator; print and save the table."""
     load = QUICK if quick else FULL
@@ -76,8 +71,10 @@ async def _measure(load: Load, runs: int) -> list[Run]:
     with tempfile.TemporaryDirectory(prefix="apollo-bench-") as name, _workers(load.workers) as addresses:
         folder = Path(name)
         (folder / "input").write_bytes(b"\n" * load.maps)  # one split a byte
-        async with _coordinator(folder, addresses) as (process, client):
-            await _joined(client, load.workers)
+        settings = {"pool": "static", "worker_addresses": ",".join(addresses)}
+        async with coordinator(folder, **settings) as (process, client):
+            os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[:1])
+            await workers_joined(client, load.workers)
             return [await _one_job(process, client, load, folder, number) for number in range(runs)]
 
 
@@ -93,22 +90,18 @@ async def _one_job(process: int, client: RestClient, load: Load, folder: Path, n
     async with asyncio.TaskGroup() as group:
         answers_ms: list[float] = []
         probe = group.create_task(_probe(folder, answers_ms))
-        cpu_seconds, began = _cpu_seconds(process), time.perf_counter()
-        job = (await client.submit(body))["job"]["id"]
-        while (view := await client.job(job))["status"] in ("queued", "running", "committing"):
-            await asyncio.sleep(LOOK_SECONDS)
-        # The coordinator's own clock, to the millisecond; the rest of the last wait is not the job's.
-        wall_seconds = (view["endTime"] - view["createdTime"]) / 1000
+        cpu_seconds = _cpu_seconds(process)
+        view = await ended(client, (await client.submit(body))["job"]["id"])
         cpu_seconds = _cpu_seconds(process) - cpu_seconds
         probe.cancel()
     done = sum(view["progress"][phase]["completed"] for phase in ("maps", "reduces"))
-    if view["status"] != "succeeded" or done != load.maps + load.reduces:
-        raise JobFailed(f"the job has {view['status']} after {time.perf_counter() - began:.1f} s: {view}")
-    return Run(done, wall_seconds, cpu_seconds, _resident_bytes(process), answers_ms)
+    if done != load.maps + load.reduces:
+        raise JobFailed(f"{done} tasks are done, not {load.maps} and {load.reduces}")
+    return Run(done, wall_seconds(view), cpu_seconds, _resident_bytes(process), answers_ms)
 
 
 async def _probe(folder: Path, answers_ms: list[float]) -> None:
-    connector = aiohttp.UnixConnector(path=str(folder / "api"))
+    connector = aiohttp.UnixConnector(path=str(socket_of(folder)))
     async with aiohttp.ClientSession(connector=connector) as session:
         while True:
             began = time.perf_counter()
@@ -137,40 +130,6 @@ def _workers(count: int) -> Iterator[list[str]]:
     finally:
         for process in processes:
             process.communicate()
-
-
-@asynccontextmanager
-async def _coordinator(folder: Path, addresses: list[str]) -> AsyncIterator[tuple[int, RestClient]]:
-    with (folder / "coordinator.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from apollo_coordinator.app import main; main()"],
-            env=os.environ
-            | {
-                "APOLLO_POOL": "static",
-                "APOLLO_WORKER_ADDRESSES": ",".join(addresses),
-                "APOLLO_DATA_DIR": str(folder / "data"),
-                "APOLLO_UNIX_SOCKET": str(folder / "api"),
-                "APOLLO_PORT": "0",
-                "APOLLO_FILE_ROOTS": str(folder),
-            },
-            stdout=log,
-            stderr=log,
-        )
-    os.sched_setaffinity(process.pid, sorted(os.sched_getaffinity(0))[:1])
-    try:
-        while not (folder / "api").exists() and process.poll() is None:
-            await asyncio.sleep(0.05)
-        async with RestClient(f"unix://{folder}/api") as client:
-            yield process.pid, client
-    finally:
-        process.terminate()
-        await asyncio.to_thread(process.wait)
-
-
-async def _joined(client: RestClient, workers: int) -> None:
-    async with asyncio.timeout(READY_SECONDS):
-        while len([worker async for worker in client.workers()]) < workers:
-            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _cpu_seconds(process: int) -> float:

@@ -1,28 +1,31 @@
 """The benchmarks of the control plane run, and their tables have what they say. No figure is asserted."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from support.apollo_cli import REPOSITORY, environment
+import pytest
+
+from support.apollo_cli import REPOSITORY, SOURCES, environment
 
 
-def bench(name: str, results: Path, *options: str) -> tuple[str, dict[str, Any]]:
-    """The table and the document of a run that is too small to say anything."""
+def bench(name: str, results: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The tables and the documents of a run that is too small to say anything, in the order of their names."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", name, "--quick", "--runs", "1", "--results", results, *options],
+        [sys.executable, "-m", "benchmarks", name, "--quick", "--runs", "1", "--results", results],
         cwd=REPOSITORY,
-        env=environment(),
+        env=environment(PYTHONPATH=os.pathsep.join([*SOURCES, str(REPOSITORY / "tests")])),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (table,), (document,) = results.glob("*.md"), results.glob("*.json")
-    assert table.read_text().strip() in done.stdout
-    return table.read_text(), json.loads(document.read_text())
+    tables = sorted(results.glob("*.md"))
+    assert all(table.read_text().strip() in done.stdout for table in tables)
+    return [(table.read_text(), json.loads(table.with_suffix(".json").read_text())) for table in tables]
 
 
 def rows(table: str) -> list[list[str]]:
@@ -31,7 +34,7 @@ def rows(table: str) -> list[list[str]]:
 
 
 def test_core_tells_rate_growth_and_memory_of_each_size(tmp_path: Path):
-    table, document = bench("core", tmp_path)
+    ((table, document),) = bench("core", tmp_path)
     assert [row[:3] for row in rows(table)] == [["200", "20", "1"], ["400", "40", "2"]]
     for run in document["runs"]:
         assert run["attempts"]["succeeded"] == run["size"]["tasks"]
@@ -40,9 +43,25 @@ def test_core_tells_rate_growth_and_memory_of_each_size(tmp_path: Path):
 
 
 def test_coordinator_tells_completions_and_processor_time_of_each_job(tmp_path: Path):
-    table, document = bench("coordinator", tmp_path)
+    ((table, document),) = bench("coordinator", tmp_path)
     assert [row[0] for row in rows(table)] == ["1", "median"]
     (run,) = document["runs"]
     assert run["tasks"] == document["load"]["maps"] + document["load"]["reduces"]
     assert run["cpu_seconds"] > 0
     assert run["answers_ms"]
+
+
+@pytest.mark.timeout(300)  # eight worker processes
+def test_slowdown_compares_each_scenario_with_the_undisturbed_job(tmp_path: Path):
+    (real, told), (virtual, _) = bench("slowdown", tmp_path)
+    assert [row[0].split(",")[0] for row in rows(real)] == [
+        "nothing lost",
+        "one of 8 workers killed in mid-job",
+        "one of 8 ten times slower",
+        "one of 8 ten times slower",
+    ]
+    assert all(len(seconds) == 1 for seconds in told["seconds"].values())
+    assert rows(real)[0][2] == rows(virtual)[0][2] == "1.00"
+    lost, slow = rows(virtual)[2], rows(virtual)[3]
+    assert "not restarted" in lost[0]
+    assert 1 < float(lost[2]) < float(slow[2])  # virtual time: the same on every machine
