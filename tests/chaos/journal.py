@@ -3,11 +3,11 @@
 import asyncio
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from apollo_coordinator.core.apply import apply
-from apollo_coordinator.core.codec import decode
 from apollo_coordinator.core.state import State
+from apollo_coordinator.engine.recovery import recover
 from apollo_coordinator.store.journal import SqliteJournal
 
 
@@ -26,41 +26,40 @@ class JournalWatch:
         self.looks += 1
         copy = self._scratch / f"journal-{self.looks}"
         copy.mkdir(parents=True)
-        for path in self._data.glob("journal.db*"):
+        for path in (*self._data.glob("journal.db*"), *self._data.glob("lock")):
             shutil.copy(path, copy)
         if not (copy / "journal.db").exists():  # killed before it made one
             shutil.rmtree(copy)
             return
-        found = [*self._integrity(copy / "journal.db"), *self._folded(copy)]
+        found = [*self._sound(copy / "journal.db"), *self._foldable(copy)]
         self.problems += [f"{problem} ({copy})" for problem in found]
         if not found:
             shutil.rmtree(copy)
 
-    def _integrity(self, path: Path) -> list[str]:
-        database = sqlite3.connect(path)
-        try:
-            answers = [row[0] for row in database.execute("PRAGMA integrity_check")]
-        except sqlite3.DatabaseError as error:
-            return [f"integrity_check: {error}"]
-        finally:
-            database.close()
-        return [] if answers == ["ok"] else [f"integrity_check: {answers[:3]}"]
+    def _sound(self, path: Path) -> list[str]:
+        with closing(sqlite3.connect(path)) as database:
+            try:
+                answers = [row[0] for row in database.execute("PRAGMA integrity_check")]
+                rows = database.execute("SELECT sequence, job, kind, body FROM facts").fetchall()
+            except sqlite3.DatabaseError as error:
+                return [f"integrity_check: {error}"]
+        before, self._facts = self._facts, {row[0]: hash(row) for row in rows}
+        changed = [sequence for sequence, digest in before.items() if self._facts.get(sequence) != digest]
+        return [
+            *([] if answers == ["ok"] else [f"integrity_check: {answers[:3]}"]),
+            *([f"facts {changed[:5]} were there before and are gone or others"] if changed else []),
+        ]
 
-    def _folded(self, copy: Path) -> list[str]:
+    def _foldable(self, copy: Path) -> list[str]:
         try:
-            return asyncio.run(self._fold(copy))
+            asyncio.run(self._recover(copy))
         except Exception as error:  # noqa: BLE001 - whatever it is, the next coordinator would meet it
-            return [f"the facts cannot be folded: {error!r}"]
+            return [f"a coordinator could not recover from it: {error!r}"]
+        return []
 
-    async def _fold(self, copy: Path) -> list[str]:
+    async def _recover(self, copy: Path) -> None:
         journal = await SqliteJournal.open(copy)
-        state, facts = State(), {}
         try:
-            async for stored in journal.read_all():
-                facts[stored.sequence] = hash((stored.job, stored.kind, stored.body))
-                apply(state, decode(stored.kind, stored.body, job=stored.job, at_ms=stored.at_ms))
+            await recover(journal, State(), restored=lambda _: None, folded=lambda _, __: None)
         finally:
             await journal.close()
-        changed = [sequence for sequence, digest in self._facts.items() if facts.get(sequence) != digest]
-        self._facts = facts
-        return [f"facts {changed[:5]} were there before and are gone or others"] if changed else []
