@@ -13,7 +13,7 @@ from apollo_common.lifecycle import TaskOwner
 from chaos import processes
 from chaos.cluster import Cluster
 from chaos.journal import JournalWatch
-from support.s3_faults import FaultPlan, everywhere
+from support.s3_faults import TRANSIENT, Fault, FaultPlan, Rule, everywhere
 
 START_UP_SHARE = 0.25
 """Of the kills that hit a coordinator while it starts."""
@@ -28,6 +28,10 @@ POLL_SECONDS = 0.1
 
 S3_CALLS = "S3 calls spoiled"
 S3_FAULT_RATE = 0.01  # of all calls, for each way to spoil them
+S3_RULES = (
+    *everywhere(S3_FAULT_RATE, [fault for fault in TRANSIENT if fault is not Fault.ERROR_IN_200]),
+    Rule(Fault.ERROR_IN_200, frozenset({"CompleteMultipartUpload"}), probability=10 * S3_FAULT_RATE),
+)
 
 COORDINATOR_KILLED = "coordinator killed"
 COORDINATOR_KILLED_STARTING = "coordinator killed while it starts"
@@ -84,7 +88,7 @@ class Turmoil:
             self.counts[kind] += await fault(self, draw)
 
 
-Fault = Callable[[Turmoil, random.Random], Awaitable[int]]
+Injection = Callable[[Turmoil, random.Random], Awaitable[int]]
 """Injects one fault, if there is anything to hit; how many it was."""
 
 
@@ -110,7 +114,7 @@ async def cut_connections(turmoil: Turmoil, draw: random.Random) -> int:
     return draw.choice(turmoil.cluster.proxies).cut() > 0 if turmoil.cluster.proxies else 0
 
 
-FAULTS: Mapping[str, tuple[Fault, float]] = {
+FAULTS: Mapping[str, tuple[Injection, float]] = {
     "worker killed": (kill_worker, 10.0),
     "worker stopped for less than its deadline": (pause_worker, 8.0),
     "worker stopped for longer than its deadline": (freeze_worker, 40.0),
@@ -147,7 +151,7 @@ async def torment(turmoil: Turmoil, kinds: Sequence[str], kills: int, minutes: f
     async with TaskOwner(lambda _, error: failures.append(error)) as others:
         for kind in FAULTS.keys() & set(kinds):
             others.spawn(turmoil.repeat(kind), name=kind)
-        turmoil.s3.replace(everywhere(S3_FAULT_RATE) if S3_CALLS in kinds else ())
+        turmoil.s3.replace(S3_RULES if S3_CALLS in kinds else ())
         await turmoil.kill_coordinator(kills, until)
         turmoil.s3.replace(())
     turmoil.counts.update({f"S3 call: {fault}": count for fault, count in turmoil.s3.injected.items()})

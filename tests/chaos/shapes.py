@@ -12,14 +12,15 @@ SPLIT_SIZE = "64KiB"
 PATIENT = 50
 """`maxAttempts` of jobs that must not fail, however many of their programs are killed."""
 
-_REST = 'if (NR % 150 == 0) system("sleep 0.1")'
+_REST = 'if (NR % 150 == 0) system("sleep 0.1")'  # so that faults meet programs at work, and cost no processor
+_REST_OF_A_REDUCER = 'if (NR % 3000 == 0) system("sleep 0.1")'
 _WORDS = f"shell:awk '{{ for (i = 2; i <= NF; i++) print $i \"\\t\" 1; {_REST} }}'"
 _LONG = f"shell:awk 'length($2) > 6 {{ print $1 \"\\t\" $2 }} {{ {_REST} }}'"
 _FAILS = f'shell:awk \'$1 == "{corpus.FAILING_LINE}" {{ exit 3 }} {{ print $2 "\\t" 1; {_REST} }}\''
 _ENDLESS = 'shell:awk \'{ print $2 "\\t" 1; if (NR % 10 == 0) system("sleep 0.5") }\''
 _TOTALS = (
     "shell:awk -F '\\t' '$1 != key && NR > 1 { print key \"\\t\" sum; sum = 0 } { key = $1; sum += $2; "
-    f'{_REST} }} END {{ if (NR) print key "\\t" sum }}\''
+    f'{_REST_OF_A_REDUCER} }} END {{ if (NR) print key "\\t" sum }}\''
 )
 
 Place = Literal["s3", "file"]
