@@ -97,8 +97,8 @@ async def _end(cluster: Cluster, evidence: Evidence) -> None:
 
 def _jobs_leave(cluster: Cluster, site: Site) -> list[str]:
     """What belongs to jobs, all of which have ended."""
-    places = (cluster.data / "secrets", cluster.data / "intermediate")
-    files = [f"a job's file: {path}" for place in places for path in place.glob("*")]
+    places = (cluster.data / "secrets", cluster.data / "intermediate")  # hidden: whose volume it is
+    files = [f"a job's file: {path}" for place in places for path in place.glob("[!.]*")]
     staged = [f"an upload to a file: {path}" for path in site.staged()]
     return [*files, *staged, *(f"an upload to S3: {upload}" for upload in site.uploads())]
 
