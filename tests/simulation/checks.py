@@ -65,8 +65,10 @@ def every_job_ended(jobs: Iterable[Job]) -> None:
     require(not unfinished, every_job_ended, f"faults have stopped, yet these jobs go on: {unfinished}")
 
 
-def every_submission_is_one_job(jobs: Iterable[Job], keys: Sequence[str]) -> None:
+def every_submission_is_one_job(jobs: Iterable[Job], keys: Sequence[str], unanswered: Sequence[JobSpec]) -> None:
     """Also of those that were sent again because the coordinator died before it answered."""
+    refused = [spec.idempotency_key for spec in unanswered]
+    require(not refused, every_submission_is_one_job, f"the coordinator is sound, and yet takes none of {refused}")
     made = sorted(job.spec.idempotency_key for job in jobs)
     require(made == sorted(keys), every_submission_is_one_job, f"{made} of {keys}")
 

@@ -18,7 +18,7 @@ from support.scheduling import COUNTERS, World, a_spec, fold, splits
 
 STEPS = 150
 MAX_ROUNDS = 2_000
-CHECK_EVERY = 3
+CHECK_EVERY = 4
 LOST_REASONS = ("worker_unreachable", "volume_full", "storage_unavailable")
 REASONS = ("program_exited", "input_changed", *LOST_REASONS)
 

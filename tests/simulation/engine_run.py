@@ -31,6 +31,7 @@ from support.virtual_time import run_virtually
 
 CALM_SECONDS = 3_600.0
 MAX_APPENDS_OF_A_LIFE = 15
+SUBMIT_SECONDS = 5.0
 SWEEP_SECONDS = 10.0
 SECRETS = JobSecrets(StorageAccess(access_key_id="key"), StorageAccess(access_key_id="key"))
 OLD_OUTPUT = {f"part-r-{index:05d}": f"old {index}\n".encode() for index in range(6)}
@@ -187,10 +188,11 @@ class EngineRun:
                 await worker.kill()  # nobody hears of it again
 
     async def _calm_life(self, engine: Engine) -> None:
-        while self.to_submit:
-            await self._submit(engine)
         with suppress(TimeoutError):
             async with asyncio.timeout(CALM_SECONDS):
+                while self.to_submit:
+                    await asyncio.sleep(SUBMIT_SECONDS)
+                    await self._submit(engine)
                 while engine.state.queues and not self.site.defects:
                     await asyncio.sleep(1)
 
@@ -201,7 +203,7 @@ class EngineRun:
         journal_rules.check_all(story, self.settings.limits)
         checks.every_job_ended(jobs)
         checks.every_job_is_cleaned_up(engine.state)
-        checks.every_submission_is_one_job(jobs, self.keys)
+        checks.every_submission_is_one_job(jobs, self.keys, self.to_submit)
         checks.output_is_exact(jobs, site.input.inputs, site.store)
         checks.counters_are_exact(jobs, site.input.inputs)
         checks.old_output_is_untouched(jobs, story, self.before, site.store)

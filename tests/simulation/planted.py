@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from apollo_common.ids import AttemptId, WorkerId, job_of
-from apollo_coordinator.core import events, facts, scheduler
+from apollo_coordinator.core import admission, commands, events, facts, scheduler
 from apollo_coordinator.core.indexes import make_idle
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.core.state import State, locate
@@ -102,6 +102,21 @@ def a_restart_forgets_what_ran(patch: pytest.MonkeyPatch) -> None:
     decide(patch, events.WorkerJoined, as_new)
 
 
+def a_commit_is_not_finished_after_a_restart(patch: pytest.MonkeyPatch) -> None:
+    def without_commits(restarted: Any) -> Any:
+        def forgetful(state: State, event: events.Restarted, now_ms: int, out: Any) -> None:
+            restarted(state, event, now_ms, out)
+            out.commands[:] = [c for c in out.commands if not isinstance(c, commands.CommitOutput)]
+
+        return forgetful
+
+    decide(patch, events.Restarted, without_commits)
+
+
+def a_request_sent_again_is_another_job(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(admission, "submitted_before", lambda *_: None)
+
+
 def a_worker_is_booked_twice(patch: pytest.MonkeyPatch) -> None:
     def and_idle(occupy: Any) -> Any:
         def forgetful(state: State, worker: WorkerId, attempt: AttemptId) -> None:
@@ -143,6 +158,8 @@ BUGS = (
     Bug("engine", map_outputs_are_listed_as_they_were_done, ("output_is_exact",)),
     Bug("engine", commands_run_before_their_facts_are_journaled, ("workers_are_treated_well",)),
     Bug("engine", a_restart_forgets_what_ran, ("workers_are_treated_well", "a running attempt holds its worker")),
+    Bug("engine", a_commit_is_not_finished_after_a_restart, ("every_job_ended",)),
+    Bug("engine", a_request_sent_again_is_another_job, ("every_submission_is_one_job",)),
     Bug("core", a_worker_is_booked_twice, ("idle workers are indexed", "a running attempt holds its worker")),
     Bug("engine", unreadable_map_outputs_are_not_made_again, ("unreadable_map_outputs_are_made_again",)),
     Bug("engine", success_is_written_first, ("success_marks_a_whole_output",)),

@@ -41,7 +41,7 @@ class World:
     def __post_init__(self) -> None:
         self.state = State(self.limits)
         self.facts: list[facts.Fact] = []
-        self.journal: list[facts.Fact] = []  # the durable ones
+        self.journal: list[facts.Fact] = []  # the durable ones, as they are read again
         self.steps: list[int] = [0]  # how many of those there were after each event: they are written together
         self.asked: list[commands.Command] = []
 
@@ -49,7 +49,7 @@ class World:
         """The commands that the event led to."""
         outcome = step(self.state, event, self.now_ms)
         self.facts += outcome.facts
-        self.journal += [fact for fact in outcome.facts if fact.durable]
+        self.journal += [_written_and_read(fact) for fact in outcome.facts if fact.durable]
         self.steps.append(len(self.journal))
         self.asked += outcome.commands
         if len(self.steps) % self.check_every == 0:
@@ -118,12 +118,16 @@ class World:
 
 
 def fold(limits: Limits, durable: Sequence[facts.Fact]) -> State:
-    """The state that a journal of these facts brings back."""
+    """The state that these facts of a journal bring back."""
     state = State(limits)
     for fact in durable:
-        kind, body = encode(fact)
-        apply(state, decode(kind, body, job=fact.job, at_ms=fact.at_ms))
+        apply(state, fact)
     return state
+
+
+def _written_and_read(fact: facts.Fact) -> facts.Fact:
+    kind, body = encode(fact)
+    return decode(kind, body, job=fact.job, at_ms=fact.at_ms)
 
 
 def durable_view(state: State, without_tasks: Container[JobId] = ()) -> object:
