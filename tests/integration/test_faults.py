@@ -161,6 +161,32 @@ class TestUp:
                 assert waited.job["status"] == "succeeded"
                 assert sorted_lines(read_parts(tmp_path / "out")) == coreutils_word_count(corpus)
 
+    def test_a_log_has_every_line_once_over_a_killed_coordinator(self, tmp_path: Path) -> None:
+        mark = f"apollo-test-{os.getpid()}-kill-logs"
+        port = free_port()
+        up = ["up", "--workers", 1, "--port", port, "--data-dir", tmp_path / "data"]
+        (tmp_path / "in").write_text("one line\n")
+        mapper = f"shell:cat; for i in $(seq 80); do echo line $i >&2; sleep 0.1; done; : {mark}"
+
+        def log() -> str:
+            return "".join(path.read_text() for path in sorted((tmp_path / "data" / "logs").glob("*/*-m-*/*")))
+
+        def ask(*arguments: object) -> Outcome:
+            return apollo("--coordinator", f"http://127.0.0.1:{port}", *arguments)
+
+        with started(*up, mark=mark) as first:
+            wait_for(lambda: ask("jobs").status == 0, "the coordinator")
+            job = ["--mapper", mapper, "--reducers", 0, "--input", tmp_path / "in", "--output", tmp_path / "out"]
+            submitted = ask("submit", "--json", *job)
+            assert submitted.status == 0, submitted
+            wait_for(lambda: "line 10\n" in log(), "some of the log")
+            first.kill()
+            first.wait()
+            with started(*up, mark=mark):
+                wait_for(lambda: ask("jobs").status == 0, "the coordinator again")
+                assert ask("wait", submitted.job["id"]).status == 0
+                assert log() == "".join(f"line {number}\n" for number in range(1, 81))
+
     def test_a_second_one_on_the_same_data_is_refused(self, tmp_path: Path) -> None:
         mark = f"apollo-test-{os.getpid()}-second"
         port = free_port()

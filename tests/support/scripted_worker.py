@@ -32,8 +32,11 @@ class ScriptedRunner:
         if verb == "crash":
             raise ProgramExited("the program exited with status 3", exit_status=3)
         steps = {"succeed": 0, "hang": 1 << 30}.get(verb, int(count or 0))
+        log_bytes = 0
         for step in range(1, steps + 1):
-            events.publish(LogChunk(content=f"step {step}\n".encode()))
+            line = f"step {step}\n".encode()
+            events.publish(LogChunk(content=line, offset=log_bytes))
+            log_bytes += len(line)
             events.publish(Progress(input_bytes=step, input_bytes_total=steps, counters=b"{}"))
             await asyncio.sleep(STEP_SECONDS)
         return Done(counters=encode_counters({"apollo": {"steps": steps}}))

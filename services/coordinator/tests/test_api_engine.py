@@ -30,7 +30,7 @@ class Programs:
 
     async def __call__(self, order):
         yield AttemptStarted()
-        yield AttemptLog(f"hello from {order.attempt_id}\n".encode())
+        yield AttemptLog(f"hello from {order.attempt_id}\n".encode(), 0)
         await self.leave.wait()
         if self.fails:
             yield AttemptFailed("program_exited", "map.sh exited with status 3", retryable=False, exit_status=3)

@@ -115,7 +115,7 @@ async def test_logs_are_text_and_kept(api, job):
     path = f"/api/v1/attempts/{attempt.id}/logs"
     async with api.http.get(path) as answer:
         assert (answer.status, answer.content_type, await answer.read()) == (200, "text/plain", b"")
-    await api.logs.append(attempt.id, b"one\n\xff")
+    await api.logs.append(attempt.id, b"one\n\xff", 0)
     async with api.http.get(path) as answer:
         assert await answer.read() == b"one\n\xff"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -124,20 +124,20 @@ async def test_logs_are_text_and_kept(api, job):
 @pytest.mark.parametrize("query", ["follow", "follow=1", "follow=true"])
 async def test_logs_are_followed_while_the_program_runs(api, job, query):
     attempt = job.maps[0].attempts[0]
-    await api.logs.append(attempt.id, b"one\n")
+    await api.logs.append(attempt.id, b"one\n", 0)
     async with asyncio.timeout(20), api.http.get(f"/api/v1/attempts/{attempt.id}/logs?{query}") as answer:
         assert await answer.content.readline() == b"one\n"
-        await api.logs.append(attempt.id, b"two\n")
+        await api.logs.append(attempt.id, b"two\n", 4)
         assert await answer.content.readline() == b"two\n"
         attempt.status = AttemptStatus.SUCCEEDED
-        await api.logs.append(attempt.id, b"three\n")
+        await api.logs.append(attempt.id, b"three\n", 8)
         await api.logs.close_attempt(attempt.id)
         assert await answer.content.read() == b"three\n"
 
 
 async def test_following_an_attempt_that_has_ended_ends(api, job):
     attempt = job.maps[0].attempts[0]
-    await api.logs.append(attempt.id, b"one\n")
+    await api.logs.append(attempt.id, b"one\n", 0)
     await api.logs.close_attempt(attempt.id)
     attempt.status = AttemptStatus.FAILED
     async with asyncio.timeout(20), api.http.get(f"/api/v1/attempts/{attempt.id}/logs?follow") as answer:

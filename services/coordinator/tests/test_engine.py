@@ -322,7 +322,7 @@ async def test_a_defect_of_the_storage_fails_the_job_instead_of_leaving_it_waiti
 
 async def test_a_failing_program_fails_the_job_with_its_words(site):
     async def program(order: AttemptOrder):
-        yield AttemptLog(b"Traceback: boom\n")
+        yield AttemptLog(b"Traceback: boom\n", 0)
         yield AttemptFailed("program_exited", "the mapper exited with status 3", retryable=True, exit_status=3)
 
     site.add_workers(1, program)

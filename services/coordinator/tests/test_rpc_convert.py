@@ -116,7 +116,7 @@ def test_a_repr_of_credentials_shows_none():
             AttemptProgress(3, 9, {"g": {"n": 1}}, "busy"),
         ),
         (v1.TaskEvent(progress=v1.Progress()), AttemptProgress(0, 0, {}, "")),
-        (v1.TaskEvent(log=v1.LogChunk(content=b"\xff")), AttemptLog(b"\xff")),
+        (v1.TaskEvent(log=v1.LogChunk(content=b"\xff", offset=7)), AttemptLog(b"\xff", 7)),
         (
             v1.TaskEvent(
                 done=v1.Done(

@@ -30,7 +30,7 @@ async def site_with_jobs() -> tuple[Site, list[JobId]]:
         jobs.append(await submit(engine, output_path="file:///runs"))
     site.intermediate.kept = dict.fromkeys((*jobs, STRANGER))
     for job in (*jobs, STRANGER):
-        await site.logs.append(AttemptId(f"{job}-m-00000-0"), b"line\n")
+        await site.logs.append(AttemptId(f"{job}-m-00000-0"), b"line\n", 0)
     return site, jobs
 
 

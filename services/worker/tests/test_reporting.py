@@ -97,3 +97,14 @@ async def test_progress_tells_input_counters_and_status(reporter, events, monkey
     progress = event.progress
     assert (progress.input_bytes, progress.input_bytes_total, progress.status) == (4, 10, "halfway")
     assert json.loads(progress.counters) == {"apollo": {"input_records": 2}}
+
+
+async def test_pieces_of_the_log_say_where_they_begin(events, reporter):
+    whole = b"x" * (LOG_CHUNK_BYTES + 5)
+    reporter.stderr(whole)
+    reporter.flush_log()
+    reporter.stderr(b"more")
+    reporter.flush_log()
+    pieces = [event.log for event in await told(events)]
+    assert [piece.offset for piece in pieces] == [0, LOG_CHUNK_BYTES, LOG_CHUNK_BYTES + 5]
+    assert b"".join(piece.content for piece in pieces) == whole + b"more"

@@ -62,7 +62,10 @@ class AttemptProgress:
 
 @dataclass(frozen=True, slots=True)
 class AttemptLog:
+    """A piece of the programs' standard error. One that is told again, after a restart, has the same offset."""
+
     content: bytes
+    offset: int  # where it begins in all that the attempt has told
 
 
 @dataclass(frozen=True, slots=True)

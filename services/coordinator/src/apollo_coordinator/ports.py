@@ -204,7 +204,9 @@ class ArtifactStore(Protocol):
 class LogStore(Protocol):
     """Standard error of attempts: bounded (head and tail), readable while it grows."""
 
-    async def append(self, attempt: AttemptId, content: bytes) -> None: ...
+    async def append(self, attempt: AttemptId, content: bytes, offset: int) -> None:
+        """Keep what begins at `offset` of the whole log. What is there already is not kept twice; a gap is told of."""
+        ...
 
     async def read(self, attempt: AttemptId) -> bytes | None: ...
 

@@ -30,6 +30,7 @@ class AttemptReporter:
         self._counter_count = 0
         self._status = ""
         self._log = bytearray()
+        self._log_offset = 0  # bytes that were told before
         self._log_dropped_bytes = 0
         self._changed = False
         self.stderr_tail = b""
@@ -95,7 +96,9 @@ class AttemptReporter:
             self._log += f"\n[apollo: {self._log_dropped_bytes} bytes of standard error dropped here]\n".encode()
             self._log_dropped_bytes = 0
         for start in range(0, len(self._log), LOG_CHUNK_BYTES):
-            self._events.publish(LogChunk(content=bytes(self._log[start : start + LOG_CHUNK_BYTES])))
+            content = bytes(self._log[start : start + LOG_CHUNK_BYTES])
+            self._events.publish(LogChunk(content=content, offset=self._log_offset + start))
+        self._log_offset += len(self._log)
         self._log.clear()
 
     def _publish_progress(self) -> None:

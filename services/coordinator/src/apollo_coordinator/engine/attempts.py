@@ -120,7 +120,7 @@ class AttemptRunner:
                     )
                 )
             case AttemptLog():
-                await self._keep_log(attempt, report.content)
+                await self._keep_log(attempt, report)
             case AttemptDone():
                 return _done(attempt, worker, report)
             case AttemptFailed():
@@ -131,9 +131,9 @@ class AttemptRunner:
                 return events.AttemptCancelled(attempt, worker)
         return None
 
-    async def _keep_log(self, attempt: AttemptId, content: bytes) -> None:
+    async def _keep_log(self, attempt: AttemptId, log: AttemptLog) -> None:
         try:
-            await self._ports.logs.append(attempt, content)
+            await self._ports.logs.append(attempt, log.content, log.offset)
         except ApolloError as error:  # a log is not worth an attempt
             _log.warning("part of the program's log is lost", reason=error.reason, error=str(error))
 

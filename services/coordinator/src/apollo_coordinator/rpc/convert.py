@@ -67,7 +67,7 @@ def to_report(event: v1.TaskEvent) -> AttemptReport | None:
             progress.input_bytes, progress.input_bytes_total, decode_counters(progress.counters), progress.status
         )
     if event.log is not None:
-        return AttemptLog(event.log.content)
+        return AttemptLog(event.log.content, event.log.offset)
     if event.done is not None:
         return _done(event.done)
     if event.failed is not None:

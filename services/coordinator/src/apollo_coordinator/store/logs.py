@@ -37,12 +37,12 @@ class LogFiles:
         self._limits = (head_bytes, tail_bytes, segment_bytes)
         self._open: dict[AttemptId, _Growing] = {}
 
-    async def append(self, attempt: AttemptId, content: bytes) -> None:
+    async def append(self, attempt: AttemptId, content: bytes, offset: int) -> None:
         if not content:
             return
         growing = self._growing(attempt)
         async with growing.appending:
-            await asyncio.to_thread(growing.segments.append, content)
+            await asyncio.to_thread(growing.segments.append, content, offset)
         growing.notify()
 
     async def read(self, attempt: AttemptId) -> bytes | None:
@@ -109,15 +109,15 @@ class _Segments:
         self._directory = directory
         self._head_bytes, self._tail_bytes, self._segment_bytes = head_bytes, tail_bytes, segment_bytes
         self._lock = threading.Lock()
-        self._dropped_until = 0  # bytes that a full volume did not take end here
 
-    def append(self, content: bytes) -> None:
+    def append(self, content: bytes, offset: int) -> None:
         with self._lock:
             found = self._list()
             start, end = found[-1] if found else (0, 0)
-            if end < self._dropped_until:
-                start = end = self._dropped_until
-            rest = memoryview(content)
+            # After a restart the worker tells again what it still has: some of it is here, some may be missing.
+            rest = memoryview(content)[max(0, end - offset) :]
+            if offset > end:
+                start = end = offset
             try:
                 self._directory.mkdir(parents=True, exist_ok=True)
                 while rest:
@@ -131,7 +131,6 @@ class _Segments:
                     end += len(piece)
                     rest = rest[len(piece) :]
             except OSError as error:
-                self._dropped_until = end + len(rest)
                 _log.warning(
                     "part of a program's log is lost",
                     attempt=self._directory.name,

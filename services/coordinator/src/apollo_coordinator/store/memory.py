@@ -104,8 +104,9 @@ class MemoryLogStore:
         self.logs: dict[AttemptId, bytes] = {}
         self.closed: set[AttemptId] = set()
 
-    async def append(self, attempt: AttemptId, content: bytes) -> None:
-        self.logs[attempt] = self.logs.get(attempt, b"") + content
+    async def append(self, attempt: AttemptId, content: bytes, offset: int) -> None:
+        known = self.logs.get(attempt, b"")
+        self.logs[attempt] = known + content[max(0, len(known) - offset) :]
 
     async def read(self, attempt: AttemptId) -> bytes | None:
         return self.logs.get(attempt)

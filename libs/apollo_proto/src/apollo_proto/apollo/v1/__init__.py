@@ -333,6 +333,11 @@ class LogChunk(betterproto2.Message):
     the program's standard error, at most 64 KiB
     """
 
+    offset: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    where the content begins in all log chunks of the attempt, in bytes
+    """
+
 
 default_message_pool.register_message("apollo.v1", "LogChunk", LogChunk)
 
