@@ -9,6 +9,7 @@ from pathlib import Path
 from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.recovery import recover
 from apollo_coordinator.store.journal import SqliteJournal
+from support.quiet import quiet_logs
 
 
 class JournalWatch:
@@ -52,7 +53,8 @@ class JournalWatch:
 
     def _foldable(self, copy: Path) -> list[str]:
         try:
-            asyncio.run(self._recover(copy))
+            with quiet_logs():
+                asyncio.run(self._recover(copy))
         except Exception as error:  # noqa: BLE001 - whatever it is, the next coordinator would meet it
             return [f"a coordinator could not recover from it: {error!r}"]
         return []

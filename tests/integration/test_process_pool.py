@@ -12,6 +12,7 @@ import pytest
 
 from apollo_coordinator.order import AttemptDone
 from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
+from apollo_coordinator.rpc.link import GrpcWorkerLink, LinkSettings
 from support.orders import map_order
 from support.pools import PATIENCE_SECONDS, Heard, process_pool, read_state, running, scripted_environment
 
@@ -164,12 +165,31 @@ async def test_a_stopped_worker_keeps_no_other_from_being_adopted_and_is_ended(t
     starting = asyncio.create_task(pool.start(heard))
     (up,) = await heard.until(WorkerUp)
     assert (up.worker, starting.done()) == (others[0], False)
-    await starting
-    await ended(pid)
     _, replacement = await heard.until(WorkerUp, count=2)
     assert replacement.worker not in (worker, *others)
+    await starting
+    await ended(pid)
     await pool.close()
     await ended(other_pid)
+
+
+async def test_places_of_dead_workers_are_filled_before_a_stopped_one_is_given_up(tmp_path):
+    worker, pid = killed_coordinator(tmp_path, die_with_parent=False, workers=2, initial_workers=2)
+    (other,) = (path.name for path in (tmp_path / "workers").iterdir() if path.name != worker)
+    os.kill(read_state(tmp_path, other).pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGSTOP)
+    # More patience than the test has: only a place that does not wait for the stopped worker is filled in time.
+    patient = lambda address, token: GrpcWorkerLink(address, token, LinkSettings(call_seconds=10 * PATIENCE_SECONDS))
+    pool, heard = (
+        process_pool(tmp_path, die_with_parent=False, connector=patient, workers=2, initial_workers=2),
+        Heard(),
+    )
+    starting = asyncio.create_task(pool.start(heard))
+    (up,) = await heard.until(WorkerUp)
+    assert up.worker not in (worker, other)
+    os.kill(pid, signal.SIGKILL)
+    await starting
+    await pool.close()
 
 
 async def test_a_process_that_has_a_dead_workers_id_is_left_alone(tmp_path):

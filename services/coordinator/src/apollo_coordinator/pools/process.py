@@ -61,18 +61,19 @@ class ProcessPool:
         self._live = LiveWorkers()
         self._wanted: dict[JobId | None, int] = {}
         self._places = 0
-        self._adopting = True
+        self._undecided = settings.workers  # places that workers of before may take; all of them until we have looked
         self._tasks = TaskOwner()
 
     async def start(self, listener: Callable[[PoolEvent], None]) -> None:
         self._live.listen(listener)
         for directory in (self._directory, self._logs):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        async with asyncio.TaskGroup() as adoptions:  # at once: one that does not answer must not keep the others back
-            for directory in sorted(self._directory.iterdir()):
-                adoptions.create_task(self._adopt(directory))
-        self._adopting = False
+        directories = sorted(self._directory.iterdir())
+        self._undecided = len(directories)
         self._fill()
+        async with asyncio.TaskGroup() as adoptions:  # at once: one that does not answer must not keep the others back
+            for directory in directories:
+                adoptions.create_task(self._adopt(directory))
 
     async def scale(self, job: JobId | None, workers: int) -> None:
         self._wanted[job] = workers
@@ -93,10 +94,8 @@ class ProcessPool:
 
     def _fill(self) -> None:
         """Open as many places as jobs want; none is closed again, an idle worker costs little."""
-        if self._adopting:  # a job that goes on may ask before the places of adopted workers are known
-            return
         wanted = max(self._settings.initial_workers, sum(self._wanted.values()))
-        while self._places < min(wanted, self._settings.workers):
+        while self._places + self._undecided < min(wanted, self._settings.workers):
             self._open_place(None)
 
     def _open_place(self, adopted: LocalWorker | None) -> None:
@@ -178,6 +177,8 @@ class ProcessPool:
             self._open_place(worker)
         else:
             await worker.end(self._settings.stop_seconds)
+        self._undecided -= 1
+        self._fill()
 
     async def _answers(self, worker: LocalWorker) -> bool:
         link = self._connect(worker.state.address, worker.state.token)
