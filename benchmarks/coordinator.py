@@ -61,21 +61,24 @@ def run(*, runs: int, quick: bool, results_folder: Path) -> None:
     load = QUICK if quick else FULL
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection for each worker, on both sides
-    measured = asyncio.run(_measure(load, runs))
-    table = tabulate(load, measured)
-    path = save_table(results_folder, "coordinator", table, load=asdict(load), runs=[asdict(run) for run in measured])
+    bare, measured = asyncio.run(_measure(load, runs))
+    table = tabulate(load, bare, measured)
+    facts = {"load": asdict(load), "bare_cpu_per_thousand": bare, "runs": [asdict(run) for run in measured]}
+    path = save_table(results_folder, "coordinator", table, **facts)
     print(f"{table.markdown()}\n\nSaved as {path} and .json")
 
 
-async def _measure(load: Load, runs: int) -> list[Run]:
+async def _measure(load: Load, runs: int) -> tuple[float, list[Run]]:
+    """Processor seconds of 1,000 bare calls, and the jobs."""
     with tempfile.TemporaryDirectory(prefix="apollo-bench-") as name, _workers(load.workers) as addresses:
+        bare = await asyncio.to_thread(_bare_cpu_per_thousand, addresses, load.maps)
         folder = Path(name)
         (folder / "input").write_bytes(b"\n" * load.maps)  # one split a byte
         settings = {"pool": "static", "worker_addresses": ",".join(addresses)}
         async with coordinator(folder, **settings) as (process, client):
-            os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[:1])
+            _pin(process)
             await workers_joined(client, load.workers)
-            return [await _one_job(process, client, load, folder, number) for number in range(runs)]
+            return bare, [await _one_job(process, client, load, folder, number) for number in range(runs)]
 
 
 async def _one_job(process: int, client: RestClient, load: Load, folder: Path, number: int) -> Run:
@@ -132,6 +135,19 @@ def _workers(count: int) -> Iterator[list[str]]:
             process.communicate()
 
 
+def _bare_cpu_per_thousand(addresses: list[str], calls: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.bare_calls", str(calls)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        _pin(process.pid)
+        answer, _ = process.communicate(json.dumps(addresses))
+    return float(answer) / calls * 1000
+
+
+def _pin(process: int) -> None:
+    """To one processor; the workers have the others."""
+    os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[:1])
+
+
 def _cpu_seconds(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -142,7 +158,7 @@ def _resident_bytes(process: int) -> int:
     return int(found.group(1)) << 10 if found else 0
 
 
-def tabulate(load: Load, measured: list[Run]) -> Table:
+def tabulate(load: Load, bare: float, measured: list[Run]) -> Table:
     def row(name: str, runs: list[Run]) -> tuple[object, ...]:
         answers_ms = sorted(answer for run in runs for answer in run.answers_ms)
         return (
@@ -161,5 +177,9 @@ def tabulate(load: Load, measured: list[Run]) -> Table:
         f"workers share the others. CPU seconds are the coordinator's, per 1,000 completions; answers are those of "
         "/healthz meanwhile; memory is resident at the end of the job.",
         ("job", "completions/s", "CPU s / 1,000", "answer ms p50", "p99", "max", "MiB"),
-        [*(row(str(number), [run]) for number, run in enumerate(measured, 1)), row("median", measured)],
+        [
+            ("the calls alone", "", f"{bare:.2f}", "", "", "", ""),
+            *(row(str(number), [run]) for number, run in enumerate(measured, 1)),
+            row("median", measured),
+        ],
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from apollo_common.ids import JobId
 from apollo_coordinator.core import events, invariants
+from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.core.scheduler import step
 from apollo_coordinator.core.state import State
@@ -24,6 +25,7 @@ from benchmarks.simulated_cluster import RECORDS, SimulatedCluster, spec_of
 
 REDUCE_SHARE = 5  # one task in so many is a reduce
 BATCH_EVENTS = 200
+ENDED_JOBS = 100
 SEED = 20261122
 
 _NOT_STATE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
@@ -60,24 +62,50 @@ class NotRight(Exception):
 def run(*, runs: int, quick: bool, results_folder: Path) -> None:
     """Each size `runs` times, in turns, each in a process of its own; print and save the table."""
     sizes = QUICK if quick else SIZES
+    ended_job_bytes = measure_ended_job_bytes()
     measured: dict[Size, list[Run]] = {size: [] for size in sizes}
     context = multiprocessing.get_context("spawn")
     for _ in range(runs):
         for size in sizes:
             with ProcessPoolExecutor(1, mp_context=context) as process:
                 measured[size].append(process.submit(measure, size).result())
-    table = tabulate(measured)
-    path = save_table(results_folder, "core", table, runs=[asdict(one) for all_ in measured.values() for one in all_])
+    table = tabulate(measured, ended_job_bytes)
+    every_run = [asdict(one) for all_ in measured.values() for one in all_]
+    path = save_table(results_folder, "core", table, runs=every_run, ended_job_bytes=ended_job_bytes)
     print(f"{table.markdown()}\n\nSaved as {path} and .json")
 
 
 def measure(size: Size) -> Run:
     """Run all jobs of a size to their end, in a process set up as the coordinator's. NotRight."""
     collect_garbage_rarely()
+    state = State()
+    events, cpu_seconds, half_bytes = _run_jobs(state, size)
+    _check(state, size)
+    largest_bytes = max(half_bytes, deep_size_bytes(state))
+    attempts = Counter(
+        attempt.status.value
+        for job in state.jobs.values()
+        for task in (*job.maps, *job.reduces)
+        for attempt in task.attempts
+    )
+    return Run(size, events, cpu_seconds, largest_bytes / size.tasks, dict(attempts))
+
+
+def measure_ended_job_bytes() -> float:
+    """Of a job that ended a while ago, whose tasks are no longer at hand."""
+    sizes_bytes = []
+    for jobs in (ENDED_JOBS, 2 * ENDED_JOBS):
+        state = State(Limits(max_ended_tasks_at_hand=0))
+        _run_jobs(state, Size(10 * jobs, 10, jobs))
+        sizes_bytes.append(deep_size_bytes(state))
+    return (sizes_bytes[1] - sizes_bytes[0]) / ENDED_JOBS
+
+
+def _run_jobs(state: State, size: Size) -> tuple[int, float, int]:
+    """To their end: events, seconds of processor time in the core, bytes of the state when half the tasks were done."""
     reduces = size.tasks // size.jobs // REDUCE_SHARE
     maps = size.tasks // size.jobs - reduces
     cluster = SimulatedCluster(SEED, maps)
-    state = State()
     cluster.join(size.workers)
     for number in range(size.jobs):
         cluster.submit(JobId(f"job{number}"), spec_of(number, reduces))
@@ -93,27 +121,19 @@ def measure(size: Size) -> Run:
                 cluster.obey(command)
         if not half_bytes and 2 * _completed(state) > size.tasks:
             half_bytes = deep_size_bytes(state)
-    _check(state, size, maps)
-    largest_bytes = max(half_bytes, deep_size_bytes(state))
-    attempts = Counter(
-        attempt.status.value
-        for job in state.jobs.values()
-        for task in (*job.maps, *job.reduces)
-        for attempt in task.attempts
-    )
-    return Run(size, counted, cpu_seconds, largest_bytes / size.tasks, dict(attempts))
+    return counted, cpu_seconds, half_bytes
 
 
 def _completed(state: State) -> int:
     return sum(queue.accepted_maps + queue.accepted_reduces for queue in state.queues.values())
 
 
-def _check(state: State, size: Size, maps: int) -> None:
+def _check(state: State, size: Size) -> None:
     invariants.check(state)
     for job in state.jobs.values():
         records = job.counters["apollo"]["input_records"]
         if job.status is not JobStatus.SUCCEEDED or records != RECORDS * size.tasks // size.jobs:
-            raise NotRight(f"{job.id} has {job.status} with {len(job.maps)} of {maps} maps and {records} records")
+            raise NotRight(f"{job.id} has {job.status} after {records} records")
 
 
 def deep_size_bytes(root: object) -> int:
@@ -131,7 +151,7 @@ def deep_size_bytes(root: object) -> int:
     return total
 
 
-def tabulate(measured: dict[Size, list[Run]]) -> Table:
+def tabulate(measured: dict[Size, list[Run]], ended_job_bytes: float) -> Table:
     first = next(iter(measured.values()))
     rows = []
     for size, runs in measured.items():
@@ -150,7 +170,8 @@ def tabulate(measured: dict[Size, list[Run]]) -> Table:
     return Table(
         "The scheduling core alone",
         f"Medians of {len(first)} runs. Rates are of processor time in the core; `growth` is an event's cost beside "
-        "the first row's, in the same run. Bytes are those of the whole state, workers included, per task.",
+        "the first row's, in the same run. Bytes are those of the whole state, workers included, per task; a job that "
+        f"ended a while ago keeps {ended_job_bytes:,.0f}.",
         ("tasks", "workers", "jobs", "events", "events/s", "us/event", "growth", "bytes/task", "attempts"),
         rows,
     )

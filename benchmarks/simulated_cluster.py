@@ -104,6 +104,8 @@ class SimulatedCluster:
                 self._later(100, events.CommitFinished(job))
             case commands.CleanUp(job):
                 self._later(100, events.CleanUpFinished(job))
+            case commands.ArchiveJob(job):
+                self._later(20, events.JobArchived(job))
             case commands.ReleaseWorker(worker):
                 self._later(5, events.WorkerLeft(worker, "it was released"))
                 self.join(1)
