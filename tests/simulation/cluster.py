@@ -25,6 +25,7 @@ from simulation.store import FaultyStore
 
 SLOWDOWN = 10
 STEP_SECONDS = 2.0
+INPUT_BYTES = 10  # of every attempt, as far as its progress tells
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Cluster:
         steps = self.faults.random.randrange(1, 4)
         for step in range(steps):
             await asyncio.sleep(self.faults.seconds(STEP_SECONDS) * (SLOWDOWN if habits.slow else 1))
-            yield AttemptProgress(step + 1, steps, {"apollo": {"input_records": step}})
+            yield AttemptProgress(INPUT_BYTES * (step + 1) // steps, INPUT_BYTES, {"apollo": {"input_records": step}})
         if habits.bad or self.faults.meets("failing_program"):
             self.failed_programs[order.task.id] += 1
             yield AttemptFailed("program_exited", "the program exited with status 1", retryable=True, exit_status=1)

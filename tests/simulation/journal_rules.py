@@ -24,6 +24,7 @@ def check_all(story: Story, limits: Limits) -> None:
     reduces_wait_for_all_maps(story)
     unreadable_map_outputs_are_made_again(story)
     a_worker_runs_one_attempt(story)
+    backups_are_single_and_allowed(story)
     jobs_keep_to_max_workers(story)
     running_jobs_are_bounded(story, limits)
     retries_are_bounded(story, limits)
@@ -102,6 +103,17 @@ def a_worker_runs_one_attempt(story: Story) -> None:
         require(not twice, a_worker_runs_one_attempt, f"{twice} of {busy}")
 
 
+def backups_are_single_and_allowed(story: Story) -> None:
+    """A second attempt beside one that runs, in a job with speculation; never a third, nor on the same worker."""
+    specs: dict[JobId, JobSpec] = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
+    for busy in _running(story):
+        newest = next(reversed(busy))
+        rivals = [attempt for attempt in busy if task_of(attempt) == task_of(newest)]
+        allowed = len(rivals) == 1 or (len(rivals) == 2 and specs[job_of(newest)].speculation)
+        elsewhere = len({busy[attempt] for attempt in rivals}) == len(rivals)
+        require(allowed and elsewhere, backups_are_single_and_allowed, rivals)
+
+
 def jobs_keep_to_max_workers(story: Story) -> None:
     specs: dict[JobId, JobSpec] = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
     for busy in _running(story):
@@ -134,13 +146,14 @@ def running_jobs_are_bounded(story: Story, limits: Limits) -> None:
 
 
 def retries_are_bounded(story: Story, limits: Limits) -> None:
+    """No attempt starts for a task that has used up its tries. One that ran beside the last may still end badly."""
     specs: dict[JobId, JobSpec] = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
     failed: Counter[TaskId] = Counter()
     lost: Counter[TaskId] = Counter()
     for fact in story:
         if isinstance(fact, facts.AttemptFailed) and fact.failure.reason not in EXCUSED:
             failed[task_of(fact.attempt)] += 1
-            most = specs[fact.job].max_attempts
+            most = specs[fact.job].max_attempts + specs[fact.job].speculation
             require(failed[task_of(fact.attempt)] <= most, retries_are_bounded, f"{fact} with {most} attempts")
         elif isinstance(fact, (facts.AttemptFailed, facts.AttemptLost, facts.MapOutputLost)):
             lost[task_of(fact.attempt)] += 1
