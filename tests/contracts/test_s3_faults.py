@@ -115,6 +115,26 @@ async def test_a_commit_on_a_real_server(s3_server, s3_bucket, store):
     await stores.close()
 
 
+async def test_an_upload_that_is_older_than_the_job_is_another_writers(s3_server, s3_bucket, store):
+    url = f"s3://{s3_bucket}/out/part-r-00000"
+    upload = await store.create_upload(url, metadata={})
+    (listed,) = await store.list_uploads(url)
+    program = ProgramRef(ProgramSource.SHELL, "cat")
+    reduces = [Task(reduce_task_id(JobId("job"), 0), 0, TaskKind.REDUCE)]
+    spec = JobSpec(("s3://in",), f"s3://{s3_bucket}/out", program, program)
+    stores = Stores()
+    hour_ms = 3600 * 1000
+    later, earlier = [
+        Job(JobId("job"), spec, created_ms=listed.begun_ms + shift_ms, reduces=reduces)
+        for shift_ms in (hour_ms, -hour_ms)
+    ]
+    await StoredOutput(stores).discard(later, s3_server.access)
+    assert await store.list_uploads(url) == [upload]
+    await StoredOutput(stores).discard(earlier, s3_server.access)
+    assert await store.list_uploads(url) == []
+    await stores.close()
+
+
 async def test_planning_from_a_real_server(s3_server, s3_bucket, store):
     await store.put(f"s3://{s3_bucket}/in/b c.txt", b"x" * 25)
     await store.put(f"s3://{s3_bucket}/in/a.gz", b"x" * 25)

@@ -8,7 +8,7 @@ from apollo_common.errors import InputChanged, ObjectNotFound, StorageAccessDeni
 from apollo_common.storage import s3, s3_client
 from apollo_common.storage.port import StorageAccess
 from apollo_common.storage.s3 import S3Store
-from support.s3_faults import TRANSIENT, Fault, FaultPlan, Rule
+from support.s3_faults import TRANSIENT, Fault, Rule
 from support.s3_proxy import S3Proxy
 
 CONTENT = bytes(range(256)) * 12_000  # 3 chunks

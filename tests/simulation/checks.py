@@ -148,9 +148,9 @@ def workers_are_treated_well(cluster: Cluster) -> None:
     require(not cluster.violations, workers_are_treated_well, cluster.violations)
 
 
-def nothing_is_left(jobs: Iterable[Job], story: Story, cluster: Cluster, secrets: Mapping[object, object]) -> None:
-    known = {fact.upload_id for fact in story if isinstance(fact, facts.UploadOpened)}
-    uploads = known & cluster.store.open_uploads()
+def nothing_is_left(jobs: Iterable[Job], cluster: Cluster, secrets: Mapping[object, object]) -> None:
+    """Nor of an upload whose beginning a crash or a lost answer kept from the journal."""
+    uploads = cluster.store.open_uploads()
     require(not uploads, nothing_is_left, f"uploads that nobody completes or aborts: {uploads}")
     require(not secrets, nothing_is_left, f"secrets of ended jobs: {list(secrets)}")
     kept = {job.id for job in jobs if job.spec.keep_intermediate}

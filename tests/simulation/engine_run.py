@@ -212,7 +212,7 @@ class EngineRun:
         checks.stops_were_asked_for(jobs, self.stops)
         checks.only_the_named_maps_run_again(story, site.cluster.unreadable)
         checks.workers_are_treated_well(site.cluster)
-        checks.nothing_is_left(jobs, story, site.cluster, site.secrets.secrets)
+        checks.nothing_is_left(jobs, site.cluster, site.secrets.secrets)
         checks.no_task_is_left()
         engine.check()
         return tell(story, digest_of(site.journal.facts), self.faults.fired, site.seen)

@@ -257,6 +257,18 @@ async def test_discard_leaves_the_old_output_untouched(place):
     assert found["_SUCCESS"] == b'{"job": "older"}'
 
 
+async def test_discard_also_aborts_uploads_that_nobody_noted(place):
+    """Of attempts, and of the check before the job: a crash or a lost answer came before the journal."""
+    store, output = place()
+    job = new_job(output)
+    await run_job(store, job)
+    await store.create_upload(f"{output}/_SUCCESS", metadata={})
+    others = [await store.create_upload(f"{output}/{name}", metadata={}) for name in ("part-r-00003", "part-r-0000")]
+    await StoredOutput(OneStore(store)).discard(job, NO_ACCESS)
+    left = await store.list_uploads(f"{output}/")
+    assert sorted(upload.url for upload in left) == sorted(upload.url for upload in others)
+
+
 async def test_discard_after_the_commit_leaves_the_output(place):
     store, output = place()
     job = new_job(output)

@@ -294,6 +294,50 @@ async def test_storage_that_comes_back_is_waited_for(site):
         assert (await ended(engine, await submit(engine))).status is JobStatus.SUCCEEDED
 
 
+async def test_a_commit_that_goes_well_is_not_stopped(site, monkeypatch):
+    async def commit(_job, _access):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(site.output, "commit", commit)
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: engine.job(job).status is JobStatus.COMMITTING)
+        with pytest.raises(JobEnded, match="publishing its output"):
+            await engine.stop(job)
+        assert engine.job(job).status is JobStatus.COMMITTING
+
+
+async def test_a_commit_that_never_succeeds_can_be_given_up(site):
+    site.add_workers(1)
+    site.output.commit_mishaps.plan(*[StorageUnavailable("s3 does not answer")] * 10_000)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        await until(lambda: engine.job(job).trouble)
+        assert engine.job(job).status is JobStatus.COMMITTING
+        stopped = await engine.stop(job)
+        assert (stopped.status, stopped.failure.reason) == (JobStatus.STOPPED, "output_incomplete")
+        assert "s3 does not answer" in stopped.failure.message
+        await until(lambda: not engine.state.queues)
+        tries_left = len(site.output.commit_mishaps._errors)
+        await asyncio.sleep(0.05)
+        assert len(site.output.commit_mishaps._errors) == tries_left > 0
+        assert not site.output.uploads
+
+
+async def test_a_submission_waits_for_the_clean_up_of_an_ended_job_at_its_output(site):
+    site.add_workers(1)
+    site.program = hang_on("m-00000-0")
+    async with site.coordinator(QUICK) as engine:
+        first = await submit(engine)
+        await until(lambda: engine.counters(first))
+        await engine.stop(first)
+        assert first in engine.state.queues
+        second = await submit(engine)
+        assert first not in engine.state.queues
+        assert (await ended(engine, second)).status is JobStatus.SUCCEEDED
+
+
 async def test_a_plan_that_cannot_be_made_fails_the_job(site):
     site.input.mishaps.plan(StorageAccessDenied("access to file:///in was denied; check inputStorageCredentials"))
     async with site.coordinator(QUICK) as engine:
@@ -429,10 +473,8 @@ async def test_a_commit_that_was_cut_short_goes_on_after_a_restart(site):
     site.output.commit_mishaps.plan(*[StorageUnavailable("s3 is away")] * 10_000)
     async with site.coordinator(QUICK) as engine:
         job = await submit(engine)
-        await until(lambda: engine.job(job).status is JobStatus.COMMITTING)
-        with pytest.raises(JobEnded, match="publishing its output"):
-            await engine.stop(job)
         await until(lambda: engine.job(job).trouble == "s3 is away")
+        assert engine.job(job).status is JobStatus.COMMITTING
     site.output.commit_mishaps = type(site.output.commit_mishaps)()
     async with site.coordinator(QUICK) as engine:
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED

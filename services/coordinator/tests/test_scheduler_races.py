@@ -2,8 +2,9 @@
 
 import pytest
 
+from apollo_common.errors import OutputExists
 from apollo_common.ids import AttemptId, JobId, WorkerId
-from apollo_coordinator.core import commands, events, facts
+from apollo_coordinator.core import admission, commands, events, facts
 from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import AttemptStatus, Failure, JobStatus, TaskStatus
@@ -298,6 +299,25 @@ def test_stop_while_committing_changes_nothing(world):
     job = world.job(maps=0, n_reducers=0)
     assert world.tell(events.StopRequested(JobId("j"))) == []
     assert job.status is JobStatus.COMMITTING
+
+
+def test_stop_of_a_commit_in_trouble_gives_it_up_and_says_what_may_be_there(world):
+    job = world.job(maps=0, n_reducers=0)
+    world.tell(events.CommitDelayed(JobId("j"), "s3 is away"))
+    world.tell(events.StopRequested(JobId("j")))
+    world.tell(events.CommitFinished(JobId("j")))
+    assert job.status is JobStatus.STOPPED
+    assert "s3 is away" in job.failure.message
+    assert "_SUCCESS" in job.failure.message
+
+
+def test_output_stays_reserved_until_the_clean_up_is_over(world):
+    world.job(output_path=a_spec().output_path)
+    world.tell(events.StopRequested(JobId("j")))
+    with pytest.raises(OutputExists, match="still being removed"):
+        admission.check(world.state, a_spec())
+    world.tell(events.CleanUpFinished(JobId("j")))
+    admission.check(world.state, a_spec())
 
 
 def test_plan_that_arrives_after_the_stop_is_ignored(world):

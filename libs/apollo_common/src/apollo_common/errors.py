@@ -78,6 +78,12 @@ class OutputNotWritable(PermanentError):
     reason = "output_not_writable"
 
 
+class OutputIncomplete(PermanentError):
+    """A job was stopped while its output was being published: what is there may be old, new or both."""
+
+    reason = "output_incomplete"
+
+
 class UploadLost(TemporaryError):
     """The store no longer knows an upload; a new attempt gets a new one."""
 

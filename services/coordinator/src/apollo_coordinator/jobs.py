@@ -60,7 +60,8 @@ class JobService(Protocol):
     async def stop(self, job: JobId) -> Job:
         """Cancel what runs; a job that was stopped before is returned as it is.
 
-        JobEnded when it ended in another way or is committing: from there it ends by itself. VolumeFull.
+        JobEnded when it ended in another way or is committing: from there it ends by itself, unless what it commits to
+        is in trouble. VolumeFull.
         """
         ...
 

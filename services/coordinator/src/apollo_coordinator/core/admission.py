@@ -24,8 +24,12 @@ def submitted_before(state: State, idempotency_key: str, body_digest: str) -> Jo
 
 
 def check(state: State, spec: JobSpec) -> None:
-    """OutputExists when an unfinished job writes there; LimitExceeded when too many jobs wait."""
+    """OutputExists when a job writes there or has left uploads; LimitExceeded when too many jobs wait."""
     holder = state.outputs.get(output_key(spec))
+    if holder is not None and state.jobs[holder].status.ended:
+        raise OutputExists(
+            f"what job {holder} has left at {spec.output_path} is still being removed; try again in a while"
+        )
     if holder is not None:
         raise OutputExists(
             f"job {holder} is writing to {spec.output_path}; wait for it, stop it, or name another output"

@@ -106,8 +106,6 @@ def _job_ended(state: State, fact: facts.JobEnded) -> None:
     else:
         state.running_jobs -= 1
         state.running_tasks -= len(job.maps) + len(job.reduces)
-    if state.outputs.get(output_key(job.spec)) == job.id:
-        del state.outputs[output_key(job.spec)]
     queue.pending_maps.clear()
     queue.pending_reduces.clear()
     refresh(state, queue)
@@ -122,6 +120,8 @@ def _cleanup_started(state: State, fact: facts.CleanUpStarted) -> None:
 
 def _job_cleaned(state: State, fact: facts.JobCleaned) -> None:
     queue = state.queues.pop(fact.job)
+    if state.outputs.get(output_key(queue.job.spec)) == fact.job:
+        del state.outputs[output_key(queue.job.spec)]
     state.cleanable.pop(fact.job, None)
     state.unscaled.pop(fact.job, None)
     state.troubled.pop(fact.job, None)

@@ -36,7 +36,7 @@ def _check_job(state: State, job: Job) -> None:
         done = all(task.status is TaskStatus.COMPLETED for task in (*job.maps, *job.reduces))
         _require(job.planned and done, "a job commits with all its tasks completed", at=job.id)
     _require((job.ended_ms is not None) == job.status.ended, "an ended job has an end", at=job.id)
-    _require((job.failure is not None) == (job.status is JobStatus.FAILED), "a failed job says why", at=job.id)
+    _require(job.failure is not None or job.status is not JobStatus.FAILED, "a failed job says why", at=job.id)
     total: Counters = {}
     for task in (*job.maps, *job.reduces):
         for group, names in task.counters.items():
@@ -130,8 +130,8 @@ def _check_totals(state: State) -> None:
     _require(state.running_jobs <= state.limits.max_running_jobs, "running jobs are bounded", at=state.running_jobs)
     tasks = sum(len(job.maps) + len(job.reduces) for job in running)
     _require(state.running_tasks == tasks, "running tasks are counted", at=state.running_tasks)
-    reserved = {output_key(job.spec): job.id for job in unfinished}
-    _require(state.outputs == reserved, "outputs of unfinished jobs are reserved, each once", at=sorted(reserved))
+    reserved = {output_key(queue.job.spec): queue.job.id for queue in state.queues.values()}
+    _require(state.outputs == reserved, "outputs of uncleaned jobs are reserved, each once", at=sorted(reserved))
     _require(state.tasks_at_hand == sum(state.at_hand.values()), "tasks at hand are counted", at=state.tasks_at_hand)
     _require(state.tasks_at_hand <= state.limits.max_ended_tasks_at_hand, "and are bounded", at=state.tasks_at_hand)
     cleaned = sorted(job.id for job in state.jobs.values() if job.id not in state.queues)

@@ -3,14 +3,15 @@
 Stale messages are ignored by name: an attempt that does not run any more (lost, cancelled, its job over) has no say,
 whatever its worker reports; only the worker becomes free.
 
-A job can be stopped until its commit begins. From there it ends by itself: half published output helps nobody.
+A job can be stopped until its commit begins. From there it ends by itself, since half published output helps nobody;
+only a commit in trouble, which may last for ever, can be given up.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from apollo_common.errors import FetchFailed, LimitExceeded, VolumeFull, WorkerUnreachable
+from apollo_common.errors import FetchFailed, LimitExceeded, OutputIncomplete, VolumeFull, WorkerUnreachable
 from apollo_common.ids import AttemptId, JobId, job_of
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.apply import apply
@@ -63,6 +64,12 @@ def _stop_requested(state: State, event: events.StopRequested, now_ms: int, out:
     queue = state.queues.get(event.job)
     if queue is not None and queue.job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
         _end_job(queue, JobStatus.STOPPED, None, now_ms, out)
+    elif queue is not None and queue.job.status is JobStatus.COMMITTING and queue.job.trouble:
+        message = (
+            f"stopped while its output was being published ({queue.job.trouble}): some parts at "
+            f"{queue.job.spec.output_path} may be new; unless _SUCCESS is there, the output is not whole"
+        )
+        _end_job(queue, JobStatus.STOPPED, Failure(OutputIncomplete.reason, message, retryable=False), now_ms, out)
 
 
 def _input_planned(state: State, event: events.InputPlanned, now_ms: int, out: Outcome) -> None:

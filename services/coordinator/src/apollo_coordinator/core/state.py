@@ -99,7 +99,7 @@ class State:
     jobs: dict[JobId, Job] = field(default_factory=dict)  # in order of creation
     queues: dict[JobId, JobQueue] = field(default_factory=dict)  # jobs that are not cleaned up yet
     workers: dict[WorkerId, Worker] = field(default_factory=dict)
-    outputs: dict[str, JobId] = field(default_factory=dict)  # reserved by unfinished jobs
+    outputs: dict[str, JobId] = field(default_factory=dict)  # reserved by jobs until they are cleaned up
     idempotency: dict[str, JobId] = field(default_factory=dict)
     queued: dict[JobId, None] = field(default_factory=dict)
     unfinished_jobs: int = 0

@@ -18,7 +18,7 @@ JOB: Mapping[tuple[JobStatus, type], frozenset[JobStatus]] = {
     (JobStatus.RUNNING, facts.MapsPlanned): frozenset({JobStatus.RUNNING}),
     (JobStatus.RUNNING, facts.CommitStarted): frozenset({JobStatus.COMMITTING}),
     (JobStatus.RUNNING, facts.JobEnded): frozenset({JobStatus.FAILED, JobStatus.STOPPED}),
-    (JobStatus.COMMITTING, facts.JobEnded): frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED}),
+    (JobStatus.COMMITTING, facts.JobEnded): frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED}),
 }
 
 TASK: Mapping[tuple[TaskStatus, type], frozenset[TaskStatus]] = {

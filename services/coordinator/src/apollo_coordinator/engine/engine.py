@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import cast
 
@@ -15,6 +16,7 @@ from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core import admission, events, facts
+from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, Worker, add_counters
 from apollo_coordinator.core.scheduler import Outcome, decide, step
@@ -79,6 +81,7 @@ class Engine:
         self._recovered = False
         self._open = False
         self._broken = asyncio.Event()
+        self._cleaned = asyncio.Event()  # set when the next job has been cleaned up
 
     @property
     def state(self) -> State:
@@ -157,6 +160,9 @@ class Engine:
                 self._feed.progressed(job_of(fact.attempt))
             elif isinstance(fact, facts.TroubleSeen) and fact.job is not None:
                 self._feed.progressed(fact.job)
+            elif isinstance(fact, facts.JobCleaned):
+                self._cleaned.set()
+                self._cleaned = asyncio.Event()
             elif isinstance(fact, facts.JobForgotten):
                 self._feed.forget(fact.job)
                 self._past_tasks.forget(fact.job)
@@ -217,12 +223,20 @@ class Engine:
         before = self.submitted(spec.idempotency_key, spec.body_digest)
         if before is not None:
             return Submitted(before, created=False)
+        await self._released(spec)
         self._admit(spec)
         access = secrets or JobSecrets(StorageAccess(), StorageAccess())
         await self._ports.planner.check_input(spec, access.input_access)
         await self._ports.committer.check_free(spec, access.output_access)
         # Not undone when the caller goes away: half a submission must not stay.
         return await asyncio.shield(self._submissions.spawn(self._take(spec, secrets), name="submit"))
+
+    async def _released(self, spec: JobSpec) -> None:
+        """Wait, for a bounded time, for the clean-up of a job that has ended at the same output."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.release_seconds):
+                while (holder := self._state.outputs.get(output_key(spec))) and self._state.jobs[holder].status.ended:
+                    await self._cleaned.wait()
 
     def _admit(self, spec: JobSpec) -> None:
         if not self.ready:
@@ -250,9 +264,9 @@ class Engine:
             return Submitted(self._state.jobs[event.job], created=True)
 
     async def stop(self, job: JobId) -> Job:
-        """Also of a stopped job. JobEnded when it has ended otherwise, or commits: from there it ends by itself."""
+        """See JobService."""
         found = self.job(job)
-        if found.status is JobStatus.COMMITTING:
+        if found.status is JobStatus.COMMITTING and not found.trouble:
             raise JobEnded(f"job {job} is publishing its output and can no longer be stopped")
         if found.status.ended and found.status is not JobStatus.STOPPED:
             raise JobEnded(f"job {job} has {found.status}")

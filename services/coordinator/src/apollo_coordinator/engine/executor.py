@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from apollo_common.backoff import Backoff
 from apollo_common.errors import ApolloError, TemporaryError
 from apollo_common.ids import JobId, WorkerId, job_of
-from apollo_common.lifecycle import TaskOwner
+from apollo_common.lifecycle import TaskOwner, cancel_and_wait
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, events
 from apollo_coordinator.core.codec import encode_summary
@@ -48,6 +48,7 @@ class Executor:
         self._orders = OrderBook(state, ports.secrets)
         self._attempts = AttemptRunner(ports, self._orders, post)
         self._streams: dict[WorkerId, asyncio.Task[None]] = {}
+        self._commits: dict[JobId, asyncio.Task[None]] = {}
         self._storage_slots = asyncio.Semaphore(settings.max_parallel_storage_calls)
         self._worker_slots = asyncio.Semaphore(settings.max_parallel_worker_calls)
         self._wanted: dict[JobId, int] = {}
@@ -57,7 +58,6 @@ class Executor:
             commands.PlanInput: self._plan_input,
             commands.OpenOutput: self._open_output,
             commands.CancelAttempt: self._cancel_attempt,
-            commands.CommitOutput: self._commit_output,
             commands.CleanUp: self._clean_up,
             commands.ArchiveJob: self._archive_job,
             commands.ScalePool: self._scale_pool,
@@ -71,6 +71,8 @@ class Executor:
                 self._stream(worker, self._attempts.run(attempt, worker))
             case commands.AttachAttempt(attempt, worker):
                 self._stream(worker, self._attempts.attach(attempt, worker))
+            case commands.CommitOutput(job):
+                self._commits[job] = self._tasks.spawn(self._commit_output(job), name=f"commit of {job}")
             case _:
                 self._tasks.spawn(self._work[type(command)](command), name=type(command).__name__)
 
@@ -129,8 +131,8 @@ class Executor:
         else:
             self._post(events.OutputOpened(attempt, worker, target.url, target.upload_id))
 
-    async def _commit_output(self, command: commands.CommitOutput) -> None:
-        job = self._state.jobs[command.job]
+    async def _commit_output(self, job_id: JobId) -> None:
+        job = self._state.jobs[job_id]
         try:
             await self._with_storage(
                 self._with_access(job.id, lambda access: self._ports.committer.commit(job, access.output_access)),
@@ -145,6 +147,9 @@ class Executor:
 
     async def _clean_up(self, command: commands.CleanUp) -> None:
         job = self._state.jobs[command.job]
+        commit = self._commits.pop(job.id, None)
+        if commit is not None:  # given up while it was in trouble; else it is over
+            await cancel_and_wait(commit)
         steps: list[Callable[[], Awaitable[None]]] = [
             self._with_access(job.id, lambda access: self._ports.committer.discard(job, access.output_access)),
             lambda: self._ports.secrets.delete(job.id),

@@ -2,7 +2,7 @@
 
 A commit removes an old `_SUCCESS`, completes every part, aborts what losing attempts left, deletes surplus parts of an
 older output, and writes `_SUCCESS` last. Each step does nothing when it was done before, so a commit that was cut off
-anywhere is finished by running it again.
+anywhere is finished by running it again. Readers that wait for `_SUCCESS` never see a mixture of outputs.
 """
 
 import asyncio
@@ -17,12 +17,13 @@ from apollo_common.storage import glob
 from apollo_common.storage.location import resolve_output
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import ObjectStore, StorageAccess, Upload
-from apollo_coordinator.core.model import Job, Task, TaskKind
+from apollo_coordinator.core.model import Job, JobStatus, Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import OutputTarget
 from apollo_coordinator.store.manifest import MAX_MANIFEST_BYTES, SUCCESS, encode_manifest, job_in_manifest
 
 CONCURRENT_REQUESTS = 16
+MAX_CLOCK_SKEW_MS = 15 * 60 * 1000  # S3 refuses requests of clocks that differ more (RequestTimeTooSkewed)
 ATTEMPT_METADATA = "apollo-attempt"
 
 _EXTENSIONS = {"": "", "gzip": ".gz", "bzip2": ".bz2", "zstd": ".zst"}
@@ -76,27 +77,15 @@ class StoredOutput:
         if written_by is not None:  # who writes fresh outputs only needs no right to delete
             await store.delete([success])
         await _each(_accepted(job), lambda task: _complete(store, task))
-        await self._abort_losers(store, output, job)
+        await _abort_uploads(store, output, job, published=True)
         if job.spec.overwrite:
             await store.delete(await _surplus_parts(store, output, job))
         await store.put(success, await asyncio.to_thread(encode_manifest, job))
 
     async def discard(self, job: Job, access: StorageAccess) -> None:
         """Abort the uploads of all attempts of the job. What was published, or was there before, stays."""
-        _, store = await self._open(job.spec, access)
-        await _each(_uploads(job), store.abort_upload)
-
-    async def _abort_losers(self, store: ObjectStore, output: str, job: Job) -> None:
-        """Abort what is left of uploads to this job's parts, also of attempts that a crash kept from being noted.
-
-        The output is reserved for this job until it has ended, so they are nobody else's.
-        """
-        await _each(_uploads(job), store.abort_upload)
-        ours = {task.output.url for task in _accepted(job) if task.output is not None}
-        left: list[Upload] = []
-        with suppress(PermanentError):  # some stores cannot list uploads, or do not let us
-            left = [upload for upload in await store.list_uploads(f"{output}/part-") if upload.url in ours]
-        await _each(left, store.abort_upload)
+        output, store = await self._open(job.spec, access)
+        await _abort_uploads(store, output, job, published=job.status is JobStatus.SUCCEEDED)
 
     async def _open(self, spec: JobSpec, access: StorageAccess) -> tuple[str, ObjectStore]:
         output, access = resolve_output(spec.output_path, access)
@@ -142,10 +131,37 @@ async def _complete(store: ObjectStore, task: Task) -> None:
             ) from error
 
 
-def _uploads(job: Job) -> list[Upload]:
-    """The uploads of all attempts; a completed one is unknown to the store, so that aborting it does nothing."""
-    attempts = (attempt for task in job.output_tasks for attempt in task.attempts)
-    return [Upload(attempt.output_url, attempt.upload_id) for attempt in attempts if attempt.upload_id]
+async def _abort_uploads(store: ObjectStore, output: str, job: Job, *, published: bool) -> None:
+    """Abort what is left of uploads to the job's keys; with `published`, accepted ones are objects by now.
+
+    Also those that nobody noted, because a crash or a lost answer came between their beginning and the journal. The
+    output is reserved for the job until its clean-up is over, so they are no other job's of this coordinator. What
+    began clearly before the job is another writer's, and stays.
+    """
+    await _each(_noted_uploads(job, published=published), store.abort_upload)
+    keys = {f"{output}/{name}" for name in (SUCCESS, *_part_names(job))}
+    begun_from_ms = job.created_ms - MAX_CLOCK_SKEW_MS
+    left: list[Upload] = []
+    with suppress(PermanentError):  # some stores cannot list uploads, or do not let us
+        left = [
+            upload
+            for upload in await store.list_uploads(f"{output}/")
+            if upload.url in keys and (upload.begun_ms is None or upload.begun_ms >= begun_from_ms)
+        ]
+    await _each(left, store.abort_upload)
+
+
+def _noted_uploads(job: Job, *, published: bool) -> list[Upload]:
+    return [
+        Upload(attempt.output_url, attempt.upload_id)
+        for task in job.output_tasks
+        for attempt in task.attempts
+        if attempt.upload_id and not (published and attempt.id == task.accepted)
+    ]
+
+
+def _part_names(job: Job) -> list[str]:
+    return [part_name(task.kind, task.index, job.spec.compression) for task in job.output_tasks]
 
 
 async def _surplus_parts(store: ObjectStore, output: str, job: Job) -> list[str]:
