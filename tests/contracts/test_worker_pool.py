@@ -12,6 +12,9 @@ from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptProgress,
 from apollo_coordinator.pools.memory import MemoryPool, MemoryWorker
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
 from apollo_coordinator.ports import WorkerGone, WorkerPool, WorkerUp
+from support.fake_kubelet import FakeKubelet
+from support.fake_kubernetes import FakeKubernetes
+from support.kubernetes_pools import kubernetes_pool
 from support.orders import map_order
 from support.pools import QUICK_SUPERVISION, Heard, connect, process_pool, read_state, running
 
@@ -32,7 +35,7 @@ class Case:
     heard: Heard
 
 
-@pytest.fixture(params=["memory", "process", "static"])
+@pytest.fixture(params=["memory", "process", "static", "kubernetes"])
 async def case(request, tmp_path) -> AsyncIterator[Case]:
     """A started pool of two workers."""
     if request.param == "memory":
@@ -42,6 +45,15 @@ async def case(request, tmp_path) -> AsyncIterator[Case]:
             yield Case(pool, heard)
         for worker in workers:
             await worker.close()
+        return
+    if request.param == "kubernetes":
+        async with FakeKubernetes().serving() as fake, kubernetes_pool(fake) as pool:
+            kubelet = FakeKubelet(fake, tmp_path)
+            kubelet.start()
+            async with running(pool) as heard:
+                await pool.scale(JobId("job"), WORKERS)
+                yield Case(pool, heard)
+            await kubelet.close()
         return
     local = process_pool(tmp_path, workers=WORKERS, initial_workers=WORKERS)
     async with running(local) as heard:

@@ -22,7 +22,7 @@ from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
 from apollo_coordinator.garbage import collect_garbage_rarely
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
-from apollo_coordinator.ports import WorkerPool
+from apollo_coordinator.ports import SecretStore, WorkerPool
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
 from apollo_coordinator.store.artifacts import ArtifactFiles
@@ -89,8 +89,7 @@ class Coordinator:
         opened.push_async_callback(stores.close)
         artifacts = await ArtifactFiles.open(data / "artifacts", max_bytes=settings.max_artifact_bytes)
         logs = LogFiles(data / "logs")
-        pool = make_pool(settings)
-        opened.push_async_callback(pool.close)
+        pool, secrets = await _open_workers(settings, opened)
         registry = CollectorRegistry()
         engine = Engine(
             EnginePorts(
@@ -101,7 +100,7 @@ class Coordinator:
                 intermediate=IntermediateFiles(settings.volume, coordinator=journal.identity),
                 artifacts=artifacts,
                 logs=logs,
-                secrets=SecretFiles(data / "secrets"),
+                secrets=secrets,
                 clock=SystemClock(),
             ),
             EngineSettings(limits=Limits(retention_ms=int(settings.retention_days * DAY_MS))),
@@ -127,8 +126,39 @@ class Coordinator:
         chores.spawn(_collect_artifacts(artifacts, engine), name="collect artifacts")
 
 
+async def _open_workers(settings: Settings, opened: AsyncExitStack) -> tuple[WorkerPool, SecretStore]:
+    """The pool that the settings name, and where jobs' credentials are kept. InvalidSetting."""
+    if settings.pool == "kubernetes":
+        return await _open_cluster(settings, opened)
+    pool = make_pool(settings)
+    opened.push_async_callback(pool.close)
+    return pool, SecretFiles(settings.data_dir / "secrets")
+
+
+async def _open_cluster(settings: Settings, opened: AsyncExitStack) -> tuple[WorkerPool, SecretStore]:
+    # Loaded only where it is chosen: its client library takes 2 s.
+    from apollo_coordinator.pools.kubernetes.assembly import open_cluster  # noqa: PLC0415
+    from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings  # noqa: PLC0415
+
+    cluster = await open_cluster(
+        KubernetesPoolSettings(
+            max_pods=settings.kubernetes_max_pods,
+            single_node=settings.kubernetes_single_node,
+        ),
+        GrpcWorkerLink,
+        template=settings.worker_template,
+        namespace=settings.kubernetes_namespace,
+        instance=settings.kubernetes_instance,
+        stateful_set=settings.kubernetes_stateful_set,
+        kubeconfig=settings.kubeconfig,
+    )
+    opened.push_async_callback(cluster.api.close)
+    opened.push_async_callback(cluster.pool.close)
+    return cluster.pool, cluster.secrets
+
+
 def make_pool(settings: Settings) -> WorkerPool:
-    """The pool that the settings name. InvalidSetting."""
+    """The pool that the settings name, of those on this machine or at known addresses. InvalidSetting."""
     if settings.pool == "static":
         if not settings.worker_addresses:
             raise InvalidSetting(

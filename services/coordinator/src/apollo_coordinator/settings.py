@@ -22,11 +22,22 @@ class CoordinatorSettings(Settings):
     token: SecretStr | None = None  # bearer token of the REST API
     allow_anonymous: bool = False  # beyond loopback without a token
 
-    pool: Literal["process", "static"] = "process"
+    pool: Literal["process", "static", "kubernetes"] = "process"
     workers: int = Field(default=2, ge=1, le=1000)  # process pool: at most
     worker_orphan_seconds: float = Field(default=60, ge=0)  # process pool: outlive a dead coordinator; 0: die with it
     worker_addresses: CommaSeparated = ()  # static pool: host:port, or a DNS name that stands for several
     worker_token: SecretStr = SecretStr("")  # static pool: shared by all
+
+    # kubernetes pool
+    worker_template: Path = Path("/etc/apollo/worker-pod.yaml")  # a Pod with a container named `worker`
+    kubernetes_instance: str = Field(
+        default="apollo", pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
+    )  # one a coordinator
+    kubernetes_namespace: str = ""  # of the worker pods; empty: the coordinator's own
+    kubernetes_stateful_set: str = ""  # the coordinator's own: what jobs have in the cluster belongs to it
+    kubernetes_max_pods: int = Field(default=100, ge=1, le=10_000)  # of all jobs
+    kubernetes_single_node: bool = False  # the intermediate volume can be mounted on one node only
+    kubeconfig: Path | None = None  # outside a pod
 
     file_roots: CommaSeparated | None = ()  # directories that file:// may reach; None: all
     storage_endpoints: (

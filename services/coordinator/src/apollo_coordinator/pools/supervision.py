@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from apollo_common.backoff import Backoff
 from apollo_common.errors import ApolloError, WorkerUnreachable
-from apollo_common.ids import WorkerId
+from apollo_common.ids import JobId, WorkerId
 from apollo_coordinator.ports import PoolEvent, WorkerGone, WorkerLink, WorkerUp
 
 Connect = Callable[[str, str], WorkerLink]
@@ -37,11 +37,13 @@ class LiveWorkers:
     def tell(self, event: PoolEvent) -> None:
         self._listener(event)
 
-    def add(self, worker: WorkerId, address: str, link: WorkerLink) -> asyncio.Event:
+    def add(
+        self, worker: WorkerId, address: str, link: WorkerLink, *, job: JobId | None = None, pod_name: str = ""
+    ) -> asyncio.Event:
         """Announce a worker. The event is set when the engine dismisses it."""
         self._links[worker] = link
         dismissed = self._dismissals[worker] = asyncio.Event()
-        self._listener(WorkerUp(worker, address))
+        self._listener(WorkerUp(worker, address, job, pod_name))
         return dismissed
 
     def dismiss(self, worker: WorkerId) -> None:

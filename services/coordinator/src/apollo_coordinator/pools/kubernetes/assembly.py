@@ -1,0 +1,50 @@
+"""Builds this pool, and the store of jobs' credentials that goes with it, from an operator's settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from apollo_common.errors import InvalidSetting
+from apollo_coordinator.pools.kubernetes.api import KubernetesApi
+from apollo_coordinator.pools.kubernetes.names import Names
+from apollo_coordinator.pools.kubernetes.ownership import ClusterSecrets, JobOwnership
+from apollo_coordinator.pools.kubernetes.pool import KubernetesPool
+from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings
+from apollo_coordinator.pools.kubernetes.template import PodTemplate
+from apollo_coordinator.pools.supervision import Connect
+
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """Close `api` last."""
+
+    api: KubernetesApi
+    pool: KubernetesPool
+    secrets: ClusterSecrets
+
+
+async def open_cluster(
+    settings: KubernetesPoolSettings,
+    connect: Connect,
+    *,
+    template: Path,
+    namespace: str = "",
+    instance: str,
+    stateful_set: str = "",
+    kubeconfig: Path | None = None,
+) -> ClusterAccess:
+    """`namespace` is the pod's own unless it is given. InvalidSetting. The API server is not called yet."""
+    manifest = PodTemplate.load(template)
+    names = Names(instance)
+    api = await KubernetesApi.connect(namespace or _own_namespace(), kubeconfig)
+    ownership = JobOwnership(api, names, stateful_set)
+    pool = KubernetesPool(api, names, manifest, ownership, connect, settings)
+    return ClusterAccess(api, pool, ClusterSecrets(api, names, ownership))
+
+
+def _own_namespace() -> str:
+    try:
+        return _OWN_NAMESPACE.read_text().strip()
+    except OSError:
+        raise InvalidSetting("outside a pod, APOLLO_KUBERNETES_NAMESPACE says where worker pods are made") from None

@@ -1,0 +1,144 @@
+"""Keeps a picture of a collection up to date: list once, then watch, and list again only when the server says so.
+
+The protocol is that of https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes:
+a watch starts at the resource version of the list or of the last event or bookmark; 410 means that it is too old.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from apollo_common.backoff import Backoff
+from apollo_common.errors import ApolloError
+from apollo_common.logging import get_logger
+from apollo_coordinator.pools.kubernetes.api import Collection, KubernetesApi, Object, Watch, status_error
+from apollo_coordinator.pools.kubernetes.errors import KubernetesUnavailable, VersionExpired
+
+PAGE_ITEMS: Final = 500
+_WATCH_SECONDS: Final = (60, 120)  # a random length between, so that watches of many clients do not end together
+_SHORT_WATCH_SECONDS: Final = 1.0  # one that ends sooner, without an event, counts as a failure
+
+_log = get_logger(__name__)
+
+T = TypeVar("T", bound="Named")
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(slots=True)
+class ReflectorMetrics:
+    """What a reflector has asked of the API server."""
+
+    lists: int = 0
+    watches: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReflectorSettings:
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=200, limit_ms=30_000))
+    watch_seconds: tuple[int, int] = _WATCH_SECONDS
+
+
+class Reflector(Generic[T]):
+    """`parse` turns an object into what is kept of it; `changed` hears of each change: (before, after), None: absent.
+
+    Objects that vanished while nobody watched are told like all others. `changed` does not block.
+    """
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        collection: Collection,
+        selector: str,
+        parse: Callable[[Object], T],
+        changed: Callable[[T | None, T | None], None],
+        *,
+        settings: ReflectorSettings | None = None,
+        troubled: Callable[[str], None] = lambda _message: None,
+    ) -> None:
+        self._api = api
+        self._collection = collection
+        self._selector = selector
+        self._parse = parse
+        self._changed = changed
+        self._troubled = troubled
+        self._settings = settings or ReflectorSettings()
+        self._version = ""
+        self.items: dict[str, T] = {}
+        self.metrics = ReflectorMetrics()
+
+    async def list(self) -> None:
+        """Make the picture anew. Errors of the API."""
+        self.metrics.lists += 1
+        fresh: dict[str, T] = {}
+        query = {"labelSelector": self._selector, "limit": str(PAGE_ITEMS)}
+        while True:
+            page = await self._api.list(self._collection, **query)
+            for item in page.get("items") or ():
+                parsed = self._parse(item)
+                fresh[parsed.name] = parsed
+            version = page["metadata"]["resourceVersion"]
+            if not page["metadata"].get("continue"):
+                break
+            query["continue"] = page["metadata"]["continue"]
+        for name in [name for name in self.items if name not in fresh]:
+            self._put(name, None)
+        for name, item in fresh.items():
+            self._put(name, item)
+        self._version = version
+
+    async def run(self) -> None:
+        """Follow the changes for ever, from the last `list`."""
+        failures = 0
+        clock = asyncio.get_running_loop().time
+        while True:
+            began, events = clock(), self.metrics.events
+            try:
+                if not self._version:
+                    await self.list()
+                await self._watch()
+                idle = self.metrics.events == events and clock() - began < _SHORT_WATCH_SECONDS
+                failures = failures + 1 if idle else 0
+            except VersionExpired:
+                self._version = ""
+                failures += 1
+            except ApolloError as error:
+                failures = failures + 1 if self.metrics.events == events else 1
+                _log.warning("watch broke", collection=self._collection.name, failures=failures, error=str(error))
+                if not isinstance(error, KubernetesUnavailable) or failures > 1:
+                    self._troubled(str(error))
+            if failures:
+                await asyncio.sleep(self._settings.backoff.pause_ms(failures) / 1000)
+
+    async def _watch(self) -> None:
+        self.metrics.watches += 1
+        seconds = random.randint(*self._settings.watch_seconds)  # noqa: S311 - spreads load, guards nothing
+        query = {"labelSelector": self._selector, "resourceVersion": self._version}
+        async with self._api.watch(self._collection, timeout_seconds=seconds, **query) as watch:
+            await self._follow(watch)
+
+    async def _follow(self, watch: Watch) -> None:
+        async for event in watch:
+            kind, item = event.get("type"), event["object"]
+            if kind == "ERROR":
+                raise status_error(item)
+            self.metrics.events += 1
+            if kind in ("ADDED", "MODIFIED"):
+                parsed = self._parse(item)
+                self._put(parsed.name, parsed)
+            elif kind == "DELETED":
+                self._put(item["metadata"]["name"], None)
+            self._version = item["metadata"]["resourceVersion"]  # bookmarks carry nothing else
+
+    def _put(self, name: str, item: T | None) -> None:
+        before: Any = self.items.pop(name, None)
+        if item is not None:
+            self.items[name] = item
+        if before != item:
+            self._changed(before, item)

@@ -1,0 +1,96 @@
+"""The worker pod that the operator describes in a file, and what the pool adds to it for one worker of one job."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from apollo_common.errors import InvalidSetting
+from apollo_common.ids import JobId
+from apollo_coordinator.pools.kubernetes.api import Object
+from apollo_coordinator.pools.kubernetes.names import WORKER_CONTAINER, WORKER_PORT, Names
+
+VOLUME_PATH: Final = "/var/lib/apollo/intermediate"  # where a worker looks for map outputs unless it is told otherwise
+TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key, not a token
+
+
+@dataclass(frozen=True, slots=True)
+class JobOwner:
+    """The ConfigMap that everything of a job belongs to: what it owns goes with it."""
+
+    job: JobId
+    name: str
+    uid: str
+
+    def reference(self) -> Object:
+        return owner_reference("v1", "ConfigMap", self.name, self.uid)
+
+
+def owner_reference(api_version: str, kind: str, name: str, uid: str) -> Object:
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": True}
+
+
+class PodTemplate:
+    """A Pod manifest with a container called `worker`. Whatever it says, the pool's own fields win."""
+
+    def __init__(self, manifest: Object) -> None:
+        self._manifest = manifest
+
+    @classmethod
+    def load(cls, path: Path) -> "PodTemplate":
+        """InvalidSetting when the file cannot be read or describes no worker."""
+        try:
+            manifest = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise InvalidSetting(f"the worker pod's template {path} cannot be read: {error}") from None
+        if not isinstance(manifest, dict) or manifest.get("kind") != "Pod" or not _worker_container(manifest):
+            raise InvalidSetting(
+                f"the worker pod's template {path} has to be a Pod with a container named {WORKER_CONTAINER}"
+            )
+        return cls(manifest)
+
+    @property
+    def claims(self) -> list[str]:
+        """The persistent volume claims that workers mount, by name."""
+        volumes = (self._manifest.get("spec") or {}).get("volumes") or ()
+        claims = (volume.get("persistentVolumeClaim") for volume in volumes)
+        return [claim["claimName"] for claim in claims if claim]
+
+    def pod(self, name: str, names: Names, owner: JobOwner, *, orphan_seconds: int) -> Object:
+        """The manifest of one worker, ready to be created."""
+        pod = copy.deepcopy(self._manifest)
+        metadata = pod.setdefault("metadata", {})
+        metadata |= {"name": name, "ownerReferences": [owner.reference()]}
+        metadata.pop("namespace", None)
+        metadata["labels"] = (metadata.get("labels") or {}) | names.labels("worker", owner.job)
+        # A worker that starts again is another worker, and gets another pod. It never calls the API server.
+        pod["spec"] |= {"restartPolicy": "Never", "automountServiceAccountToken": False}
+        container = _worker_container(pod)
+        container["env"] = _merge_named(container.get("env") or [], _environment(owner, orphan_seconds))
+        return pod
+
+
+def _environment(owner: JobOwner, orphan_seconds: int) -> list[Object]:
+    return [
+        {"name": "APOLLO_WORKER_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "APOLLO_TOKEN", "valueFrom": {"secretKeyRef": {"name": owner.name, "key": TOKEN_KEY}}},
+        {"name": "APOLLO_PORT", "value": str(WORKER_PORT)},
+        {"name": "APOLLO_ORPHAN_DEADLINE_SECONDS", "value": str(orphan_seconds)},
+    ]
+
+
+def _merge_named(given: list[Object], ours: list[Object]) -> list[Object]:
+    """Both lists of things with a `name`; ours win."""
+    names = {item["name"] for item in ours}
+    return [item for item in given if item.get("name") not in names] + ours
+
+
+def _worker_container(manifest: Object) -> Object:
+    spec = manifest.get("spec")
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    for container in containers or ():
+        if isinstance(container, dict) and container.get("name") == WORKER_CONTAINER:
+            return container
+    return {}

@@ -1,0 +1,77 @@
+"""The worker pod: what the operator writes, and what the pool insists on."""
+
+import pytest
+import yaml
+
+from apollo_common.errors import InvalidSetting
+from apollo_common.ids import JobId
+from apollo_coordinator.pools.kubernetes.names import Names
+from apollo_coordinator.pools.kubernetes.template import JobOwner, PodTemplate
+from support.kubernetes_pools import worker_manifest
+
+OWNER = JobOwner(JobId("job1"), "apollo-job-job1", "some-uid")
+
+
+def rendered(manifest: dict) -> dict:
+    return PodTemplate(manifest).pod("w1", Names(), OWNER, orphan_seconds=600)
+
+
+def test_what_the_operator_wrote_is_kept():
+    manifest = worker_manifest(nodeSelector={"disk": "fast"}, volumes=[{"name": "tmp", "emptyDir": {}}])
+    manifest["metadata"] = {"labels": {"team": "data"}, "annotations": {"a": "b"}}
+    manifest["spec"]["containers"][0]["env"] = [{"name": "LANG", "value": "C"}]
+    pod = rendered(manifest)
+    assert pod["spec"]["nodeSelector"] == {"disk": "fast"}
+    assert pod["spec"]["volumes"] == manifest["spec"]["volumes"]
+    assert pod["metadata"]["labels"]["team"] == "data"
+    assert pod["metadata"]["annotations"] == {"a": "b"}
+    assert {"name": "LANG", "value": "C"} in pod["spec"]["containers"][0]["env"]
+
+
+def test_what_the_pool_relies_on_wins():
+    manifest = worker_manifest(restartPolicy="Always", automountServiceAccountToken=True)
+    manifest["metadata"] = {"namespace": "elsewhere", "labels": {"apollo.io/job": "other"}}
+    manifest["spec"]["containers"][0]["env"] = [{"name": "APOLLO_TOKEN", "value": "known to all"}]
+    pod = rendered(manifest)
+    assert pod["spec"]["restartPolicy"] == "Never"
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert "namespace" not in pod["metadata"]
+    assert pod["metadata"]["labels"]["apollo.io/job"] == "job1"
+    tokens = [item for item in pod["spec"]["containers"][0]["env"] if item["name"] == "APOLLO_TOKEN"]
+    assert tokens == [
+        {"name": "APOLLO_TOKEN", "valueFrom": {"secretKeyRef": {"name": "apollo-job-job1", "key": "token"}}}
+    ]
+
+
+def test_the_job_owns_the_pod():
+    (owner,) = rendered(worker_manifest())["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("ConfigMap", "apollo-job-job1", "some-uid")
+
+
+def test_pods_do_not_share_what_is_rendered():
+    template = PodTemplate(worker_manifest())
+    first = template.pod("w1", Names(), OWNER, orphan_seconds=1)
+    first["spec"]["containers"][0]["env"].clear()
+    assert template.pod("w2", Names(), OWNER, orphan_seconds=1)["spec"]["containers"][0]["env"]
+
+
+def test_claims_are_found():
+    volumes = [{"name": "a", "persistentVolumeClaim": {"claimName": "shared"}}, {"name": "b", "emptyDir": {}}]
+    assert PodTemplate(worker_manifest(volumes=volumes)).claims == ["shared"]
+    assert PodTemplate(worker_manifest()).claims == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "kind: Pod", "kind: Deployment", "{", "kind: Pod\nspec: {containers: [1]}"]
+)
+def test_a_file_that_describes_no_worker_is_refused(tmp_path, content):
+    path = tmp_path / "pod.yaml"
+    path.write_text(content)
+    with pytest.raises(InvalidSetting, match=r"pod\.yaml"):
+        PodTemplate.load(path)
+
+
+def test_a_file_is_read(tmp_path):
+    path = tmp_path / "pod.yaml"
+    path.write_text(yaml.safe_dump(worker_manifest()))
+    assert PodTemplate.load(path).pod("w", Names(), OWNER, orphan_seconds=1)["metadata"]["name"] == "w"

@@ -1,0 +1,156 @@
+"""What every WorkerPool promises, and what Kubernetes adds, with pods on a real node."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apollo_common.ids import JobId
+from apollo_coordinator.pools.kubernetes.api import KubernetesApi
+from apollo_coordinator.pools.kubernetes.names import Names
+from apollo_coordinator.pools.kubernetes.ownership import JobOwnership
+from apollo_coordinator.pools.kubernetes.pool import KubernetesPool
+from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings
+from apollo_coordinator.pools.kubernetes.template import PodTemplate
+from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
+from contracts.test_worker_pool import *  # noqa: F403 - the same suite on another pool
+from contracts.test_worker_pool import WORKERS, Case
+from support.cluster.namespaces import Namespace, restricted_worker
+from support.pools import QUICK_SUPERVISION, Heard, connect, running
+
+pytestmark = pytest.mark.timeout(300)
+
+JOB = JobId("job1")
+SCRIPT = "scripted-worker"
+SCRIPTED = {
+    "command": ["/opt/apollo/bin/python", "-m", "scripted_worker", "apollo-worker"],
+    "env": [{"name": "PYTHONPATH", "value": "/script"}],
+}
+
+
+def scripted_pod(**container: Any) -> dict[str, Any]:
+    """The worker's image, with attempts that follow a script."""
+    pod = restricted_worker(**(SCRIPTED | container))
+    pod["spec"]["volumes"].append({"name": "script", "configMap": {"name": SCRIPT}})
+    pod["spec"]["containers"][0]["volumeMounts"].append({"name": "script", "mountPath": "/script"})
+    return pod
+
+
+@asynccontextmanager
+async def cluster_pool(namespace: Namespace, pod: dict[str, Any]) -> AsyncIterator[tuple[KubernetesPool, Heard]]:
+    content = (Path(__file__).parents[2] / "support" / "scripted_worker.py").read_text()
+    script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SCRIPT}}
+    namespace.apply(script | {"data": {"scripted_worker.py": content}})
+    api = await KubernetesApi.connect(namespace.name, namespace.cluster.state.kubeconfig)
+    names = Names()
+    settings = KubernetesPoolSettings(supervision=QUICK_SUPERVISION, keep_idle_seconds=2.0, slow_start_seconds=3.0)
+    pool = KubernetesPool(api, names, PodTemplate(pod), JobOwnership(api, names), connect, settings)
+    try:
+        async with running(pool) as heard:
+            yield pool, heard
+    finally:
+        await api.close()
+
+
+@pytest.fixture
+async def case(namespace) -> AsyncIterator[Case]:
+    async with cluster_pool(namespace, scripted_pod()) as (pool, heard):
+        await pool.scale(JobId("job"), WORKERS)
+        yield Case(pool, heard)
+
+
+async def trouble(heard: Heard, words: str) -> PoolTrouble:
+    """The first trouble that holds these words; others may come before, as while a volume is made."""
+    for count in range(1, 20):
+        found = (await heard.until(PoolTrouble, count=count))[-1]
+        if words in found.message:
+            return found
+    raise AssertionError(f"none says {words!r}")
+
+
+async def test_idle_pods_go_and_with_the_config_map_goes_everything(namespace):
+    async with cluster_pool(namespace, scripted_pod()) as (pool, heard):
+        await pool.scale(JOB, 1)
+        await heard.until(WorkerUp)
+        await pool.scale(JOB, 0)
+        (gone,) = await heard.until(WorkerGone)
+        assert "its job has no work for it" in gone.reason
+        await pool.scale(JOB, 1)
+        await heard.until(WorkerUp, count=2)
+        namespace.kubectl("delete", "configmap", Names().job_object(JOB))
+        gone = (await heard.until(WorkerGone, count=2))[-1]
+        assert "it was deleted" in gone.reason
+    assert Names().job_object(JOB) not in json.dumps(namespace.get("secrets"))
+
+
+async def test_an_eviction_is_told_in_words(namespace):
+    async with cluster_pool(namespace, scripted_pod()) as (pool, heard):
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": up.pod_name}}
+        path = f"/api/v1/namespaces/{namespace.name}/pods/{up.pod_name}/eviction"
+        namespace.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+        (gone,) = await heard.until(WorkerGone)
+        assert "it was evicted, as when its node node1 is drained" in gone.reason
+        await heard.until(WorkerUp, count=2)
+
+
+async def test_a_worker_over_its_memory_limit_is_told_with_the_limit(namespace):
+    hungry = "import os, time\nprint('eats', flush=True)\nb = bytearray(os.urandom(1)) * (1 << 30)\ntime.sleep(60)"
+    command = ["/opt/apollo/bin/python", "-c", hungry]
+    pod = scripted_pod(command=command, resources={"limits": {"memory": "64Mi"}})
+    async with cluster_pool(namespace, pod) as (pool, heard):
+        await pool.scale(JOB, 1)
+        told = await trouble(heard, "OOMKilled")
+        assert told.job == JOB
+        assert "memory limit of 64Mi" in told.message
+
+
+async def test_an_unschedulable_pod_quotes_the_scheduler(namespace):
+    pod = scripted_pod(resources={"requests": {"memory": "900Ti"}, "limits": {"memory": "900Ti"}})
+    async with cluster_pool(namespace, pod) as (pool, heard):
+        await pool.scale(JOB, 1)
+        assert (
+            "no node takes it: 0/1 nodes are available: 1 Insufficient memory"
+            in (await trouble(heard, "Insufficient memory")).message
+        )
+
+
+async def test_an_image_that_is_not_there_is_named(namespace):
+    async with cluster_pool(namespace, scripted_pod(image="apollo-worker:nowhere")) as (pool, heard):
+        await pool.scale(JOB, 1)
+        assert "its image apollo-worker:nowhere cannot be had" in (await trouble(heard, "nowhere")).message
+
+
+async def test_a_quota_that_refuses_is_quoted(namespace):
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small"},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    namespace.apply(quota)
+    async with cluster_pool(namespace, scripted_pod()) as (pool, heard):
+        await pool.scale(JOB, 1)
+        assert "no worker pod can be created" in (await trouble(heard, "exceeded quota: small")).message
+        namespace.kubectl("delete", "resourcequota", "small")
+        await heard.until(WorkerUp)
+
+
+async def test_a_volume_that_is_not_there_is_named(namespace):
+    pod = scripted_pod()
+    pod["spec"]["volumes"].append({"name": "gone", "configMap": {"name": "no-such-map"}})
+    pod["spec"]["containers"][0]["volumeMounts"].append({"name": "gone", "mountPath": "/gone"})
+    async with cluster_pool(namespace, pod) as (pool, heard):
+        await pool.scale(JOB, 1)
+        assert "a volume is not mounted (FailedMount)" in (await trouble(heard, "no-such-map")).message
+
+
+async def test_pod_security_that_refuses_is_quoted(namespace):
+    pod = scripted_pod(securityContext={"privileged": True})
+    async with cluster_pool(namespace, pod) as (pool, heard):
+        await pool.scale(JOB, 1)
+        assert "violates PodSecurity" in (await trouble(heard, "PodSecurity")).message

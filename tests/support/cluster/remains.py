@@ -1,0 +1,100 @@
+"""Takes away what components leave behind when they end: containers' processes, mounts, links, rules, cgroups."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from support.cluster.configuration import BRIDGE
+from support.cluster.places import State
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP_NAMES = ("kubepods", "k8s.io")
+_SHIM = "containerd-shim"
+
+
+def remove_remains(state: State) -> None:
+    for pid in _shims(state):
+        with suppress(ProcessLookupError):
+            _kill_tree(pid)
+    for mount in _mounts_below(state.root):
+        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+    _remove_links()
+    _remove_rules()
+    _remove_cgroups()
+    shutil.rmtree(state.root, ignore_errors=True)
+    shutil.rmtree("/var/lib/cni", ignore_errors=True)
+
+
+def _shims(state: State) -> list[int]:
+    """Processes that hold this cluster's containers: their command line names its socket."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            command = (entry / "cmdline").read_bytes()
+            if _SHIM.encode() in command and str(state.containerd_socket).encode() in command:
+                found.append(int(entry.name))
+    return found
+
+
+def _kill_tree(pid: int) -> None:
+    """Kill a process and all below it: the containers of a shim are its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    os.kill(pid, signal.SIGKILL)
+    for child in children:
+        with suppress(OSError):
+            _kill_tree(int(child))
+
+
+def _mounts_below(root: Path) -> list[str]:
+    """Innermost first."""
+    targets = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted((target for target in targets if target.startswith(f"{root}/")), key=len, reverse=True)
+
+
+def _remove_links() -> None:
+    shown = subprocess.run(["ip", "-o", "link", "show", "type", "veth"], capture_output=True, text=True, check=False)
+    names = [line.split()[1].partition("@")[0].rstrip(":") for line in shown.stdout.splitlines() if BRIDGE in line]
+    for name in (*names, BRIDGE, "docker0", "kube-ipvs0"):
+        subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
+    spaces = subprocess.run(["ip", "-o", "netns", "list"], capture_output=True, text=True, check=False)
+    for line in spaces.stdout.splitlines():
+        if line.startswith("cni-"):
+            subprocess.run(["ip", "netns", "delete", line.split()[0]], check=False, capture_output=True)
+
+
+def _remove_rules() -> None:
+    """Drop the chains of kube-proxy, the network plugins and the Docker Engine; all others stay."""
+    ours = ("KUBE-", "CNI-", "DOCKER")
+    for program in ("iptables", "ip6tables"):
+        saved = subprocess.run([f"{program}-save"], capture_output=True, text=True, check=False).stdout
+        kept = [line for line in saved.splitlines() if not any(name in line for name in ours)]
+        foreign = (BRIDGE, "docker0")
+        kept = [line for line in kept if not (line.startswith("-A") and any(name in line for name in foreign))]
+        if len(kept) != len(saved.splitlines()):
+            restored = "\n".join([*kept, ""])
+            subprocess.run([f"{program}-restore"], input=restored, text=True, check=False, capture_output=True)
+
+
+def _remove_cgroups() -> None:
+    """Innermost first; the kernel takes a moment to see that the last process has ended."""
+    for name in _CGROUP_NAMES:
+        for top in [*_CGROUPS.glob(name), *_CGROUPS.glob(f"*/{name}")]:
+            for folder in sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda p: -len(p.parts)):
+                _remove_cgroup(folder)
+            _remove_cgroup(top)
+
+
+def _remove_cgroup(folder: Path) -> None:
+    for _ in range(20):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
