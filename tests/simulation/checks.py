@@ -36,6 +36,7 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
         "hung_worker",
         "broken_stream",
         "late_message",
+        "late_pool_event",
         "crash",
     ),
 }

@@ -1,7 +1,8 @@
 """The engine, with messages that come late and twice, and with every decision looked at before it is carried out."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any
 
 from apollo_coordinator.core import commands, events, facts, invariants
@@ -23,7 +24,7 @@ REPORTS = (
     | events.AttemptCancelled
     | events.AttemptLost
 )
-FROM_WORKERS = REPORTS | events.WorkerJoined | events.WorkerLeft | events.PoolTroubled
+FROM_POOL = events.WorkerJoined | events.WorkerLeft | events.PoolTroubled
 
 
 class WatchedEngine(Engine):
@@ -44,17 +45,37 @@ class WatchedEngine(Engine):
         self._seen = seen
         self._defects = defects
         self._events = 0
+        self._from_pool: deque[events.Event] = deque()
 
     def post(self, event: events.Event) -> None:
-        if isinstance(event, REPORTS) and self._faults.meets("repeated_message"):
-            self._later(event)
-        if isinstance(event, FROM_WORKERS) and self._faults.meets("late_message"):
-            self._later(event)
-        else:
+        if isinstance(event, FROM_POOL):
+            self._hear_pool(event)
+        elif not isinstance(event, REPORTS):
             self._deliver(event)
+        else:
+            if self._faults.meets("repeated_message"):
+                self._later(self._deliver, event)
+            if self._faults.meets("late_message"):
+                self._later(self._deliver, event)
+            else:
+                self._deliver(event)
 
-    def _later(self, event: events.Event) -> None:
-        asyncio.get_running_loop().call_later(self._faults.seconds(LATE_SECONDS), self._deliver, event)
+    def _hear_pool(self, event: events.Event) -> None:
+        """A pool is heard in order, but may fall behind what is heard of attempts."""
+        self._from_pool.append(event)
+        if len(self._from_pool) > 1:
+            return
+        if self._faults.meets("late_pool_event"):
+            self._later(self._hear_rest)
+        else:
+            self._hear_rest()
+
+    def _hear_rest(self) -> None:
+        while self._from_pool:
+            self._deliver(self._from_pool.popleft())
+
+    def _later(self, hear: Callable[..., None], *event: events.Event) -> None:
+        asyncio.get_running_loop().call_later(self._faults.seconds(LATE_SECONDS), hear, *event)
 
     def _deliver(self, event: events.Event) -> None:
         try:

@@ -20,6 +20,7 @@ KINDS: Mapping[str, float] = {
     "lost_cancel": 0.5,
     "late_message": 0.15,
     "repeated_message": 0.15,
+    "late_pool_event": 0.3,
     # The pool
     "pool_refuses": 0.5,
     "pool_falls_short": 0.6,
