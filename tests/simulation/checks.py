@@ -74,9 +74,13 @@ def every_submission_is_one_job(jobs: Iterable[Job], keys: Sequence[str], unansw
     require(made == sorted(keys), every_submission_is_one_job, f"{made} of {keys}")
 
 
-def output_is_exact(jobs: Iterable[Job], inputs: Mapping[str, Sequence[Split]], store: FaultyStore) -> None:
+def output_is_exact(
+    jobs: Iterable[Job], story: Story, inputs: Mapping[str, Sequence[Split]], store: FaultyStore
+) -> None:
     """Byte for byte what one process computes, and nothing beside it but a `_SUCCESS` that tells the truth."""
-    for job in jobs:
+    by_id = {job.id: job for job in jobs}
+    commits = [by_id[fact.job] for fact in story if isinstance(fact, facts.CommitStarted)]
+    for job in {job.spec.output_path: job for job in commits}.values():  # the last one at each output
         if job.status is JobStatus.SUCCEEDED:
             expected = oracle(_splits(job.spec, inputs), job.spec.n_reducers)
             found = store.objects(job.spec.output_path)
@@ -101,12 +105,13 @@ def _splits(spec: JobSpec, inputs: Mapping[str, Sequence[Split]]) -> list[Split]
 
 
 def old_output_is_untouched(
-    jobs: Iterable[Job], story: Story, before: Mapping[str, Mapping[str, bytes]], store: FaultyStore
+    jobs: Sequence[Job], story: Story, before: Mapping[str, Mapping[str, bytes]], store: FaultyStore
 ) -> None:
-    """By a job that ended before its commit began."""
+    """By jobs that ended before their commits began."""
     committed = {fact.job for fact in story if isinstance(fact, facts.CommitStarted)}
+    spoilt = {job.spec.output_path for job in jobs if job.id in committed}
     for job in jobs:
-        if job.id not in committed:
+        if job.spec.output_path not in spoilt:
             found = store.objects(job.spec.output_path)
             require(
                 found == before.get(job.spec.output_path, {}), old_output_is_untouched, f"{job.id}: {sorted(found)}"

@@ -85,9 +85,10 @@ class EngineRun:
         )
 
     def _spec(self, number: int) -> JobSpec:
-        output = f"s3://bucket/out{number}"
-        overwrite = self.random.random() < 0.3
-        if overwrite:
+        shared = number > 0 and self.random.random() < 0.2  # with the job before
+        output = f"s3://bucket/out{number - shared}"
+        overwrite = shared or self.random.random() < 0.3
+        if overwrite and not shared:
             self.site.store.seed(output, OLD_OUTPUT)
             self.before[output] = self.site.store.objects(output)
         return a_spec(
@@ -204,7 +205,7 @@ class EngineRun:
         checks.every_job_ended(jobs)
         checks.every_job_is_cleaned_up(engine.state)
         checks.every_submission_is_one_job(jobs, self.keys, self.to_submit)
-        checks.output_is_exact(jobs, site.input.inputs, site.store)
+        checks.output_is_exact(jobs, story, site.input.inputs, site.store)
         checks.counters_are_exact(jobs, site.input.inputs)
         checks.old_output_is_untouched(jobs, story, self.before, site.store)
         checks.success_marks_a_whole_output(site.store)
