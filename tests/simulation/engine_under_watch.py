@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from apollo_coordinator.core import commands, events, facts, invariants
-from apollo_coordinator.core.scheduler import Outcome
+from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.engine import Engine
 from simulation import checks
 from simulation.faults import Faults

@@ -85,6 +85,11 @@ class World:
         worker = self.worker_of(attempt)
         return self.tell(events.AttemptDone(AttemptId(attempt), worker, COUNTERS, output_path=attempt))
 
+    def progress(self, attempt: str, read: int, total: int = 100) -> list[commands.Command]:
+        """It has read so many bytes of so many."""
+        worker = self.worker_of(attempt)
+        return self.tell(events.AttemptProgressed(AttemptId(attempt), worker, read, total, COUNTERS))
+
     def failed(self, attempt: str, failure: Failure = PROGRAM_FAILED) -> list[commands.Command]:
         return self.tell(events.AttemptFailed(AttemptId(attempt), self.worker_of(attempt), failure))
 

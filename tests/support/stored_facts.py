@@ -94,6 +94,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.CommitStarted(11, JOB),
     facts.JobEnded(12, JOB, JobStatus.FAILED, FAILURE),
     facts.JobCleaned(13, JOB),
+    facts.AttemptStarted(14, REDUCE, WORKER, speculative=True),
 )
 
 if __name__ == "__main__":

@@ -145,9 +145,10 @@ def test_outputs_that_only_look_alike_are_different_places(world):
         admission.check(world.state, a_spec(output_path=other))
 
 
-def test_a_reserved_output_is_free_again_when_the_job_has_ended(world):
+def test_a_reserved_output_is_free_again_when_the_job_is_cleaned_up(world):
     world.job("a", output_path="file:///out")
     world.tell(events.StopRequested(JobId("a")))
+    world.tell(events.CleanUpFinished(JobId("a")))
     admission.check(world.state, a_spec())
 
 

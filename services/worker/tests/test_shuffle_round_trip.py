@@ -12,7 +12,7 @@ from apollo_worker.core.budget import MIN_BUDGET_BYTES
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.group import grouped
-from apollo_worker.shuffle.map_output import MapOutputWriter
+from apollo_worker.shuffle.map_output import DATA_FILE, MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
 from support.shuffling import (
@@ -88,6 +88,18 @@ async def test_more_runs_than_fit_are_merged_in_passes_and_leave_no_scratch(tmp_
         found += batch.to_pairs()
     assert found == sorted(everything, key=lambda pair: pair[0])
     assert list(scratch.iterdir()) == []
+
+
+async def test_what_a_partition_holds_is_told_before_its_first_batch(tmp_path):
+    pairs = [(b"k%03d" % row, b"v" * 100) for row in range(500)]
+    outputs = [(await write_map_output(tmp_path, number, pairs, 1))[0] for number in range(3)]
+    stored_bytes = sum((tmp_path / output.path / DATA_FILE).stat().st_size for output in outputs)
+    told: list[tuple[int, int]] = []
+    async for _ in merged(outputs, tmp_path, 0, 1 << 20, counted=lambda rows, size: told.append((rows, size))):
+        assert len(told) == 1
+    ((rows, size_bytes),) = told
+    assert rows == 1500
+    assert 3 * 500 * 104 < size_bytes <= stored_bytes
 
 
 async def test_a_hot_key_streams_in_order_of_map_tasks(tmp_path):

@@ -48,6 +48,8 @@ class Pipeline:
         self._places = places
         self._reporter = reporter
         self._budget_bytes = budget_bytes
+        self._rows_expected = 0
+        self._rows_read = 0
 
     async def run(self) -> v1.Done:
         """What the attempt's kind asks for. Errors: those of input, program, shuffle and output."""
@@ -103,7 +105,14 @@ class Pipeline:
 
     async def _reduce(self, work: v1.ReduceWork) -> v1.Done:
         outputs = decode_map_outputs(work.map_outputs)
-        pairs = merged(outputs, self._places.volume, work.partition, self._budget_bytes, scratch=self._places.scratch)
+        pairs = merged(
+            outputs,
+            self._places.volume,
+            work.partition,
+            self._budget_bytes,
+            scratch=self._places.scratch,
+            counted=self._expect,
+        )
         reducer = self._programs.reducer()
         writer = await self._part_writer()
         try:
@@ -135,8 +144,18 @@ class Pipeline:
                     continues = last_key is not None and key_at(batch, 0) == last_key
                     self._reporter.add("reduce_input_groups", len(group_starts(batch)) - continues)
                     last_key = key_at(batch, len(batch) - 1)
-                self._reporter.read(batch.size_bytes)
                 yield batch
+                self._read_pairs(len(batch))
+
+    def _expect(self, rows: int, size_bytes: int) -> None:
+        """A reduce's input is told in bytes of map output, as a map's is in bytes of its split."""
+        self._rows_expected = rows
+        self._reporter.input_bytes_total = size_bytes
+
+    def _read_pairs(self, rows: int) -> None:
+        self._rows_read += rows
+        read_bytes = self._reporter.input_bytes_total * self._rows_read // max(1, self._rows_expected)
+        self._reporter.read(read_bytes - self._reporter.input_bytes)
 
     async def _part_writer(self) -> PartWriter:
         target = self._assignment.output

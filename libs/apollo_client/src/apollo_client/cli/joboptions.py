@@ -107,7 +107,7 @@ _OPTIONS = (
         "--speculation/--no-speculation",
         "speculation",
         default=None,
-        help="Whether slow attempts may get backup attempts; kept with the job, none are started in this version.",
+        help="Whether slow attempts may get backup attempts on idle workers. [speculation]",
     ),
     _option(
         "--max-bad-records",

@@ -130,6 +130,8 @@ class JobView(View):
     max_workers: int
     memory_budget: int
     priority: int
+    speculative_attempts: Annotated[int, Field(description="Backup attempts of slow tasks that were started")]
+    speculative_won: Annotated[int, Field(description="Of those, how many were done before the attempt they backed up")]
 
 
 class SubmittedView(View):
@@ -168,6 +170,7 @@ class AttemptView(View):
     task: str
     number: int
     status: AttemptStatus
+    speculative: Annotated[bool, Field(description="A backup attempt: another attempt of the task ran already")]
     worker: str
     pod_name: Maybe[str]
     start_time: int
@@ -251,6 +254,8 @@ def view_job(job: Job) -> JobView:
         max_workers=spec.max_workers,
         memory_budget=spec.memory_budget_bytes,
         priority=spec.priority,
+        speculative_attempts=job.speculative_attempts,
+        speculative_won=job.speculative_won,
     )
 
 
@@ -282,6 +287,7 @@ def view_attempt(attempt: Attempt, pod_names: Mapping[str, str]) -> AttemptView:
         task=parts.task,
         number=parts.number,
         status=attempt.status,
+        speculative=attempt.speculative,
         worker=attempt.worker,
         pod_name=pod_names.get(attempt.worker),
         start_time=attempt.started_ms,

@@ -88,10 +88,10 @@ def _start_attempt(state: State, queue: JobQueue, binding: JobId | None, now_ms:
         return None
     worker, task = found
     attempt = attempt_id(task.id, len(task.attempts))
-    return facts.AttemptStarted(now_ms, attempt, worker), [_first_command(queue, task, attempt, worker)]
+    return facts.AttemptStarted(now_ms, attempt, worker), [first_command(queue, task, attempt, worker)]
 
 
-def _first_command(queue: JobQueue, task: Task, attempt: AttemptId, worker: WorkerId) -> commands.Command:
+def first_command(queue: JobQueue, task: Task, attempt: AttemptId, worker: WorkerId) -> commands.Command:
     if task.kind is TaskKind.REDUCE or queue.job.spec.n_reducers == 0:
         return commands.OpenOutput(attempt, worker)
     return commands.RunAttempt(attempt, worker)

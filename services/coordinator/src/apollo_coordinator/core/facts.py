@@ -59,6 +59,7 @@ class MapsPlanned(_JobFact):
 @dataclass(frozen=True, slots=True)
 class AttemptStarted(_AttemptFact):
     worker: WorkerId
+    speculative: bool = False  # a backup attempt: another one of the task runs already
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,13 @@ class PoolScaled(_Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class StragglersSought(_Fact):
+    """The job's running attempts have been compared; the next search is some time off."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
 class CleanUpStarted(_Fact):
     job: JobId
 
@@ -246,6 +254,7 @@ TransientFact = (
     | TroubleSeen
     | TimersFired
     | PoolScaled
+    | StragglersSought
     | CleanUpStarted
     | JobRestored
     | JobArchived

@@ -62,12 +62,13 @@ def _drop_started(heap: list[int], tasks: list[Task]) -> None:
 
 def put_off(state: State, queue: JobQueue, task: Task, now_ms: int) -> None:
     """Make a task ready for its next attempt, after a delay that doubles with each that ended badly."""
-    waits = counted_failures(task) + max(0, counted_losses(task) - FREE_LOSSES)
+    waits = counted_failures(task.attempts) + max(0, counted_losses(task.attempts) - FREE_LOSSES)
     if waits == 0:
         make_pending(queue, task)
         return
     limits = state.limits
     delay_ms = min(limits.retry_delay_ms << min(waits - 1, 32), limits.max_retry_delay_ms)
+    queue.task_timers += 1
     _set_timer(state, now_ms + delay_ms, queue.job.id, task)
 
 
@@ -87,8 +88,10 @@ def fire_timers(state: State, now_ms: int) -> None:
             continue
         if timer.task is None:
             queue.paused = queue.paused_until_ms > now_ms
-        elif timer.task.status is TaskStatus.SCHEDULED:
-            make_pending(queue, timer.task)
+        else:
+            queue.task_timers -= 1
+            if timer.task.status is TaskStatus.SCHEDULED:
+                make_pending(queue, timer.task)
         refresh(state, queue)
 
 
@@ -122,3 +125,11 @@ def make_idle(state: State, worker_id: WorkerId) -> None:
 def note_cleanable(state: State, queue: JobQueue) -> None:
     if queue.job.status.ended and not queue.cleaning and not queue.outstanding:
         state.cleanable[queue.job.id] = None
+
+
+# The rest
+
+
+def trouble_over(state: State, job: JobId) -> None:
+    if state.troubled.pop(job, False):
+        state.jobs[job].trouble = ""

@@ -2,7 +2,7 @@
 
 from apollo_common.assignment import Counters
 from apollo_coordinator.core.admission import output_key
-from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus, Task, TaskStatus
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskStatus
 from apollo_coordinator.core.state import JobQueue, State, counted_failures, counted_losses
 from apollo_coordinator.core.transitions import history
 
@@ -59,10 +59,33 @@ def _check_task(state: State, job: Job, task: Task) -> None:
     _require((task.output is not None) == bool(succeeded), "a result belongs to an accepted attempt", at=story)
     _require((task.status is TaskStatus.COMPLETED) == bool(succeeded), "a completed task has a result", at=story)
     _require(bool(running) == (task.status is TaskStatus.IN_PROGRESS), "a task in progress has attempts", at=story)
-    _require(counted_failures(task) <= job.spec.max_attempts, "failed attempts are bounded", at=story)
-    _require(counted_losses(task) <= state.limits.max_lost_attempts + 1, "lost attempts are bounded", at=story)
-    if not job.status.ended:
-        _require(counted_failures(task) < job.spec.max_attempts, "a task out of attempts fails its job", at=story)
+    # An attempt and its backup may both end badly when one more use of the budget was left.
+    _require(counted_failures(task.attempts) <= job.spec.max_attempts + 1, "failed attempts are bounded", at=story)
+    _require(counted_losses(task.attempts) <= state.limits.max_lost_attempts + 1, "lost attempts are bounded", at=story)
+    if not job.status.ended and not running and not succeeded:
+        _require(
+            counted_failures(task.attempts) < job.spec.max_attempts, "a task out of attempts fails its job", at=story
+        )
+        _require(
+            counted_losses(task.attempts) < state.limits.max_lost_attempts,
+            "a task lost too often fails its job",
+            at=story,
+        )
+    _check_backups(state, task, running)
+
+
+def _check_backups(state: State, task: Task, running: list[Attempt]) -> None:
+    story = history(task)
+    _require(len({attempt.worker for attempt in running}) == len(running), "a backup runs elsewhere", at=story)
+    _require(len(running) <= 2, "one backup at a time", at=story)
+    backups = [attempt for attempt in task.attempts if attempt.speculative]
+    _require(len(backups) <= state.limits.max_backups_per_task, "a task's backups are bounded", at=story)
+    for backup in backups:
+        backed_up = any(
+            other.started_ms <= backup.started_ms and (other.ended_ms is None or other.ended_ms >= backup.started_ms)
+            for other in task.attempts[: task.attempts.index(backup)]
+        )
+        _require(backed_up, "a backup attempt backs up one that runs", at=story)
 
 
 def _check_queue(state: State, queue: JobQueue) -> None:
@@ -81,6 +104,16 @@ def _check_queue(state: State, queue: JobQueue) -> None:
         _require(
             accepted == sum(task.accepted is not None for task in tasks), f"accepted {name} are counted", at=job.id
         )
+    _require(
+        queue.running_backups == sum(entry.attempt.speculative for entry in queue.running.values()),
+        "running backups are counted",
+        at=job.id,
+    )
+    attempts = [attempt for task in (*job.maps, *job.reduces) for attempt in task.attempts]
+    backups = sum(attempt.speculative for attempt in attempts)
+    _require(job.speculative_attempts == backups, "backup attempts are counted", at=job.id)
+    if not job.spec.speculation:
+        _require(backups == 0, "a job without speculation has no backups", at=job.id)
     if queue.running:
         _require(job.status is JobStatus.RUNNING, "attempts run for running jobs only", at=job.id)
     _require(len(queue.running) <= queue.worker_cap, "maxWorkers holds", at=job.id)
@@ -89,7 +122,8 @@ def _check_queue(state: State, queue: JobQueue) -> None:
 
 
 def _check_pending(state: State, queue: JobQueue) -> None:
-    put_off = {timer.task.id for timer in state.timers if timer.task is not None}
+    put_off = [timer.task.id for timer in state.timers if timer.task is not None and timer.job == queue.job.id]
+    _require(queue.task_timers == len(put_off), "timers of tasks are counted", at=queue.job.id)
     waiting = {queue.job.maps[index].id for index in queue.pending_maps}
     waiting |= {queue.job.reduces[index].id for index in queue.pending_reduces}
     for task in (*queue.job.maps, *queue.job.reduces):

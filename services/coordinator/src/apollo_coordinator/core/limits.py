@@ -21,5 +21,9 @@ class Limits:
     avoid_worker_ms: int = 10_000  # how long a task waits for another worker than one that it failed on
     volume_full_pause_ms: int = 15_000  # no new attempts of a job that met a full volume
     quarantine_after_tasks: int = 3  # different tasks that failed in a row on one worker
+    backup_after_ms: int = 5_000  # how long an attempt runs before it may count as a straggler
+    straggler_search_ms: int = 1_000  # between searches for the stragglers of one job
+    max_backup_percent: int = 10  # of a job's running attempts, one always
+    max_backups_per_task: int = 2
     reattach_grace_ms: int = 10_000  # after a restart, for workers to come back with what they run
     retention_ms: int = 30 * DAY_MS  # of ended jobs

@@ -92,6 +92,7 @@ class Attempt:
     worker: WorkerId
     started_ms: int
     status: AttemptStatus = AttemptStatus.RUNNING
+    speculative: bool = False
     ended_ms: int | None = None
     output_url: str = ""  # part-writing attempts: where the upload will become visible
     upload_id: str = ""
@@ -101,6 +102,7 @@ class Attempt:
     input_bytes_total: int = 0
     program_status: str = ""
     heard_ms: int = 0
+    advanced_ms: int = 0  # when more input was last read, as far as this coordinator has seen
     counters: Counters | None = None  # of a running attempt, as last reported
 
 
@@ -142,6 +144,8 @@ class Job:
     planned: bool = False
     failure: Failure | None = None
     counters: Counters = field(default_factory=dict)  # of accepted attempts
+    speculative_attempts: int = 0  # started so far
+    speculative_won: int = 0  # of those, accepted
     trouble: str = ""  # why the job waits, in the words of the pool, a volume or the output's store; not journaled
     totals: TaskTotals | None = None  # of an archived job, whose tasks need not be at hand
 
@@ -162,5 +166,6 @@ class Worker:
     joined_ms: int = 0
     heard_ms: int = 0
     quarantined: bool = False
+    slow: bool = False  # a backup attempt elsewhere has overtaken it, since its last success
     pod_name: str = ""
     failed_tasks: list[TaskId] = field(default_factory=list)  # different ones, since its last success

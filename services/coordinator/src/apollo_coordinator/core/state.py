@@ -3,18 +3,23 @@
 Only `apply` changes it. Dictionaries serve as ordered sets, so that the same events give the same decisions.
 """
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from apollo_common.errors import StorageUnavailable, UploadLost, VolumeFull, WorkerBusy
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, Worker
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind, Worker
 
 EXCUSED_REASONS = frozenset(error.reason for error in (StorageUnavailable, UploadLost, VolumeFull, WorkerBusy))
 """Failures that say nothing about the program or its input: they count as lost attempts do."""
 
 MAX_PRIORITY_STEPS = 10
+
+MAX_SAMPLES = 64
+"""Of each phase of a job: enough for a median."""
 
 
 class Place(NamedTuple):
@@ -31,6 +36,13 @@ class Running(NamedTuple):
 
     task: Task
     attempt: Attempt
+
+
+class Sample(NamedTuple):
+    """How an accepted attempt went."""
+
+    size_bytes: int  # of its input; 0: not known
+    duration_ms: int
 
 
 class Timer(NamedTuple):
@@ -59,6 +71,12 @@ class JobQueue:
     map_outputs_version: int = 0  # rises whenever the set of accepted map outputs changes
     paused_until_ms: int = 0
     paused: bool = False
+    task_timers: int = 0  # of tasks whose next attempt has to wait for a time
+    running_backups: int = 0  # speculative attempts among `running`
+    samples: dict[TaskKind, deque[Sample]] = field(
+        default_factory=lambda: {kind: deque(maxlen=MAX_SAMPLES) for kind in TaskKind}
+    )  # of the last accepted attempts
+    sought_ms: int = 0  # when stragglers were last looked for
     scaled_workers: int = 0  # what the pool was last asked for
     cleaning: bool = False
     listed_share: float | None = None  # the share under which `State.ready` lists the job now
@@ -71,6 +89,11 @@ class JobQueue:
     @property
     def all_done(self) -> bool:
         return self.maps_done and self.accepted_reduces == len(self.job.reduces)
+
+    @property
+    def phase(self) -> TaskKind:
+        """What the job does now: reduces wait until every map is accepted."""
+        return TaskKind.REDUCE if self.maps_done else TaskKind.MAP
 
     @property
     def share(self) -> float:
@@ -152,18 +175,35 @@ def new_queue(job: Job, number: int, limits: Limits) -> JobQueue:
     return JobQueue(job, number, weight=2.0**steps, worker_cap=cap)
 
 
-def counted_failures(task: Task) -> int:
-    """Attempts that failed by the program's or the input's fault."""
-    return sum(1 for attempt in task.attempts if attempt.status is AttemptStatus.FAILED and not _excused(attempt))
+def size_bytes(task: Task, attempt: Attempt) -> int:
+    """Of the task's input, 0 while unknown: of a reduce, its attempts say so."""
+    return attempt.input_bytes_total or (task.split.size_bytes if task.split is not None else 0)
 
 
-def counted_losses(task: Task) -> int:
-    """Attempts that ended without result by nobody's fault."""
-    return sum(
-        1
-        for attempt in task.attempts
-        if attempt.status is AttemptStatus.LOST or (attempt.status is AttemptStatus.FAILED and _excused(attempt))
+def is_failure(attempt: Attempt) -> bool:
+    """Whether it failed by the program's or the input's fault."""
+    return attempt.status is AttemptStatus.FAILED and not _excused(attempt)
+
+
+def is_loss(attempt: Attempt) -> bool:
+    """Whether it ended without a result by nobody's fault."""
+    return attempt.status is AttemptStatus.LOST or (
+        attempt.status is AttemptStatus.FAILED
+        and _excused(attempt)
+        and not _met_full_volume(attempt)  # the job waits for room, which uses up nothing
     )
+
+
+def counted_failures(attempts: Iterable[Attempt]) -> int:
+    return sum(1 for attempt in attempts if is_failure(attempt))
+
+
+def counted_losses(attempts: Iterable[Attempt]) -> int:
+    return sum(1 for attempt in attempts if is_loss(attempt))
+
+
+def _met_full_volume(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.reason == VolumeFull.reason
 
 
 def _excused(attempt: Attempt) -> bool:

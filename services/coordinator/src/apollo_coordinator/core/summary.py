@@ -23,6 +23,8 @@ class JobSummary:
     counters: Counters
     totals: TaskTotals
     failure: Failure | None = None
+    speculative_attempts: int = 0
+    speculative_won: int = 0
 
 
 def summarise(job: Job) -> JobSummary:
@@ -40,6 +42,8 @@ def summarise(job: Job) -> JobSummary:
         job.counters,
         job.totals or task_totals(job),
         job.failure,
+        job.speculative_attempts,
+        job.speculative_won,
     )
 
 
@@ -56,6 +60,8 @@ def restored(summary: JobSummary) -> Job:
         failure=summary.failure,
         counters=summary.counters,
         totals=summary.totals,
+        speculative_attempts=summary.speculative_attempts,
+        speculative_won=summary.speculative_won,
     )
 
 

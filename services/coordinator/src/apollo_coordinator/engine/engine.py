@@ -18,8 +18,9 @@ from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply import apply
-from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, Worker, add_counters
-from apollo_coordinator.core.scheduler import Outcome, decide, step
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, Worker, add_counters
+from apollo_coordinator.core.outcome import Outcome
+from apollo_coordinator.core.scheduler import decide, step
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.executor import Executor
@@ -318,8 +319,9 @@ class Engine:
         total: Counters = {}
         add_counters(total, self.job(job).counters, 1)
         queue = self._state.queues.get(job)
-        for running in queue.running.values() if queue else ():
-            add_counters(total, running.attempt.counters or {}, 1)
+        for task, attempt in queue.running.values() if queue else ():
+            if attempt is next(other for other in task.attempts if other.status is AttemptStatus.RUNNING):
+                add_counters(total, attempt.counters or {}, 1)  # of a task that is backed up, one attempt's
         return total
 
     def workers(self) -> Sequence[Worker]:

@@ -17,6 +17,8 @@ _SETBACKS = {
 def log_fact(fact: facts.DurableFact) -> None:
     """Log what an operator looks for when a job is in trouble, with the ids that lead on; the rest is routine."""
     match fact:
+        case facts.AttemptStarted(speculative=True):
+            _log.info("backup attempt started", job=fact.job, task=task_of(fact.attempt), attempt=fact.attempt)
         case facts.AttemptFailed() | facts.AttemptLost() | facts.MapOutputLost():
             _log.warning(
                 _SETBACKS[type(fact)],

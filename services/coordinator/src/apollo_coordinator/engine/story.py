@@ -73,6 +73,8 @@ def _attempt(document: Body) -> Body:
     for name in ("worker", "message"):
         if name in document:
             body[name] = document[name]
+    if document.get("speculative"):
+        body["speculative"] = True
     if document.get("failure"):
         body["failure"] = _failure(document["failure"])
     if document.get("output"):

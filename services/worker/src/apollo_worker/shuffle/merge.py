@@ -9,7 +9,7 @@ files first.
 import shutil
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -39,17 +39,19 @@ async def merged(
     *,
     patience_s: float = PATIENCE_S,
     scratch: Path | None = None,
+    counted: Callable[[int, int], None] = lambda _rows, _size_bytes: None,
 ) -> AsyncGenerator[PairBatch, None]:
     """All pairs of a partition in key order, in batches of about 1 MiB; a key's values by map task, then by emission.
 
     `outputs` are in map task order, their paths below `volume`. A missing output is waited for up to `patience_s`.
     Scratch files, needed only for very many runs, lie in a directory of their own below `scratch` (default: the
-    system's temporary directory). Errors: FetchFailed, VolumeFull.
+    system's temporary directory). `counted` is told, from a thread, the partition's pairs and its bytes in the map
+    outputs before the first batch. Errors: FetchFailed, VolumeFull.
     """
     reader = SegmentReader(patience_s)
     merge = _Merge(reader, min(budget_bytes, MAX_BUDGET_BYTES), scratch)
     try:
-        pairs = merge.partition(outputs, volume, partition)
+        pairs = merge.partition(outputs, volume, partition, counted)
         async with aclosing(iterate_in_thread(pairs, reader.stop)) as batches:
             async for batch in batches:
                 yield batch
@@ -72,8 +74,14 @@ class _Merge:
         self._scratch: Path | None = None
         self._scratch_files = 0
 
-    def partition(self, outputs: Sequence[MapOutputRef], volume: Path, partition: int) -> Iterator[PairBatch]:
+    def partition(
+        self, outputs: Sequence[MapOutputRef], volume: Path, partition: int, counted: Callable[[int, int], None]
+    ) -> Iterator[PairBatch]:
         runs = [run for output in outputs for run in self._reader.runs(output, volume, partition)]
+        counted(
+            sum(int(run.entries["rows"].sum(dtype="i8")) for run in runs),
+            sum(int(run.entries["length_bytes"].sum(dtype="i8")) for run in runs),
+        )
         while len(groups := plan_pass([_boundary_cost(run) for run in runs], self._boundary_bytes)) > 1:
             runs = [self._to_file([runs[number] for number in group]) for group in groups]
         yield from self._merge(runs, self._output_batch_bytes)

@@ -1,0 +1,170 @@
+"""How facts about attempts change the state."""
+
+from apollo_common.errors import VolumeFull
+from apollo_common.ids import AttemptId, job_of
+from apollo_coordinator.core import facts
+from apollo_coordinator.core.indexes import fire_timers, occupy, pause, put_off, refresh, trouble_over
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Task, TaskKind, TaskStatus, add_counters
+from apollo_coordinator.core.state import JobQueue, Running, Sample, State, locate, size_bytes
+from apollo_coordinator.core.transitions import ATTEMPT, TASK, moved
+
+
+def attempt_started(state: State, fact: facts.AttemptStarted) -> None:
+    queue, task = _task_of(state, fact.attempt)
+    task.status = moved(TASK, task.status, fact, TaskStatus.IN_PROGRESS, task)
+    if task.started_ms is None:
+        task.started_ms = fact.at_ms
+    attempt = Attempt(
+        fact.attempt,
+        fact.worker,
+        fact.at_ms,
+        speculative=fact.speculative,
+        heard_ms=fact.at_ms,
+        advanced_ms=fact.at_ms,
+    )
+    task.attempts.append(attempt)
+    queue.running[attempt.id] = Running(task, attempt)
+    queue.outstanding[attempt.id] = fact.worker
+    if fact.speculative:
+        queue.running_backups += 1
+        queue.job.speculative_attempts += 1
+    occupy(state, fact.worker, attempt.id)
+    refresh(state, queue)
+
+
+def upload_opened(state: State, fact: facts.UploadOpened) -> None:
+    attempt = _attempt_of(_task_of(state, fact.attempt)[1], fact.attempt)
+    attempt.output_url = fact.url
+    attempt.upload_id = fact.upload_id
+
+
+def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
+    queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.SUCCEEDED, fact)
+    task.status = moved(TASK, task.status, fact, TaskStatus.COMPLETED, task)
+    attempt.input_bytes = attempt.input_bytes_total or attempt.input_bytes
+    size = size_bytes(task, attempt) or attempt.input_bytes
+    queue.samples[task.kind].append(Sample(size, max(1, fact.at_ms - attempt.started_ms)))
+    queue.job.speculative_won += attempt.speculative
+    task.accepted = attempt.id
+    task.output = fact.output
+    task.counters = fact.counters
+    task.ended_ms = fact.at_ms
+    add_counters(queue.job.counters, fact.counters, 1)
+    trouble_over(state, queue.job.id)
+    if task.kind is TaskKind.MAP:
+        queue.accepted_maps += 1
+        queue.map_outputs_version += 1
+        if queue.maps_done:
+            state.unscaled[queue.job.id] = None
+    else:
+        queue.accepted_reduces += 1
+    refresh(state, queue)
+
+
+def attempt_failed(state: State, fact: facts.AttemptFailed) -> None:
+    queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.FAILED, fact)
+    attempt.failure = fact.failure
+    if fact.failure.reason == VolumeFull.reason:
+        pause(state, queue, fact.at_ms + state.limits.volume_full_pause_ms)
+    _again(state, queue, task, fact)
+
+
+def attempt_lost(state: State, fact: facts.AttemptLost) -> None:
+    queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.LOST, fact)
+    attempt.failure = fact.failure
+    _again(state, queue, task, fact)
+
+
+def attempt_cancelled(state: State, fact: facts.AttemptCancelled) -> None:
+    queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.CANCELLED, fact)
+    if task.status is TaskStatus.COMPLETED:
+        worker = state.workers.get(attempt.worker)
+        if worker is not None and not attempt.speculative:
+            worker.slow = True
+        task.status = moved(TASK, task.status, fact, TaskStatus.COMPLETED, task)
+        refresh(state, queue)
+    else:
+        _again(state, queue, task, fact)
+
+
+def map_output_lost(state: State, fact: facts.MapOutputLost) -> None:
+    queue, task = _task_of(state, fact.attempt)
+    attempt = _attempt_of(task, fact.attempt)
+    attempt.status = moved(ATTEMPT, attempt.status, fact, AttemptStatus.LOST, task)
+    attempt.failure = fact.failure
+    task.status = moved(TASK, task.status, fact, TaskStatus.SCHEDULED, task)
+    add_counters(queue.job.counters, task.counters, -1)
+    task.accepted = None
+    task.output = None
+    task.counters = {}
+    task.ended_ms = None
+    queue.accepted_maps -= 1
+    queue.map_outputs_version += 1
+    put_off(state, queue, task, fact.at_ms)
+    state.unscaled[queue.job.id] = None
+    refresh(state, queue)
+
+
+def progress_seen(state: State, fact: facts.ProgressSeen) -> None:
+    running = state.running(fact.attempt)
+    if running is None:
+        return
+    attempt = running.attempt
+    if fact.input_bytes != attempt.input_bytes:
+        attempt.advanced_ms = fact.at_ms
+    attempt.input_bytes = fact.input_bytes
+    attempt.input_bytes_total = fact.input_bytes_total
+    attempt.counters = fact.counters
+    attempt.program_status = fact.status
+    attempt.heard_ms = fact.at_ms
+    worker = state.workers.get(attempt.worker)
+    if worker is not None:
+        worker.heard_ms = fact.at_ms
+
+
+def timers_fired(state: State, fact: facts.TimersFired) -> None:
+    fire_timers(state, fact.at_ms)
+
+
+def stragglers_sought(state: State, fact: facts.StragglersSought) -> None:
+    state.queues[fact.job].sought_ms = fact.at_ms
+
+
+def end_attempt(task: Task, attempt: Attempt, status: AttemptStatus, fact: facts.Fact) -> None:
+    attempt.status = moved(ATTEMPT, attempt.status, fact, status, task)
+    attempt.ended_ms = fact.at_ms
+    attempt.counters = None
+
+
+def _end_running(
+    state: State, attempt_id: AttemptId, status: AttemptStatus, fact: facts.Fact
+) -> tuple[JobQueue, Task, Attempt]:
+    queue = state.queues[job_of(attempt_id)]
+    running = queue.running.pop(attempt_id, None)
+    if running is None:  # the table refuses this, with the task's story
+        task = _task_of(state, attempt_id)[1]
+        running = Running(task, _attempt_of(task, attempt_id))
+    if running.attempt.speculative:
+        queue.running_backups -= 1
+    end_attempt(running.task, running.attempt, status, fact)
+    return queue, running.task, running.attempt
+
+
+def _again(state: State, queue: JobQueue, task: Task, fact: facts.Fact) -> None:
+    """The task's attempt ended without a result: unless another one runs, it waits for its next."""
+    if any(attempt.status is AttemptStatus.RUNNING for attempt in task.attempts):
+        task.status = moved(TASK, task.status, fact, TaskStatus.IN_PROGRESS, task)
+    else:
+        task.status = moved(TASK, task.status, fact, TaskStatus.SCHEDULED, task)
+        put_off(state, queue, task, fact.at_ms)
+    refresh(state, queue)
+
+
+def _task_of(state: State, attempt: AttemptId) -> tuple[JobQueue, Task]:
+    place = locate(attempt)
+    queue = state.queues[place.job]
+    return queue, (queue.job.maps if place.is_map else queue.job.reduces)[place.task_index]
+
+
+def _attempt_of(task: Task, attempt: AttemptId) -> Attempt:
+    return task.attempts[locate(attempt).attempt_number]

@@ -1,0 +1,148 @@
+"""How facts about jobs as a whole change the state."""
+
+import heapq
+
+from apollo_common.ids import map_task_id, reduce_task_id
+from apollo_coordinator.core import facts
+from apollo_coordinator.core.admission import output_key
+from apollo_coordinator.core.apply_attempts import end_attempt
+from apollo_coordinator.core.indexes import note_cleanable, refresh, trouble_over
+from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.state import State, new_queue
+from apollo_coordinator.core.summary import restored, task_totals
+from apollo_coordinator.core.transitions import JOB, TASK, moved
+
+
+def job_accepted(state: State, fact: facts.JobAccepted) -> None:
+    job = Job(fact.job, fact.spec, created_ms=fact.at_ms)
+    state.jobs[job.id] = job
+    state.queues[job.id] = new_queue(job, state.jobs_created, state.limits)
+    state.jobs_created += 1
+    state.unfinished_jobs += 1
+    state.queued[job.id] = None
+    state.outputs[output_key(fact.spec)] = job.id
+    if fact.spec.idempotency_key:
+        state.idempotency[fact.spec.idempotency_key] = job.id
+
+
+def job_started(state: State, fact: facts.JobStarted) -> None:
+    job = state.jobs[fact.job]
+    job.status = moved(JOB, job.status, fact, JobStatus.RUNNING, job)
+    job.started_ms = fact.at_ms
+    state.running_jobs += 1
+    del state.queued[job.id]
+
+
+def maps_planned(state: State, fact: facts.MapsPlanned) -> None:
+    job = state.jobs[fact.job]
+    job.status = moved(JOB, job.status, fact, JobStatus.RUNNING, job)
+    job.planned = True
+    job.maps = [
+        Task(map_task_id(job.id, index), index, TaskKind.MAP, split=split) for index, split in enumerate(fact.splits)
+    ]
+    job.reduces = [Task(reduce_task_id(job.id, index), index, TaskKind.REDUCE) for index in range(job.spec.n_reducers)]
+    queue = state.queues[job.id]
+    queue.pending_maps = list(range(len(job.maps)))
+    queue.pending_reduces = list(range(len(job.reduces)))
+    state.running_tasks += len(job.maps) + len(job.reduces)
+    state.unscaled[job.id] = None
+    refresh(state, queue)
+
+
+def commit_started(state: State, fact: facts.CommitStarted) -> None:
+    job = state.jobs[fact.job]
+    job.status = moved(JOB, job.status, fact, JobStatus.COMMITTING, job)
+
+
+def job_ended(state: State, fact: facts.JobEnded) -> None:
+    job = state.jobs[fact.job]
+    queue = state.queues[job.id]
+    was_queued = job.status is JobStatus.QUEUED
+    job.status = moved(JOB, job.status, fact, fact.status, job)
+    job.ended_ms = fact.at_ms
+    job.failure = fact.failure
+    trouble_over(state, job.id)
+    for running in queue.running.values():
+        end_attempt(running.task, running.attempt, AttemptStatus.CANCELLED, fact)
+    queue.running.clear()
+    queue.running_backups = 0
+    culprit = fact.failure.task if fact.failure else ""
+    for task in (*job.maps, *job.reduces):
+        if task.status is not TaskStatus.COMPLETED:
+            ended = TaskStatus.FAILED if task.id == culprit else TaskStatus.STOPPED
+            task.status = moved(TASK, task.status, fact, ended, task)
+            task.ended_ms = fact.at_ms
+    state.unfinished_jobs -= 1
+    if was_queued:
+        del state.queued[job.id]
+    else:
+        state.running_jobs -= 1
+        state.running_tasks -= len(job.maps) + len(job.reduces)
+    queue.pending_maps.clear()
+    queue.pending_reduces.clear()
+    refresh(state, queue)
+    note_cleanable(state, queue)
+
+
+def cleanup_started(state: State, fact: facts.CleanUpStarted) -> None:
+    state.queues[fact.job].cleaning = True
+    state.cleanable.pop(fact.job, None)
+    state.unscaled[fact.job] = None
+
+
+def job_cleaned(state: State, fact: facts.JobCleaned) -> None:
+    queue = state.queues.pop(fact.job)
+    if state.outputs.get(output_key(queue.job.spec)) == fact.job:
+        del state.outputs[output_key(queue.job.spec)]
+    state.cleanable.pop(fact.job, None)
+    state.unscaled.pop(fact.job, None)
+    state.troubled.pop(fact.job, None)
+    _note_ended(state, queue.job)
+
+
+def job_restored(state: State, fact: facts.JobRestored) -> None:
+    job = restored(fact.summary)
+    state.jobs[job.id] = job
+    state.jobs_created += 1
+    if job.spec.idempotency_key:
+        state.idempotency[job.spec.idempotency_key] = job.id
+    _note_ended(state, job)
+
+
+def _note_ended(state: State, job: Job) -> None:
+    heapq.heappush(state.ended, (job.ended_ms or 0, job.id))
+
+
+def job_archived(state: State, fact: facts.JobArchived) -> None:
+    job = state.jobs[fact.job]
+    job.totals = task_totals(job)
+    state.at_hand[job.id] = len(job.maps) + len(job.reduces)
+    state.tasks_at_hand += state.at_hand[job.id]
+
+
+def tasks_dropped(state: State, fact: facts.TasksDropped) -> None:
+    job = state.jobs[fact.job]
+    state.tasks_at_hand -= state.at_hand.pop(job.id)
+    job.maps, job.reduces = [], []
+
+
+def job_forgotten(state: State, fact: facts.JobForgotten) -> None:
+    job = state.jobs.pop(fact.job)
+    heapq.heappop(state.ended)
+    state.tasks_at_hand -= state.at_hand.pop(job.id, 0)
+    if state.idempotency.get(job.spec.idempotency_key) == fact.job:
+        del state.idempotency[job.spec.idempotency_key]
+
+
+def trouble_seen(state: State, fact: facts.TroubleSeen) -> None:
+    for job in list(state.queues) if fact.job is None else [fact.job]:
+        if job in state.queues and not state.jobs[job].status.ended:
+            state.jobs[job].trouble = fact.message
+            state.troubled[job] = True
+
+
+def pool_scaled(state: State, fact: facts.PoolScaled) -> None:
+    queue = state.queues.get(fact.job)
+    if queue is not None:
+        queue.scaled_workers = fact.workers
+    state.unscaled.pop(fact.job, None)

@@ -1,0 +1,80 @@
+"""How facts about workers change the state."""
+
+from apollo_common.ids import job_of
+from apollo_coordinator.core import facts
+from apollo_coordinator.core.indexes import make_idle, note_cleanable, occupy, refresh_bound, trouble_over
+from apollo_coordinator.core.model import Worker
+from apollo_coordinator.core.state import State, task_of
+
+
+def worker_added(state: State, fact: facts.WorkerAdded) -> None:
+    state.workers[fact.worker] = Worker(
+        fact.worker,
+        fact.address,
+        fact.job,
+        joined_ms=fact.at_ms,
+        heard_ms=fact.at_ms,
+        pod_name=fact.pod_name,
+    )
+    state.worker_counts[fact.job] = state.worker_counts.get(fact.job, 0) + 1
+    for job in list(state.troubled) if fact.job is None else [fact.job]:
+        trouble_over(state, job)
+    if fact.attempt is None:
+        make_idle(state, fact.worker)
+        return
+    occupy(state, fact.worker, fact.attempt)
+    queue = state.queues.get(job_of(fact.attempt))
+    if queue is not None:
+        queue.outstanding[fact.attempt] = fact.worker
+        state.cleanable.pop(queue.job.id, None)
+
+
+def worker_removed(state: State, fact: facts.WorkerRemoved) -> None:
+    worker = state.workers.pop(fact.worker)
+    state.idle.get(worker.job, {}).pop(worker.id, None)
+    if not worker.quarantined:
+        state.worker_counts[worker.job] -= 1
+    refresh_bound(state, worker.job)
+
+
+def worker_suspected(state: State, fact: facts.WorkerSuspected) -> None:
+    worker = state.workers[fact.worker]
+    task = task_of(fact.attempt)
+    if task not in worker.failed_tasks:
+        worker.failed_tasks.append(task)
+    if fact.quarantined:
+        worker.quarantined = True
+        state.worker_counts[worker.job] -= 1
+
+
+def stream_ended(state: State, fact: facts.StreamEnded) -> None:
+    queue = state.queues.get(job_of(fact.attempt))
+    if queue is not None:
+        queue.outstanding.pop(fact.attempt, None)
+        note_cleanable(state, queue)
+    worker = state.workers.get(fact.worker)
+    if worker is None or worker.attempt != fact.attempt:
+        return
+    worker.attempt = None
+    worker.heard_ms = fact.at_ms
+    if fact.succeeded:
+        worker.failed_tasks.clear()
+        worker.slow = False
+    if not worker.quarantined:
+        make_idle(state, worker.id)
+
+
+def recovered(state: State, fact: facts.Recovered) -> None:
+    for queue in state.queues.values():
+        queue.outstanding.clear()
+        for running in queue.running.values():
+            state.orphans[running.attempt.worker] = running.attempt.id
+            running.attempt.advanced_ms = fact.at_ms  # it may have gone on while nobody listened
+    state.orphans_due_ms = fact.at_ms + state.limits.reattach_grace_ms
+
+
+def grace_ended(state: State, _fact: facts.GraceEnded) -> None:
+    state.orphans.clear()
+    state.orphans_due_ms = None
+    for queue in state.queues.values():
+        note_cleanable(state, queue)

@@ -1,0 +1,130 @@
+"""What reports about attempts mean. Exactly one of several attempts of a task is accepted: the first that is done.
+
+Stale messages are ignored by name: an attempt that does not run any more (lost, cancelled, its job over) has no say,
+whatever its worker reports; only the worker becomes free.
+"""
+
+from apollo_common.errors import FetchFailed, WorkerUnreachable
+from apollo_common.ids import job_of
+from apollo_coordinator.core import commands, events, facts
+from apollo_coordinator.core.decide_jobs import end_job, start_commit
+from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Failure, JobStatus
+from apollo_coordinator.core.outcome import Outcome
+from apollo_coordinator.core.setbacks import fail, lose
+from apollo_coordinator.core.state import EXCUSED_REASONS, Running, State, counted_losses, locate
+from apollo_coordinator.core.trust import suspect
+
+
+def output_opened(state: State, event: events.OutputOpened, now_ms: int, out: Outcome) -> None:
+    queue = state.queues.get(job_of(event.attempt))
+    if queue is not None and event.attempt in queue.outstanding:
+        # Also for an attempt that is over: the clean-up has to know of its upload.
+        out.facts.append(facts.UploadOpened(now_ms, event.attempt, event.url, event.upload_id))
+    running = state.running(event.attempt)
+    if running is not None and not running.attempt.upload_id:
+        out.commands.append(commands.RunAttempt(event.attempt, event.worker))
+    elif running is None:
+        out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
+
+
+def output_open_failed(state: State, event: events.OutputOpenFailed, now_ms: int, out: Outcome) -> None:
+    running = state.running(event.attempt)
+    if running is not None:
+        fail(state, running, event.failure, now_ms, out)
+    out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
+
+
+def attempt_progressed(state: State, event: events.AttemptProgressed, now_ms: int, out: Outcome) -> None:
+    if state.running(event.attempt) is not None:
+        out.facts.append(
+            facts.ProgressSeen(
+                now_ms, event.attempt, event.input_bytes, event.input_bytes_total, event.counters, event.status
+            )
+        )
+
+
+def attempt_done(state: State, event: events.AttemptDone, now_ms: int, out: Outcome) -> None:
+    running = state.running(event.attempt)
+    if running is not None:
+        _accept(state, running, event, now_ms, out)
+    out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker, succeeded=running is not None))
+
+
+def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: int, out: Outcome) -> None:
+    task, attempt = running
+    output = AttemptOutput(
+        path=event.output_path,
+        url=attempt.output_url,
+        upload_id=attempt.upload_id,
+        parts=event.parts,
+        size_bytes=event.size_bytes,
+        records=event.records,
+        sha256=event.sha256,
+    )
+    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, event.counters))
+    for other in task.attempts:
+        if other.status is AttemptStatus.RUNNING and other is not attempt:
+            message = f"attempt {attempt.id} was done first"
+            out.facts.append(facts.AttemptCancelled(now_ms, other.id, message))
+            out.commands.append(commands.CancelAttempt(other.id, other.worker, message))
+    queue = state.queues[job_of(attempt.id)]
+    accepted = queue.accepted_maps + queue.accepted_reduces + 1
+    if accepted == len(queue.job.maps) + len(queue.job.reduces):
+        start_commit(queue.job, now_ms, out)
+
+
+def attempt_failed(state: State, event: events.AttemptFailed, now_ms: int, out: Outcome) -> None:
+    running = state.running(event.attempt)
+    if running is not None:
+        fail(state, running, event.failure, now_ms, out)
+        if event.failure.retryable and event.failure.reason not in EXCUSED_REASONS:
+            suspect(state, running, now_ms, out)
+    out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
+
+
+def fetch_failed(state: State, event: events.FetchFailed, now_ms: int, out: Outcome) -> None:
+    running = state.running(event.attempt)
+    if running is not None and not lose(state, running, event.failure, now_ms, out):
+        _lose_map_output(state, event, now_ms, out)
+    out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
+
+
+def _lose_map_output(state: State, event: events.FetchFailed, now_ms: int, out: Outcome) -> None:
+    """Run the named map again, unless that has happened since the reduce got its list."""
+    queue = state.queues[job_of(event.attempt)]
+    place = locate(event.map_attempt)
+    if place.job != queue.job.id or not place.is_map or place.task_index >= len(queue.job.maps):
+        return
+    task = queue.job.maps[place.task_index]
+    if task.accepted != event.map_attempt:
+        return
+    out.facts.append(facts.MapOutputLost(now_ms, event.map_attempt, event.failure))
+    if counted_losses(task.attempts) + 1 >= state.limits.max_lost_attempts:
+        failure = Failure(
+            FetchFailed.reason,
+            f"the output of map task {task.id} was lost {state.limits.max_lost_attempts} times; "
+            f"check the intermediate volume: {event.failure.message}",
+            retryable=False,
+            task=task.id,
+            attempt=event.map_attempt,
+        )
+        end_job(queue, JobStatus.FAILED, failure, now_ms, out, over=event.attempt)
+
+
+def attempt_cancelled(state: State, event: events.AttemptCancelled, now_ms: int, out: Outcome) -> None:
+    running = state.running(event.attempt)
+    if running is not None:  # nobody here asked for it: the worker is going down
+        failure = Failure(WorkerUnreachable.reason, "the worker cancelled the attempt by itself")
+        lose(state, running, failure, now_ms, out)
+    out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
+
+
+def attempt_lost(state: State, event: events.AttemptLost, now_ms: int, out: Outcome) -> None:
+    running = state.running(event.attempt)
+    if running is not None:
+        lose(state, running, event.failure, now_ms, out)
+    out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
+    worker = state.workers.get(event.worker)
+    if worker is not None and worker.attempt == event.attempt and not event.worker_usable:
+        out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
+        out.commands.append(commands.ReleaseWorker(event.worker))

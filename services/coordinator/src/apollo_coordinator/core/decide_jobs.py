@@ -1,0 +1,120 @@
+"""What events about jobs as a whole mean: submitted, planned, stopped, committed, cleaned up.
+
+A job can be stopped until its commit begins. From there it ends by itself, since half published output helps nobody;
+only a commit in trouble, which may last for ever, can be given up.
+"""
+
+from apollo_common.errors import LimitExceeded, OutputIncomplete
+from apollo_common.ids import AttemptId, JobId
+from apollo_coordinator.core import commands, events, facts
+from apollo_coordinator.core.model import Failure, Job, JobStatus
+from apollo_coordinator.core.outcome import Outcome
+from apollo_coordinator.core.state import JobQueue, State
+
+
+def job_submitted(_state: State, event: events.JobSubmitted, now_ms: int, out: Outcome) -> None:
+    out.facts.append(facts.JobAccepted(now_ms, event.job, event.spec))
+
+
+def stop_requested(state: State, event: events.StopRequested, now_ms: int, out: Outcome) -> None:
+    queue = state.queues.get(event.job)
+    if queue is not None and queue.job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
+        end_job(queue, JobStatus.STOPPED, None, now_ms, out)
+    elif queue is not None and queue.job.status is JobStatus.COMMITTING and queue.job.trouble:
+        message = (
+            f"stopped while its output was being published ({queue.job.trouble}): some parts at "
+            f"{queue.job.spec.output_path} may be new; unless _SUCCESS is there, the output is not whole"
+        )
+        end_job(queue, JobStatus.STOPPED, Failure(OutputIncomplete.reason, message, retryable=False), now_ms, out)
+
+
+def input_planned(state: State, event: events.InputPlanned, now_ms: int, out: Outcome) -> None:
+    queue = _running_job(state, event.job)
+    if queue is None or queue.job.planned:
+        return
+    spec = queue.job.spec
+    tasks = len(event.splits) + spec.n_reducers
+    if tasks > state.limits.max_tasks_per_job:
+        message = (
+            f"{len(event.splits)} map and {spec.n_reducers} reduce tasks are over the limit of "
+            f"{state.limits.max_tasks_per_job}; choose a splitSize over {spec.split_size_bytes} bytes"
+        )
+        failure = Failure(LimitExceeded.reason, message, retryable=False)
+        end_job(queue, JobStatus.FAILED, failure, now_ms, out)
+        return
+    out.facts.append(facts.MapsPlanned(now_ms, event.job, event.splits))
+    if tasks == 0:
+        start_commit(queue.job, now_ms, out)
+
+
+def plan_failed(state: State, event: events.PlanFailed, now_ms: int, out: Outcome) -> None:
+    queue = _running_job(state, event.job)
+    if queue is not None and not queue.job.planned:
+        end_job(queue, JobStatus.FAILED, event.failure, now_ms, out)
+
+
+def commit_delayed(state: State, event: events.CommitDelayed, now_ms: int, out: Outcome) -> None:
+    queue = state.queues.get(event.job)
+    if queue is not None and queue.job.status is JobStatus.COMMITTING:
+        out.facts.append(facts.TroubleSeen(now_ms, event.job, event.message))
+
+
+def commit_finished(state: State, event: events.CommitFinished, now_ms: int, out: Outcome) -> None:
+    queue = state.queues.get(event.job)
+    if queue is not None and queue.job.status is JobStatus.COMMITTING:
+        end_job(queue, JobStatus.SUCCEEDED, None, now_ms, out)
+
+
+def commit_failed(state: State, event: events.CommitFailed, now_ms: int, out: Outcome) -> None:
+    queue = state.queues.get(event.job)
+    if queue is not None and queue.job.status is JobStatus.COMMITTING:
+        end_job(queue, JobStatus.FAILED, event.failure, now_ms, out)
+
+
+def cleanup_finished(state: State, event: events.CleanUpFinished, now_ms: int, out: Outcome) -> None:
+    queue = state.queues.get(event.job)
+    if queue is not None and queue.cleaning:
+        out.facts.append(facts.JobCleaned(now_ms, event.job))
+        out.commands.append(commands.ArchiveJob(event.job))
+
+
+def job_archived(state: State, event: events.JobArchived, now_ms: int, out: Outcome) -> None:
+    job = state.jobs.get(event.job)
+    if job is None or job.totals is not None:
+        return
+    out.facts.append(facts.JobArchived(now_ms, job.id))
+    tasks = len(job.maps) + len(job.reduces)
+    surplus = state.tasks_at_hand + tasks - state.limits.max_ended_tasks_at_hand
+    for other, count in (*state.at_hand.items(), (job.id, tasks)):
+        if surplus <= 0:
+            break
+        out.facts.append(facts.TasksDropped(now_ms, other))
+        surplus -= count
+
+
+def start_commit(job: Job, now_ms: int, out: Outcome) -> None:
+    out.facts.append(facts.CommitStarted(now_ms, job.id))
+    out.commands.append(commands.CommitOutput(job.id))
+
+
+def end_job(
+    queue: JobQueue,
+    status: JobStatus,
+    failure: Failure | None,
+    now_ms: int,
+    out: Outcome,
+    over: AttemptId | None = None,
+) -> None:
+    """End the job and cancel what runs, but for the attempt that is `over` by the event at hand."""
+    out.facts.append(facts.JobEnded(now_ms, queue.job.id, status, failure))
+    reason = "the job was stopped" if status is JobStatus.STOPPED else "the job has ended"
+    out.commands.extend(
+        commands.CancelAttempt(running.attempt.id, running.attempt.worker, reason)
+        for running in queue.running.values()
+        if running.attempt.id != over
+    )
+
+
+def _running_job(state: State, job: JobId) -> JobQueue | None:
+    queue = state.queues.get(job)
+    return queue if queue is not None and queue.job.status is JobStatus.RUNNING else None

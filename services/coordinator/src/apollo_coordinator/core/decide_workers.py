@@ -1,0 +1,104 @@
+"""What it means that workers come and go, that the coordinator starts again, and that time passes."""
+
+from apollo_common.errors import WorkerUnreachable
+from apollo_common.ids import TaskId
+from apollo_coordinator.core import commands, events, facts
+from apollo_coordinator.core.decide_jobs import start_commit
+from apollo_coordinator.core.model import Failure, JobStatus
+from apollo_coordinator.core.outcome import Outcome
+from apollo_coordinator.core.setbacks import end_if_spent, lose
+from apollo_coordinator.core.state import JobQueue, State
+
+
+def worker_joined(state: State, event: events.WorkerJoined, now_ms: int, out: Outcome) -> None:
+    if event.worker in state.workers:
+        return
+    orphan = state.orphans.get(event.worker)
+    expected = state.running(orphan) if orphan is not None else None
+    # A worker that says it is idle may have ended the attempt while nobody listened; it still knows the result.
+    attempt = event.attempt or (expected.attempt.id if expected else None)
+    out.facts.append(
+        facts.WorkerAdded(now_ms, event.worker, event.address, event.job, event.pod_name, attempt),
+    )
+    if attempt is None:
+        return
+    out.commands.append(commands.AttachAttempt(attempt, event.worker))
+    if expected is None or expected.attempt.id != attempt:
+        out.commands.append(commands.CancelAttempt(attempt, event.worker, "nobody waits for the attempt any more"))
+        if expected is not None:
+            failure = Failure(WorkerUnreachable.reason, "the worker forgot the attempt")
+            lose(state, expected, failure, now_ms, out)
+
+
+def worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outcome) -> None:
+    worker = state.workers.get(event.worker)
+    if worker is None:
+        return
+    running = state.running(worker.attempt) if worker.attempt else None
+    if running is not None:
+        failure = Failure(WorkerUnreachable.reason, event.message)
+        lose(state, running, failure, now_ms, out)
+    out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
+
+
+def pool_troubled(state: State, event: events.PoolTroubled, now_ms: int, out: Outcome) -> None:
+    if state.worker_counts.get(event.job):  # those that are there do the work
+        return
+    out.facts.append(facts.TroubleSeen(now_ms, event.job, event.message))
+
+
+def restarted(state: State, _event: events.Restarted, now_ms: int, out: Outcome) -> None:
+    for queue in state.queues.values():
+        _end_lost_races(queue, now_ms, out)
+    out.facts.append(facts.Recovered(now_ms))
+    for queue in state.queues.values():
+        if queue.job.status is JobStatus.RUNNING and not queue.job.planned:
+            out.commands.append(commands.PlanInput(queue.job.id))
+        elif queue.job.status is JobStatus.RUNNING and queue.all_done:  # the journal ends between two facts
+            start_commit(queue.job, now_ms, out)
+        elif queue.job.status is JobStatus.COMMITTING:
+            out.commands.append(commands.CommitOutput(queue.job.id))
+        elif queue.job.status is JobStatus.RUNNING:
+            end_if_spent(state, queue, now_ms, out)
+    out.commands.extend(
+        commands.ArchiveJob(job.id) for job in state.jobs.values() if job.totals is None and job.id not in state.queues
+    )
+
+
+def _end_lost_races(queue: JobQueue, now_ms: int, out: Outcome) -> None:
+    """Cancel attempts of tasks that have a result already, should the journal end before it says so."""
+    for task, attempt in queue.running.values():
+        if task.accepted is not None:
+            out.facts.append(facts.AttemptCancelled(now_ms, attempt.id, f"attempt {task.accepted} was done first"))
+
+
+def tick(state: State, _event: events.Tick, now_ms: int, out: Outcome) -> None:
+    if state.timers and state.timers[0].due_ms <= now_ms:
+        out.facts.append(facts.TimersFired(now_ms))
+    if state.orphans_due_ms is not None and state.orphans_due_ms <= now_ms:
+        _lose_orphans(state, now_ms, out)
+        out.facts.append(facts.GraceEnded(now_ms))
+    _forget_oldest(state, now_ms, out)
+
+
+def _lose_orphans(state: State, now_ms: int, out: Outcome) -> None:
+    failure = Failure(WorkerUnreachable.reason, "the worker did not come back after the coordinator was restarted")
+    for queue in state.queues.values():
+        lost: dict[TaskId, int] = {}
+        for running in queue.running.values():
+            if running.attempt.worker in state.workers:
+                continue
+            beside = lost.get(running.task.id, 0)
+            if lose(state, running, failure, now_ms, out, lost_beside=beside):
+                break
+            lost[running.task.id] = beside + 1
+
+
+def _forget_oldest(state: State, now_ms: int, out: Outcome) -> None:
+    """One at a time: a job may take the journal a while to forget. Jobs that are not cleaned up hold up nobody."""
+    if not state.ended:
+        return
+    ended_ms, job = state.ended[0]
+    if ended_ms + state.limits.retention_ms <= now_ms:
+        out.facts.append(facts.JobForgotten(now_ms, job))
+        out.commands.append(commands.ForgetJob(job))

@@ -1,0 +1,116 @@
+"""What it means for a task and its job that an attempt ended without a result.
+
+Lost is not failed: a failed attempt counts towards the job's `maxAttempts`, a lost one towards a larger cap of its own.
+A task whose budget is used up ends its job, but not while another attempt of it still runs: that one may be done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from apollo_common.errors import VolumeFull
+from apollo_common.ids import job_of
+from apollo_coordinator.core import facts
+from apollo_coordinator.core.decide_jobs import end_job
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.outcome import Outcome
+from apollo_coordinator.core.state import (
+    EXCUSED_REASONS,
+    JobQueue,
+    Running,
+    State,
+    counted_failures,
+    counted_losses,
+    is_failure,
+    is_loss,
+)
+
+
+def fail(state: State, running: Running, failure: Failure, now_ms: int, out: Outcome) -> None:
+    """The attempt failed. A failure that every further attempt would meet ends the job at once."""
+    task, attempt = running
+    out.facts.append(facts.AttemptFailed(now_ms, attempt.id, failure))
+    queue = state.queues[job_of(attempt.id)]
+    if not failure.retryable and failure.reason not in EXCUSED_REASONS:
+        end_job(queue, JobStatus.FAILED, _blame(failure, queue, task, attempt), now_ms, out, over=attempt.id)
+        return
+    over = _judge(state, running, AttemptStatus.FAILED, failure, now_ms, out)
+    if not over and failure.reason == VolumeFull.reason:
+        out.facts.append(facts.TroubleSeen(now_ms, queue.job.id, failure.message))
+
+
+def lose(state: State, running: Running, failure: Failure, now_ms: int, out: Outcome, *, lost_beside: int = 0) -> bool:
+    """Nothing more is heard of the attempt; whether that was the job's end.
+
+    `lost_beside`: other attempts of the task that the same event has lost.
+    """
+    out.facts.append(facts.AttemptLost(now_ms, running.attempt.id, failure))
+    return _judge(state, running, AttemptStatus.LOST, failure, now_ms, out, lost_beside)
+
+
+def end_if_spent(state: State, queue: JobQueue, now_ms: int, out: Outcome) -> None:
+    """After a restart: end a job with a task that is out of attempts, should the journal end before it says so."""
+    for task in (*queue.job.maps, *queue.job.reduces):
+        if task.status is TaskStatus.SCHEDULED and task.attempts:
+            verdict = _verdict(state, queue, task, task.attempts)
+            if verdict is not None:
+                end_job(queue, JobStatus.FAILED, verdict, now_ms, out)
+                return
+
+
+def _judge(
+    state: State,
+    running: Running,
+    status: AttemptStatus,
+    failure: Failure,
+    now_ms: int,
+    out: Outcome,
+    lost_beside: int = 0,
+) -> bool:
+    """End the job if the task has no attempts left and none that runs; whether it did."""
+    task, attempt = running
+    others = [other for other in task.attempts if other is not attempt]
+    if sum(1 for other in others if other.status is AttemptStatus.RUNNING) > lost_beside:
+        return False
+    queue = state.queues[job_of(attempt.id)]
+    ended = replace(attempt, status=status, failure=failure)
+    verdict = _verdict(state, queue, task, [*others, ended], lost_beside)
+    if verdict is None:
+        return False
+    end_job(queue, JobStatus.FAILED, verdict, now_ms, out, over=attempt.id)
+    return True
+
+
+def _verdict(
+    state: State, queue: JobQueue, task: Task, attempts: Sequence[Attempt], lost_beside: int = 0
+) -> Failure | None:
+    """Why the job fails, in the words of the attempt that used up the task's budget; None while there is some."""
+    if counted_failures(attempts) >= queue.job.spec.max_attempts:
+        failed = next(attempt for attempt in reversed(attempts) if is_failure(attempt))
+        return _blame(_failure_of(failed), queue, task, failed)
+    if counted_losses(attempts) + lost_beside < state.limits.max_lost_attempts:
+        return None
+    lost = next(attempt for attempt in reversed(attempts) if is_loss(attempt))
+    last = _failure_of(lost)
+    message = f"task {task.id} was lost {state.limits.max_lost_attempts} times; the last: {last.message}"
+    return _blame(Failure(last.reason, message, retryable=False), queue, task, lost)
+
+
+def _failure_of(attempt: Attempt) -> Failure:
+    """Of an attempt that failed or was lost: those always have one."""
+    if attempt.failure is None:
+        raise AssertionError(f"{attempt.id} is {attempt.status} without a failure")
+    return attempt.failure
+
+
+def _blame(failure: Failure, queue: JobQueue, task: Task, attempt: Attempt) -> Failure:
+    """The failure, with what a user needs to find its cause."""
+    spec = queue.job.spec
+    program = spec.mapper if task.kind is TaskKind.MAP else spec.reducer
+    first = task.split.pieces[0] if task.split is not None and task.split.pieces else None
+    return replace(
+        failure,
+        task=str(task.id),
+        attempt=str(attempt.id),
+        program=failure.program or (program.given_name if program is not None else ""),
+        input=failure.input or (f"{first.url} from byte {first.offset}" if first is not None else ""),
+    )
