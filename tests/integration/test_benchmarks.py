@@ -38,7 +38,7 @@ def test_core_tells_rate_growth_and_memory_of_each_size(tmp_path: Path):
     assert [row[:3] for row in rows(table)] == [["200", "20", "1"], ["400", "40", "2"]]
     for run in document["runs"]:
         assert run["attempts"]["succeeded"] == run["size"]["tasks"]
-        assert run["events"] > 3 * run["size"]["tasks"]
+        assert run["spent"]["handled"] > 3 * run["size"]["tasks"]
         assert run["bytes_per_task"] > 100
 
 
