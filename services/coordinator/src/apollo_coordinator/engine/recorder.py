@@ -14,6 +14,8 @@ from apollo_coordinator.core.codec import encode
 from apollo_coordinator.metrics import EngineMetrics
 from apollo_coordinator.ports import Journal, StoredFact
 
+LONG_PLAN_SPLITS = 1_000  # with more, encoding a plan would hold up the event loop: a third of a second for 100,000
+
 _log = get_logger(__name__)
 
 
@@ -132,7 +134,7 @@ class Recorder:
         for number, fact in enumerate(batch, self._sequence + 1):
             job_sequence = sequences.get(fact.job, self._job_sequences.get(fact.job, 0)) + 1
             sequences[fact.job] = job_sequence
-            stored.append(StoredFact(number, fact.job, job_sequence, fact.at_ms, *encode(fact)))
+            stored.append(StoredFact(number, fact.job, job_sequence, fact.at_ms, *await _encoded(fact)))
         await self._journal.append(stored)
         self._sequence += len(stored)
         self._job_sequences.update(sequences)
@@ -145,3 +147,9 @@ class Recorder:
         self._metrics.stalled(stalled)
         async with self._written:
             self._written.notify_all()
+
+
+async def _encoded(fact: facts.DurableFact) -> tuple[str, str]:
+    if isinstance(fact, facts.MapsPlanned) and len(fact.splits) > LONG_PLAN_SPLITS:
+        return await asyncio.to_thread(encode, fact)
+    return encode(fact)
