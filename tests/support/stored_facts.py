@@ -6,6 +6,7 @@ to print all rows as the present code writes them.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from apollo_common.assignment import PartUpload, Split, SplitPiece
@@ -95,6 +96,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobEnded(12, JOB, JobStatus.FAILED, FAILURE),
     facts.JobCleaned(13, JOB),
     facts.AttemptStarted(14, REDUCE, WORKER, speculative=True),
+    facts.JobAccepted(15, JOB, replace(SPEC, job_timeout_seconds=3600)),
 )
 
 if __name__ == "__main__":

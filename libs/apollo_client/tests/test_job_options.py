@@ -47,6 +47,7 @@ class TestBody:
             "--workers", 2, "--protocol", "text", "--stdio", "pipe", "--file", "stop.txt", "--env", "A=1=2",
             "--param", "n=3", "--param", "m=", "--partitioner", "field:2", "--output-format", "jsonl",
             "--compression", "gzip", "--memory-budget", 9000000, "--max-attempts", 2, "--timeout-seconds", 5,
+            "--job-timeout-seconds", 60,
             "--name", "mine", "--priority", -3, "--no-speculation", "--max-bad-records", 7, "--ignore-input",
             "--keep-intermediate", "--credentials-secret", "s",
         ).body  # fmt: skip
@@ -56,7 +57,8 @@ class TestBody:
             "combinerName": "builtin:sum", "overwrite": True, "nReducers": 4, "splitSize": 1 << 20, "maxWorkers": 2,
             "protocol": "text", "stdio": "pipe", "files": ["stop.txt"], "env": {"A": "1=2"},
             "params": {"n": "3", "m": ""}, "partitioner": "field:2", "outputFormat": "jsonl", "compression": "gzip",
-            "memoryBudget": 9000000, "maxAttempts": 2, "timeoutSeconds": 5, "name": "mine", "priority": -3,
+            "memoryBudget": 9000000, "maxAttempts": 2, "timeoutSeconds": 5, "jobTimeoutSeconds": 60,
+            "name": "mine", "priority": -3,
             "speculation": False, "maxBadRecords": 7, "ignoreInput": True, "keepIntermediate": True,
             "credentialsSecret": "s",
         }  # fmt: skip

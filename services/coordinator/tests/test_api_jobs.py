@@ -181,6 +181,8 @@ async def test_a_body_that_is_not_json_is_400(idle, body):
         ({"files": ["map.sh", "map.sh"]}, "files"),
         ({"maxAttempts": 0}, "maxAttempts"),
         ({"timeoutSeconds": -1}, "timeoutSeconds"),
+        ({"jobTimeoutSeconds": -1}, "jobTimeoutSeconds"),
+        ({"jobTimeoutSeconds": "60"}, "jobTimeoutSeconds"),
         ({"partitioner": "range"}, "partitioner"),
         ({"partitioner": "field:0"}, "partitioner"),
         ({"outputFormat": "csv"}, "outputFormat"),

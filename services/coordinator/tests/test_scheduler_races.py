@@ -132,18 +132,6 @@ def test_a_failed_task_prefers_another_worker(world):
     assert job.maps[0].attempts[1].worker == "w2"
 
 
-def test_a_full_volume_pauses_the_job_and_does_not_count(world):
-    job = world.job(maps=3, max_attempts=1)
-    world.workers("w1")
-    world.failed("j-m-00000-0", Failure("volume_full", "no space left on the intermediate volume"))
-    assert attempts(world.wait(14_999)) == []
-    assert job.trouble == "no space left on the intermediate volume"
-    assert attempts(world.wait(1)) == ["j-m-00000-1"]
-    assert job.status is JobStatus.RUNNING
-    world.done("j-m-00000-1")
-    assert job.trouble == ""
-
-
 def test_worker_that_leaves_loses_its_attempt_and_later_reports_are_ignored(world):
     job = world.job()
     world.workers("w1", "w2")

@@ -135,6 +135,12 @@ class ProgramTimeout(ProgramError):
     reason = "program_timeout"
 
 
+class JobTimeout(PermanentError):
+    """The job ran for longer than its `jobTimeoutSeconds`."""
+
+    reason = "job_timeout"
+
+
 class ProgramStartFailed(PermanentError):
     """The program cannot be executed on this machine."""
 

@@ -101,6 +101,13 @@ _OPTIONS = (
     _option(
         "--timeout-seconds", "timeoutSeconds", type=click.IntRange(0), metavar="N", help="Of silence by a program."
     ),
+    _option(
+        "--job-timeout-seconds",
+        "jobTimeoutSeconds",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Of the whole job, from its start.",
+    ),
     _option("--name", "name", help="A name for people."),
     _option("--priority", "priority", type=click.IntRange(-100, 100), metavar="N", help="Higher goes first. [0]"),
     _option(

@@ -161,6 +161,9 @@ class JobBody(RequestModel):
     files: Annotated[list[FileName], Field(max_length=MAX_SIDE_FILES)] = []
     max_attempts: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_ATTEMPTS
     timeout_seconds: Annotated[int, Field(ge=0, le=604_800, description="Of silence by a program; 0: no limit")] = 0
+    job_timeout_seconds: Annotated[
+        int, Field(ge=0, le=31_536_000, description="From the job's start until its output is committed; 0: no limit")
+    ] = 0
     partitioner: Annotated[str, AfterValidator(_partitioner), Field(description="hash, field:N or hadoop")] = "hash"
     output_format: Literal["text", "jsonl", "raw"] = "text"
     compression: Literal["", "gzip", "bzip2", "zstd"] = ""

@@ -127,6 +127,7 @@ class JobView(View):
     overwrite: bool
     files: list[str]
     max_attempts: int
+    job_timeout_seconds: Annotated[int, Field(description="0: no limit")]
     max_workers: int
     memory_budget: int
     priority: int
@@ -251,6 +252,7 @@ def view_job(job: Job) -> JobView:
         overwrite=spec.overwrite,
         files=[file.name for file in spec.files],
         max_attempts=spec.max_attempts,
+        job_timeout_seconds=spec.job_timeout_seconds,
         max_workers=spec.max_workers,
         memory_budget=spec.memory_budget_bytes,
         priority=spec.priority,

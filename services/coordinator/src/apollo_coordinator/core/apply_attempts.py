@@ -3,7 +3,7 @@
 from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId, job_of
 from apollo_coordinator.core import facts
-from apollo_coordinator.core.indexes import fire_timers, occupy, pause, put_off, refresh, trouble_over
+from apollo_coordinator.core.indexes import fire_timers, occupy, pause, put_off, refresh, trouble, trouble_over
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Task, TaskKind, TaskStatus, add_counters
 from apollo_coordinator.core.state import JobQueue, Running, Sample, State, locate, size_bytes
 from apollo_coordinator.core.transitions import ATTEMPT, TASK, moved
@@ -25,6 +25,8 @@ def attempt_started(state: State, fact: facts.AttemptStarted) -> None:
     task.attempts.append(attempt)
     queue.running[attempt.id] = Running(task, attempt)
     queue.outstanding[attempt.id] = fact.worker
+    if queue.cautious:
+        queue.probe = attempt.id
     if fact.speculative:
         queue.running_backups += 1
         queue.job.speculative_attempts += 1
@@ -50,7 +52,10 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     task.counters = fact.counters
     task.ended_ms = fact.at_ms
     add_counters(queue.job.counters, fact.counters, 1)
-    trouble_over(state, queue.job.id)
+    queue.cautious = False
+    queue.pauses = 0
+    if fact.at_ms >= queue.paused_until_ms:
+        trouble_over(state, queue.job.id)
     if task.kind is TaskKind.MAP:
         queue.accepted_maps += 1
         queue.map_outputs_version += 1
@@ -65,7 +70,8 @@ def attempt_failed(state: State, fact: facts.AttemptFailed) -> None:
     queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.FAILED, fact)
     attempt.failure = fact.failure
     if fact.failure.reason == VolumeFull.reason:
-        pause(state, queue, fact.at_ms + state.limits.volume_full_pause_ms)
+        pause(state, queue, fact.at_ms)
+        trouble(state, queue.job.id, fact.failure.message)
     _again(state, queue, task, fact)
 
 
@@ -144,6 +150,8 @@ def _end_running(
     if running is None:  # the table refuses this, with the task's story
         task = _task_of(state, attempt_id)[1]
         running = Running(task, _attempt_of(task, attempt_id))
+    if queue.probe == attempt_id:
+        queue.probe = None
     if running.attempt.speculative:
         queue.running_backups -= 1
     end_attempt(running.task, running.attempt, status, fact)

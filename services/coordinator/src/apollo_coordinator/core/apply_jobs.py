@@ -6,7 +6,7 @@ from apollo_common.ids import map_task_id, reduce_task_id
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply_attempts import end_attempt
-from apollo_coordinator.core.indexes import note_cleanable, refresh, trouble_over
+from apollo_coordinator.core.indexes import note_cleanable, refresh, trouble, trouble_over
 from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus
 from apollo_coordinator.core.state import State, new_queue
 from apollo_coordinator.core.summary import restored, task_totals
@@ -30,6 +30,8 @@ def job_started(state: State, fact: facts.JobStarted) -> None:
     job.status = moved(JOB, job.status, fact, JobStatus.RUNNING, job)
     job.started_ms = fact.at_ms
     state.running_jobs += 1
+    if job.spec.job_timeout_seconds:
+        state.deadlines[job.id] = fact.at_ms + job.spec.job_timeout_seconds * 1000
     del state.queued[job.id]
 
 
@@ -52,6 +54,7 @@ def maps_planned(state: State, fact: facts.MapsPlanned) -> None:
 def commit_started(state: State, fact: facts.CommitStarted) -> None:
     job = state.jobs[fact.job]
     job.status = moved(JOB, job.status, fact, JobStatus.COMMITTING, job)
+    state.deadlines.pop(job.id, None)
 
 
 def job_ended(state: State, fact: facts.JobEnded) -> None:
@@ -73,6 +76,7 @@ def job_ended(state: State, fact: facts.JobEnded) -> None:
             task.status = moved(TASK, task.status, fact, ended, task)
             task.ended_ms = fact.at_ms
     state.unfinished_jobs -= 1
+    state.deadlines.pop(job.id, None)
     if was_queued:
         del state.queued[job.id]
     else:
@@ -137,8 +141,7 @@ def job_forgotten(state: State, fact: facts.JobForgotten) -> None:
 def trouble_seen(state: State, fact: facts.TroubleSeen) -> None:
     for job in list(state.queues) if fact.job is None else [fact.job]:
         if job in state.queues and not state.jobs[job].status.ended:
-            state.jobs[job].trouble = fact.message
-            state.troubled[job] = True
+            trouble(state, job, fact.message)
 
 
 def pool_scaled(state: State, fact: facts.PoolScaled) -> None:

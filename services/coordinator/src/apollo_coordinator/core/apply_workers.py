@@ -18,7 +18,9 @@ def worker_added(state: State, fact: facts.WorkerAdded) -> None:
     )
     state.worker_counts[fact.job] = state.worker_counts.get(fact.job, 0) + 1
     for job in list(state.troubled) if fact.job is None else [fact.job]:
-        trouble_over(state, job)
+        queue = state.queues.get(job)
+        if queue is None or not queue.cautious:  # a worker makes no room on a volume
+            trouble_over(state, job)
     if fact.attempt is None:
         make_idle(state, fact.worker)
         return

@@ -4,7 +4,7 @@ A job can be stopped until its commit begins. From there it ends by itself, sinc
 only a commit in trouble, which may last for ever, can be given up.
 """
 
-from apollo_common.errors import LimitExceeded, OutputIncomplete
+from apollo_common.errors import JobTimeout, LimitExceeded, OutputIncomplete
 from apollo_common.ids import AttemptId, JobId
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.model import Failure, Job, JobStatus
@@ -90,6 +90,29 @@ def job_archived(state: State, event: events.JobArchived, now_ms: int, out: Outc
             break
         out.facts.append(facts.TasksDropped(now_ms, other))
         surplus -= count
+
+
+def end_overdue(state: State, now_ms: int, out: Outcome) -> None:
+    """Fail the jobs that have run for longer than their timeout. One that commits is left to end by itself."""
+    for job_id, due_ms in state.deadlines.items():
+        if due_ms <= now_ms:
+            queue = state.queues[job_id]
+            end_job(queue, JobStatus.FAILED, _overdue(queue), now_ms, out)
+
+
+def _overdue(queue: JobQueue) -> Failure:
+    job = queue.job
+    reached = "its input was still being planned"
+    if job.planned:
+        reached = (
+            f"{queue.accepted_maps} of {len(job.maps)} map and {queue.accepted_reduces} of {len(job.reduces)} reduce "
+            "tasks were done"
+        )
+    message = (
+        f"the job was not done within its jobTimeoutSeconds of {job.spec.job_timeout_seconds}: {reached}; "
+        "raise jobTimeoutSeconds, or give the job more workers"
+    )
+    return Failure(JobTimeout.reason, message, retryable=False)
 
 
 def start_commit(job: Job, now_ms: int, out: Outcome) -> None:

@@ -3,7 +3,7 @@
 from apollo_common.errors import WorkerUnreachable
 from apollo_common.ids import TaskId
 from apollo_coordinator.core import commands, events, facts
-from apollo_coordinator.core.decide_jobs import start_commit
+from apollo_coordinator.core.decide_jobs import end_overdue, start_commit
 from apollo_coordinator.core.model import Failure, JobStatus
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import end_if_spent, lose
@@ -78,6 +78,8 @@ def tick(state: State, _event: events.Tick, now_ms: int, out: Outcome) -> None:
     if state.orphans_due_ms is not None and state.orphans_due_ms <= now_ms:
         _lose_orphans(state, now_ms, out)
         out.facts.append(facts.GraceEnded(now_ms))
+    else:  # a job ends once: what the orphans left is judged on the next tick
+        end_overdue(state, now_ms, out)
     _forget_oldest(state, now_ms, out)
 
 

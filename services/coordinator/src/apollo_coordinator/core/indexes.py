@@ -72,12 +72,18 @@ def put_off(state: State, queue: JobQueue, task: Task, now_ms: int) -> None:
     _set_timer(state, now_ms + delay_ms, queue.job.id, task)
 
 
-def pause(state: State, queue: JobQueue, until_ms: int) -> None:
-    """Start no attempt of the job until then."""
-    queue.paused = True
-    if until_ms > queue.paused_until_ms:
-        queue.paused_until_ms = until_ms
-        _set_timer(state, until_ms, queue.job.id, None)
+def pause(state: State, queue: JobQueue, now_ms: int) -> None:
+    """A volume is full: start no attempt of the job for a while, longer each time, then one before the others."""
+    if now_ms < queue.paused_until_ms:  # attempts that run together meet the same full volume
+        return
+    limits = state.limits
+    length_ms = min(limits.volume_full_pause_ms << min(queue.pauses, 32), limits.max_volume_full_pause_ms)
+    queue.pauses += 1
+    queue.paused = queue.cautious = True
+    queue.paused_until_ms = now_ms + length_ms
+    queue.cautious_until_ms = queue.paused_until_ms + length_ms
+    for due_ms in (queue.paused_until_ms, queue.cautious_until_ms):
+        _set_timer(state, due_ms, queue.job.id, None)
 
 
 def fire_timers(state: State, now_ms: int) -> None:
@@ -88,6 +94,7 @@ def fire_timers(state: State, now_ms: int) -> None:
             continue
         if timer.task is None:
             queue.paused = queue.paused_until_ms > now_ms
+            queue.cautious = queue.cautious and queue.cautious_until_ms > now_ms
         else:
             queue.task_timers -= 1
             if timer.task.status is TaskStatus.SCHEDULED:
@@ -128,6 +135,11 @@ def note_cleanable(state: State, queue: JobQueue) -> None:
 
 
 # The rest
+
+
+def trouble(state: State, job: JobId, message: str) -> None:
+    state.jobs[job].trouble = message
+    state.troubled[job] = True
 
 
 def trouble_over(state: State, job: JobId) -> None:

@@ -19,7 +19,8 @@ class Limits:
     retry_delay_ms: int = 200  # before the second attempt; doubles with each
     max_retry_delay_ms: int = 30_000
     avoid_worker_ms: int = 10_000  # how long a task waits for another worker than one that it failed on
-    volume_full_pause_ms: int = 15_000  # no new attempts of a job that met a full volume
+    volume_full_pause_ms: int = 15_000  # no new attempts of a job that met a full volume; doubles while it stays full
+    max_volume_full_pause_ms: int = 300_000
     quarantine_after_tasks: int = 3  # different tasks that failed in a row on one worker
     backup_after_ms: int = 5_000  # how long an attempt runs before it may count as a straggler
     straggler_search_ms: int = 1_000  # between searches for the stragglers of one job

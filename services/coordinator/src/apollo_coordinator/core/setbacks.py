@@ -7,7 +7,6 @@ A task whose budget is used up ends its job, but not while another attempt of it
 from collections.abc import Sequence
 from dataclasses import replace
 
-from apollo_common.errors import VolumeFull
 from apollo_common.ids import job_of
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.decide_jobs import end_job
@@ -33,9 +32,7 @@ def fail(state: State, running: Running, failure: Failure, now_ms: int, out: Out
     if not failure.retryable and failure.reason not in EXCUSED_REASONS:
         end_job(queue, JobStatus.FAILED, _blame(failure, queue, task, attempt), now_ms, out, over=attempt.id)
         return
-    over = _judge(state, running, AttemptStatus.FAILED, failure, now_ms, out)
-    if not over and failure.reason == VolumeFull.reason:
-        out.facts.append(facts.TroubleSeen(now_ms, queue.job.id, failure.message))
+    _judge(state, running, AttemptStatus.FAILED, failure, now_ms, out)
 
 
 def lose(state: State, running: Running, failure: Failure, now_ms: int, out: Outcome, *, lost_beside: int = 0) -> bool:

@@ -58,6 +58,7 @@ class JobSpec:
     files: tuple[SideFileRef, ...] = ()
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     timeout_seconds: int = 0  # of silence by a program; 0: no limit
+    job_timeout_seconds: int = 0  # from the job's start to its commit; 0: no limit
     partitioner: str = "hash"
     output_format: str = "text"
     compression: str = ""

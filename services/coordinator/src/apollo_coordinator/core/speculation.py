@@ -127,7 +127,7 @@ def _room(state: State, queue: JobQueue) -> int:
     """How many backups the job may start now: none before every task of its phase has begun."""
     job = queue.job
     wanted = job.spec.speculation and job.status is JobStatus.RUNNING and queue.running
-    if not wanted or queue.paused or queue.task_timers or queue.pending():
+    if not wanted or queue.paused or queue.cautious or queue.task_timers or queue.pending():
         return 0
     share = max(1, len(queue.running) * state.limits.max_backup_percent // 100)
     return min(share - queue.running_backups, queue.worker_cap - len(queue.running), MAX_BACKUPS_PER_SEARCH)

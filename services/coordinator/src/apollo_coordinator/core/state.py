@@ -70,7 +70,11 @@ class JobQueue:
     accepted_reduces: int = 0
     map_outputs_version: int = 0  # rises whenever the set of accepted map outputs changes
     paused_until_ms: int = 0
-    paused: bool = False
+    paused: bool = False  # a volume is full
+    pauses: int = 0  # in a row
+    cautious_until_ms: int = 0
+    cautious: bool = False  # after a pause one attempt is tried alone, until it is done or has run for a while
+    probe: AttemptId | None = None  # that one
     task_timers: int = 0  # of tasks whose next attempt has to wait for a time
     running_backups: int = 0  # speculative attempts among `running`
     samples: dict[TaskKind, deque[Sample]] = field(
@@ -113,7 +117,8 @@ class JobQueue:
     @property
     def may_start(self) -> bool:
         """Whether a worker would be of use now."""
-        return not self.paused and bool(self.pending()) and len(self.running) < self.worker_cap
+        held_back = self.paused or (self.cautious and self.probe is not None)
+        return not held_back and bool(self.pending()) and len(self.running) < self.worker_cap
 
 
 @dataclass(slots=True)
@@ -143,6 +148,7 @@ class State:
     ready_bound: dict[JobId, None] = field(
         default_factory=dict
     )  # jobs with pending tasks and idle workers of their own
+    deadlines: dict[JobId, int] = field(default_factory=dict)  # of running jobs with a timeout, in ms
     timers: list[Timer] = field(default_factory=list)  # heap
     timers_created: int = 0
     unscaled: dict[JobId, None] = field(default_factory=dict)  # jobs whose wish for workers may have changed

@@ -157,7 +157,7 @@ class Engine:
         self._recorder.record(outcome.facts, outcome.commands)
         self._metrics.handled(event, self._state)
         for fact in outcome.facts:
-            if isinstance(fact, facts.ProgressSeen):
+            if isinstance(fact, facts.ProgressSeen | facts.AttemptFailed):  # a full volume shows as the job's trouble
                 self._feed.progressed(job_of(fact.attempt))
             elif isinstance(fact, facts.TroubleSeen) and fact.job is not None:
                 self._feed.progressed(fact.job)
