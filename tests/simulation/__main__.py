@@ -13,7 +13,7 @@ from simulation.report import Report
 
 SHOWN_FAILURES = 5
 ENOUGH_SEEDS = 500
-"""With so many, a kind of fault that was never played is a defect of the simulation."""
+"""With so many, what never happened is a defect of the simulation."""
 
 
 def main() -> int:
@@ -45,9 +45,9 @@ def play(processes: ProcessPoolExecutor, part: str, seeds: Sequence[int]) -> boo
     tabulate("faults", total.faults)
     tabulate("jobs", total.ends)
     tabulate("seen", total.seen)
-    missing = sorted(PARTS[part].kinds.keys() - total.faults.keys())
+    missing = PARTS[part].missing(total)
     if missing:
-        say(f"  never played: {', '.join(missing)}")
+        say(f"  never: {', '.join(missing)}")
     for seed, failure in list(failures.items())[:SHOWN_FAILURES]:
         again = f"./dev sim --part {part} --seeds 1 --first {seed}"
         keep = f'Kept("{part}", {seed}, "what it found") in tests/simulation/kept_seeds.py'

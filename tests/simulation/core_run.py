@@ -218,6 +218,7 @@ class CoreRun:
     def _tell(self, event: events.Event) -> None:
         asked = self.world.tell(event)
         checks.nothing_is_sent_to_a_lost_worker(self.world.state, asked)
+        self.seen["attempt attached again"] += sum(isinstance(c, commands.AttachAttempt) for c in asked)
         self.opening |= {c.attempt: c.worker for c in asked if isinstance(c, commands.OpenOutput)}
 
     # Judgement

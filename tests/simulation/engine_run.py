@@ -76,6 +76,8 @@ class EngineRun:
                 quarantine_after_tasks=self.random.choice((2, 3)),
                 max_ended_tasks_at_hand=self.random.choice((5, 200_000)),
                 reattach_grace_ms=self.random.choice((2_000, 10_000)),
+                backup_after_ms=self.random.choice((500, 3_000)),
+                straggler_search_ms=500,
             ),
             tick_ms=500,
             close_seconds=1.0,
@@ -141,7 +143,8 @@ class EngineRun:
             secrets = SECRETS if self.random.random() < 0.5 else None
             with suppress(ApolloError):
                 await engine.submit(self.to_submit[0], secrets)
-                self.to_submit.pop(0)
+                if not self.faults.meets("lost_submission_answer"):
+                    self.to_submit.pop(0)
 
     async def _trouble(self, engine: Engine) -> None:
         self.site.journal.full = self.faults.meets("full_journal")

@@ -42,6 +42,7 @@ KINDS: Mapping[str, float] = {
     "full_journal": 0.2,
     "crash": 0.8,
     "stop": 0.1,
+    "lost_submission_answer": 0.3,
 }
 """At most how likely each is, every time that it may strike. What it does stands where it is met."""
 

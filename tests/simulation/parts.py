@@ -11,20 +11,39 @@ from simulation import core_run, crash_run, engine_run, faults
 from simulation.report import Report
 
 SECONDS_PER_SEED = 120
+SIGHTS = (
+    "succeeded",
+    "stopped",
+    "failed (program_exited)",
+    "failed (worker_unreachable)",
+    "failed (fetch_failed)",
+    "attempt lost",
+    "attempt attached again",
+    "map run again for a reduce",
+    "backup started",
+    "backup won",
+    "attempt cancelled by a rival",
+)
 
 
 @dataclass(frozen=True)
 class Part:
-    """`kinds` of faults. `weight`: one seed of this part stands for so many of the others."""
+    """`kinds` of faults, and what else must be seen. `weight`: one seed of this part stands for so many of others."""
 
     run: Callable[[int], Report]
     kinds: Mapping[str, float]
+    sights: tuple[str, ...] = ("succeeded", "stopped", "attempt lost")
     weight: int = 1
+
+    def missing(self, told: Report) -> list[str]:
+        """What never happened: after many seeds, a defect of the simulation."""
+        happened = told.faults + told.ends + told.seen
+        return sorted(name for name in (*self.kinds, *self.sights) if not happened[name])
 
 
 PARTS: Mapping[str, Part] = {
-    "core": Part(core_run.run, core_run.KINDS),
-    "engine": Part(engine_run.run, faults.KINDS),
+    "core": Part(core_run.run, core_run.KINDS, SIGHTS),
+    "engine": Part(engine_run.run, faults.KINDS, (*SIGHTS, "worker quarantined", "coordinator died in mid-append")),
     "crash": Part(crash_run.run, crash_run.KINDS, weight=100),
 }
 

@@ -66,6 +66,18 @@ def the_attempt_of_a_lost_worker_is_forgotten(patch: pytest.MonkeyPatch) -> None
     decide(patch, events.WorkerLeft, lambda _: only_the_worker)
 
 
+def the_loser_of_a_race_is_left_alone(patch: pytest.MonkeyPatch) -> None:
+    def without_cancels(done: Any) -> Any:
+        def careless(state: State, event: events.AttemptDone, now_ms: int, out: Any) -> None:
+            done(state, event, now_ms, out)
+            out.facts[:] = [fact for fact in out.facts if not isinstance(fact, facts.AttemptCancelled)]
+            out.commands[:] = [c for c in out.commands if not isinstance(c, commands.CancelAttempt)]
+
+        return careless
+
+    decide(patch, events.AttemptDone, without_cancels)
+
+
 def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
     swap(patch, "counted_failures", lambda counted: lambda task: max(0, counted(task) - 1))
 
@@ -154,6 +166,7 @@ def uploads_of_stopped_jobs_are_left(patch: pytest.MonkeyPatch) -> None:
 BUGS = (
     Bug("core", a_second_attempt_is_accepted, ("one_attempt_is_accepted", "one accepted attempt per task")),
     Bug("core", the_attempt_of_a_lost_worker_is_forgotten, ("a running attempt holds its worker",)),
+    Bug("engine", the_loser_of_a_race_is_left_alone, ("a task in progress has attempts",)),
     Bug("engine", one_attempt_too_many, ("retries_are_bounded",)),
     Bug("engine", map_outputs_are_listed_as_they_were_done, ("output_is_exact",)),
     Bug("engine", commands_run_before_their_facts_are_journaled, ("workers_are_treated_well",)),
