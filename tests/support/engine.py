@@ -50,6 +50,7 @@ class Site:
         self.intermediate = MemoryIntermediateStore()
         self.secrets = MemorySecretStore()
         self.logs = MemoryLogStore()
+        self.clock = LoopClock()
         self.workers: list[MemoryWorker] = []
         self.make_engine: Callable[..., Engine] = Engine
         self.pool = self.make_pool()
@@ -80,7 +81,7 @@ class Site:
                 artifacts=NoArtifacts(),
                 logs=self.logs,
                 secrets=self.secrets,
-                clock=LoopClock(),
+                clock=self.clock,
             ),
             settings,
             jitter=random.Random(1),

@@ -1,4 +1,4 @@
-"""A process that appends to a journal until it is killed, and says after each append what is safe."""
+"""A process that goes on with a journal until it is killed, and says after each append what is safe."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ BATCH = 7
 
 async def main(directory: Path) -> None:
     journal = await SqliteJournal.open(directory)
-    sequence = 0
+    sequence = await journal.last_sequence()
     while True:
         numbers = range(sequence + 1, sequence + BATCH + 1)
         await journal.append([StoredFact(n, JobId("j"), n, n, "kind", "x" * 1000) for n in numbers])

@@ -1,8 +1,10 @@
 """The contract of the Journal port, for every adapter; then what only a file can suffer."""
 
 import asyncio
+import contextlib
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from apollo_coordinator.store.memory import MemoryJournal
 from apollo_coordinator.store.schema import JournalUnusable
 
 WRITER = Path(__file__).with_name("journal_writer.py")
+FILLER = Path(__file__).with_name("filling_writer.py")
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -134,22 +137,25 @@ async def test_a_cancelled_append_is_seen_through(tmp_path):
 
 async def test_nothing_is_lost_or_torn_by_kill_9_while_appending(tmp_path):
     randomness = random.Random(4)
-    for number in range(4):
-        directory = tmp_path / str(number)
-        writer = a_writer(directory)
-        safe = 0
+    before = 0
+    for _ in range(8):
+        writer = a_writer(tmp_path)
+        safe = before
         for _ in range(randomness.randrange(1, 60)):
             safe = int(writer.stdout.readline())
         writer.kill()
         safe = max([safe, *(int(line) for line in writer.stdout.read().split() if line)])
         writer.wait()
         writer.stdout.close()
-        journal = await SqliteJournal.open(directory)
+        with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        journal = await SqliteJournal.open(tmp_path)
         found = [fact.sequence for fact in await everything(journal)]
         await journal.close()
         assert found == list(range(1, len(found) + 1))
         assert len(found) >= safe
         assert len(found) % 7 == 0
+        before = len(found)
 
 
 async def test_a_second_process_on_the_same_directory_is_refused(tmp_path):
@@ -175,6 +181,23 @@ async def test_a_full_volume_is_named_and_passes(tmp_path):
     await journal.append(STORY[2:])
     assert await everything(journal) == STORY
     await journal.close()
+
+
+def test_a_volume_that_is_really_full_loses_nothing_and_goes_on(tmp_path):
+    """A file system of 4 MiB in a mount namespace of the child's own."""
+    child = (
+        f"mount -t tmpfs -o size=4m none {tmp_path} && head -c 2000000 /dev/zero > {tmp_path}/ballast"
+        f" && exec {sys.executable} {FILLER} {tmp_path}/data {tmp_path}/ballast"
+    )
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount a file system")
+    done = subprocess.run([*command, child], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (safe, had_room), (found, has_room) = (line.split() for line in done.stdout.splitlines())
+    assert (had_room, has_room) == ("False", "True")
+    assert int(safe) > 100
+    assert int(found) == int(safe) + 7
 
 
 async def test_room_is_what_the_file_system_has_left(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
 from apollo_coordinator.garbage import collect_garbage_rarely
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
-from apollo_coordinator.ports import SecretStore, WorkerPool
+from apollo_coordinator.ports import Clock, SecretStore, WorkerPool
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
 from apollo_coordinator.store.artifacts import ArtifactFiles
@@ -87,10 +87,14 @@ class Coordinator:
         policy = _store_policy(settings)
         stores = Stores(policy)
         opened.push_async_callback(stores.close)
-        artifacts = await ArtifactFiles.open(data / "artifacts", max_bytes=settings.max_artifact_bytes)
+        clock = SystemClock()
+        artifacts = await ArtifactFiles.open(
+            data / "artifacts", max_bytes=settings.max_artifact_bytes, now_ms=clock.now_ms
+        )
         logs = LogFiles(data / "logs")
         pool, secrets = await _open_workers(settings, opened)
         registry = CollectorRegistry()
+        limits = Limits(retention_ms=int(settings.retention_days * DAY_MS))
         engine = Engine(
             EnginePorts(
                 journal=journal,
@@ -101,9 +105,9 @@ class Coordinator:
                 artifacts=artifacts,
                 logs=logs,
                 secrets=secrets,
-                clock=SystemClock(),
+                clock=clock,
             ),
-            EngineSettings(limits=Limits(retention_ms=int(settings.retention_days * DAY_MS))),
+            EngineSettings(limits=limits),
             registry=registry,
         )
         api_settings = ApiSettings(
@@ -123,7 +127,7 @@ class Coordinator:
         await engine.start()
         self._engine = engine
         chores = await opened.enter_async_context(TaskOwner())
-        chores.spawn(_collect_artifacts(artifacts, engine), name="collect artifacts")
+        chores.spawn(_expire_artifacts(artifacts, engine, clock, limits.retention_ms), name="expire artifacts")
 
 
 async def _open_workers(settings: Settings, opened: AsyncExitStack) -> tuple[WorkerPool, SecretStore]:
@@ -211,14 +215,18 @@ async def _serve(settings: Settings) -> None:
             await coordinator.close()
 
 
-async def _collect_artifacts(artifacts: ArtifactFiles, engine: Engine) -> None:
-    """Bytes lose their last reference when a job ends, which nothing else looks for."""
+async def _expire_artifacts(artifacts: ArtifactFiles, engine: Engine, clock: Clock, retention_ms: int) -> None:
+    """Names that nobody has used for the retention go, and bytes that lost their last reference when a job ended."""
     while True:
-        await asyncio.sleep(COLLECT_EVERY_SECONDS)
         try:
-            await artifacts.collect(engine.artifact_in_use)
+            expired = await artifacts.expire(clock.now_ms() - retention_ms, engine.artifacts_of_jobs().__contains__)
+            collected = await artifacts.collect(engine.artifact_in_use)
         except (ApolloError, OSError) as error:
             _log.warning("artifacts were not collected", error=str(error))
+        else:
+            if expired or collected:
+                _log.info("artifacts expired", names=expired, files=collected)
+        await asyncio.sleep(COLLECT_EVERY_SECONDS)
 
 
 def _make_directories(*directories: Path) -> None:

@@ -170,6 +170,7 @@ class ArtifactInfo:
     digest: str  # SHA-256 in hex
     protocol: str
     created_ms: int
+    uploaded_ms: int = 0  # the last time under this name; 0: as created, by a version that did not note it
 
 
 class ArtifactStore(Protocol):
@@ -194,6 +195,13 @@ class ArtifactStore(Protocol):
 
     def pinned(self, digests: Iterable[str]) -> AbstractContextManager[None]:
         """Keep these bytes from `collect` while a job that will refer to them is being submitted."""
+        ...
+
+    async def expire(self, before_ms: int, in_use: Callable[[str], bool]) -> int:
+        """Remove the names last uploaded before then whose bytes no pin and, as `in_use` tells, no job refers to.
+
+        Returns how many. Their bytes go with the next `collect`.
+        """
         ...
 
     async def collect(self, in_use: Callable[[str], bool]) -> int:

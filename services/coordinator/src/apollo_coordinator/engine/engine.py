@@ -327,6 +327,10 @@ class Engine:
     def workers(self) -> Sequence[Worker]:
         return list(self._state.workers.values())
 
+    def artifacts_of_jobs(self) -> frozenset[str]:
+        """The digests that any job refers to which is not forgotten."""
+        return frozenset(digest for job in self._state.jobs.values() for digest in artifact_digests(job.spec))
+
     def artifact_in_use(self, digest: str) -> bool:
         return any(
             digest in artifact_digests(queue.job.spec)

@@ -39,18 +39,26 @@ _log = get_logger(__name__)
 class ArtifactFiles:
     """The ArtifactStore port on a directory that no other process writes to. Made by `open`."""
 
-    def __init__(self, root: Path, *, max_bytes: int, machine: str) -> None:
+    def __init__(self, root: Path, *, max_bytes: int, machine: str, now_ms: Callable[[], int]) -> None:
         self._blobs, self._names, self._incoming = root / "blobs", root / "names", root / "incoming"
         self._max_bytes = max_bytes
         self._machine = machine
+        self._now_ms = now_ms
         self._infos: dict[str, ArtifactInfo] = {}
         self._pins: Counter[str] = Counter()
         self._changing = threading.Lock()  # names and blobs; held by worker threads only, for moments
 
     @classmethod
-    async def open(cls, root: Path, *, max_bytes: int = MAX_ARTIFACT_BYTES, machine: str = platform.machine()) -> Self:
+    async def open(
+        cls,
+        root: Path,
+        *,
+        max_bytes: int = MAX_ARTIFACT_BYTES,
+        machine: str = platform.machine(),
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> Self:
         """Read what is there. `machine`: what the workers run on, as in uname -m."""
-        store = cls(root, max_bytes=max_bytes, machine=machine)
+        store = cls(root, max_bytes=max_bytes, machine=machine, now_ms=now_ms)
         await asyncio.to_thread(store._load)
         return store
 
@@ -98,6 +106,14 @@ class ArtifactFiles:
             self._pins.subtract(held)
             self._pins += Counter()  # drops what is at zero
 
+    async def expire(self, before_ms: int, in_use: Callable[[str], bool]) -> int:
+        old = [
+            info
+            for info in self._infos.values()
+            if (info.uploaded_ms or info.created_ms) < before_ms and not in_use(info.digest)
+        ]
+        return sum([await asyncio.to_thread(self._forget_unchanged, info) for info in old])
+
     async def collect(self, in_use: Callable[[str], bool]) -> int:
         # A digest without a name comes into use again only by an upload, which gives it a name that `_remove` sees.
         unnamed = await asyncio.to_thread(self._unreferenced)
@@ -120,14 +136,14 @@ class ArtifactFiles:
         """Runs in a thread, to its end even when the request is cancelled: names and memory never disagree."""
         protocol = "" if kind == "file" else upload.probe.protocol(self._machine)
         digest = upload.seal()
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self._now_ms()
         with self._changing, volume_errors():
             blob = self.path(digest)
             if not blob.exists():
                 upload.path.replace(blob)
                 fsync_directory(self._blobs)
             created_ms = self._infos[name].created_ms if name in self._infos else now_ms
-            info = ArtifactInfo(name, kind, upload.size_bytes, digest, protocol, created_ms)
+            info = ArtifactInfo(name, kind, upload.size_bytes, digest, protocol, created_ms, now_ms)
             write_atomically(self._name_path(name), json.dumps(asdict(info)).encode(), mode=0o644)
             self._infos[name] = info
         return info
@@ -137,6 +153,16 @@ class ArtifactFiles:
             self._name_path(name).unlink(missing_ok=True)
             fsync_directory(self._names)
             self._infos.pop(name, None)
+
+    def _forget_unchanged(self, info: ArtifactInfo) -> bool:
+        """Unless it is wanted again: uploaded once more, or by a job that is being submitted."""
+        with self._changing:
+            if self._infos.get(info.name) is not info or info.digest in self._pins:
+                return False
+            self._name_path(info.name).unlink(missing_ok=True)
+            fsync_directory(self._names)
+            del self._infos[info.name]
+        return True
 
     def _unreferenced(self) -> list[str]:
         with self._changing:
