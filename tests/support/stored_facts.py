@@ -13,10 +13,12 @@ from apollo_common.assignment import PartUpload, Split, SplitPiece
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import encode
-from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus
+from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, TaskTotals
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
+from apollo_coordinator.core.summary import JobSummary
 
 STORED = Path(__file__).with_suffix(".json")
+STORED_SUMMARY = Path(__file__).with_name("stored_summary.json")
 
 JOB = JobId("k3v9d2m7q4xa")
 MAP = AttemptId("k3v9d2m7q4xa-m-00001-2")
@@ -97,6 +99,19 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobCleaned(13, JOB),
     facts.AttemptStarted(14, REDUCE, WORKER, speculative=True),
     facts.JobAccepted(15, JOB, replace(SPEC, job_timeout_seconds=3600)),
+)
+
+SUMMARY = JobSummary(
+    JOB,
+    SPEC,
+    created_ms=1,
+    status=JobStatus.FAILED,
+    started_ms=2,
+    ended_ms=3,
+    planned=True,
+    counters={"apollo": {"input_records": 10}},
+    totals=TaskTotals(5, 4, 3, 2),
+    failure=FAILURE,
 )
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import pytest
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core import facts
-from apollo_coordinator.core.codec import KINDS, UnreadableFact, decode, encode
+from apollo_coordinator.core.codec import KINDS, UnreadableFact, decode, decode_summary, encode, encode_summary
 from apollo_coordinator.core.model import Failure, JobStatus
 from support.scheduling import splits
-from support.stored_facts import FACTS, STORED
+from support.stored_facts import FACTS, STORED, STORED_SUMMARY, SUMMARY
 
 JOB = JobId("j")
 ATTEMPT = AttemptId("j-r-00003-1")
@@ -33,6 +33,16 @@ def test_what_the_first_version_wrote_is_read_in_full():
         decode(row["kind"], row["body"], job=fact.job, at_ms=fact.at_ms)
         for fact, row in zip(FACTS, stored, strict=True)
     ] == list(FACTS)
+
+
+def test_a_summary_as_it_was_first_written_is_read_in_full():
+    assert decode_summary(STORED_SUMMARY.read_text()) == SUMMARY
+    assert decode_summary(encode_summary(SUMMARY)) == SUMMARY
+
+
+def test_a_summary_of_a_later_version_is_refused():
+    with pytest.raises(UnreadableFact, match="later version"):
+        decode_summary('{"v":2}')
 
 
 def test_the_facts_that_are_tried_have_no_field_at_its_default():
