@@ -1,3 +1,4 @@
+from support.leftovers import scene
 from support.seaweedfs import s3_bucket, s3_server
 
-__all__ = ["s3_bucket", "s3_server"]
+__all__ = ["s3_bucket", "s3_server", "scene"]

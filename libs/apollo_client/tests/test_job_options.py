@@ -205,3 +205,14 @@ class TestJobFile:
 
     def test_one_that_is_not_there(self):
         assert "nowhere.yaml" in refusal(*MINIMAL, "--job-file", "nowhere.yaml")
+
+
+@click.command
+@job_options
+def embedded_probe(**options):
+    return job_request(options, embedded=True, local_paths=True)
+
+
+def test_run_keeps_no_map_outputs():
+    with pytest.raises(click.UsageError, match="apollo up"):
+        embedded_probe.main([*MINIMAL, "--keep-intermediate"], standalone_mode=False)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from apollo_client.private_directory import PREFIX, private_directory
+from apollo_client.errors import LocalModeFailed
+from apollo_client.private_directory import MAX_SOCKET_PATH_BYTES, abandoned_directories, new_private_directory
 
 HOLD = """
 import time
-from apollo_client.private_directory import private_directory
-with private_directory() as directory:
-    print(directory, flush=True)
-    time.sleep(60)
+from apollo_client.private_directory import new_private_directory
+print(new_private_directory().path, flush=True)
+time.sleep(60)
 """
 
 
@@ -25,52 +25,33 @@ def parent(tmp_path_factory, monkeypatch):
     return directory
 
 
-def hold(parent):
-    """Another process that has a directory, and the directory."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(parent)}
-    )
-    return process, Path(process.stdout.readline().strip())
-
-
-def make_old(directory):
-    os.utime(directory, (0, 0))
-
-
-def end(process):
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-
-def test_it_is_private_and_goes(parent):
-    with private_directory() as directory:
-        assert directory.parent == parent
-        assert directory.stat().st_mode & 0o777 == 0o700
-        (directory / "data").mkdir()
+def test_it_lies_where_tmpdir_says(parent):
+    directory = new_private_directory()
+    assert directory.path.parent == parent
+    directory.remove()
     assert list(parent.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_swept_by_the_next(parent):
-    process, left = hold(parent)
-    end(process)
-    assert left.is_dir()
-    make_old(left)
-    with private_directory() as directory:
-        assert list(parent.iterdir()) == [directory]
-
-
-def test_what_a_living_process_has_is_left_alone(parent):
-    process, held = hold(parent)
-    make_old(held)
+def test_only_those_of_killed_processes_are_abandoned(parent):
+    process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+    held = Path(process.stdout.readline().strip())
+    mine = new_private_directory()
     try:
-        with private_directory():
-            assert held.is_dir()
+        assert list(abandoned_directories()) == []
     finally:
-        end(process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    (abandoned,) = abandoned_directories()
+    assert abandoned.path == held
+    abandoned.remove()
+    mine.remove()
 
 
-def test_a_new_directory_is_left_alone(parent):
-    just_made = parent / f"{PREFIX}new"
-    just_made.mkdir()
-    with private_directory():
-        assert just_made.is_dir()
+def test_a_long_tmpdir_is_passed_over(parent, monkeypatch):
+    long = parent / ("x" * MAX_SOCKET_PATH_BYTES)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("os.access", lambda path, mode: path == str(long))
+    with pytest.raises(LocalModeFailed, match="TMPDIR"):
+        new_private_directory()

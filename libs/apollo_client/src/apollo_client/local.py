@@ -8,27 +8,39 @@ from importlib import import_module
 from typing import Any
 
 from apollo_client.errors import LocalModeFailed
-from apollo_client.private_directory import private_directory
+from apollo_client.private_directory import abandoned_directories, new_private_directory
 from apollo_client.rest import UNIX_SCHEME
+from apollo_common.errors import ApolloError
+from apollo_common.lifecycle import to_the_end
 from apollo_common.logging import configure_logging
 
+# For jobs to end and be cleaned up, and commits that have begun.
+WIND_UP_SECONDS = 10
 CLOSE_SECONDS = 10
+# Of jobs of a command that was killed, when their storage does not answer.
+ABANDONED_SECONDS = 10
 # What goes wrong is told by the job; the user of a command wants no log lines between.
 QUIET = "CRITICAL"
 
 
 @asynccontextmanager
 async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
-    """A coordinator with at most so many worker processes; its address. Nothing of it is left afterwards.
+    """A coordinator with at most so many worker processes; its address. Nothing of it or its jobs is left afterwards.
 
-    Raises the coordinator's error when that cannot go on.
+    Storage that does not answer leaves something to the next one, as does a command that is killed. Raises the
+    coordinator's error when that cannot go on.
     """
-    with private_directory() as directory:
-        socket = directory / "api.sock"
-        app = coordinator_app()
+    app = coordinator_app()
+    log_level = os.environ.get("APOLLO_LOG_LEVEL") or QUIET
+    configure_logging("coordinator", log_format="console", level=log_level)
+    await _end_abandoned(app)
+    directory = new_private_directory()
+    all_ended = True
+    try:
+        socket = directory.path / "api.sock"
         settings = app.Settings(
-            data_dir=directory / "data",
-            intermediate_dir=directory / "intermediate",
+            data_dir=directory.path / "data",
+            intermediate_dir=directory.path / "intermediate",
             host=None,
             port=None,
             unix_socket=socket,
@@ -36,19 +48,46 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
             worker_orphan_seconds=0,
             file_roots=None,
             storage_endpoints=None,
-            log_level=os.environ.get("APOLLO_LOG_LEVEL") or QUIET,
+            log_level=log_level,
         )
-        configure_logging("coordinator", log_format="console", level=settings.log_level)
         coordinator = app.Coordinator(settings)
+
+        async def close() -> None:
+            nonlocal all_ended
+            all_ended = await _in_time(WIND_UP_SECONDS, coordinator.wind_up())
+            # Workers end with this process in any case.
+            await _in_time(CLOSE_SECONDS, coordinator.close())
+
         try:
             await coordinator.start()
             async with as_long_as(coordinator.wait()):
                 yield f"{UNIX_SCHEME}{socket}"
         finally:
-            # Workers end with this process in any case.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await coordinator.close()
+            await to_the_end(close())
+    finally:
+        if all_ended:
+            directory.remove()
+
+
+async def _in_time(seconds: float, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether the work was done in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _end_abandoned(app: Any) -> None:
+    """Their uploads are aborted, and outputs that they were about to publish are published, as after any restart."""
+    for orphan in abandoned_directories():
+        try:
+            with suppress(ApolloError, OSError, TimeoutError):
+                async with asyncio.timeout(ABANDONED_SECONDS):
+                    await app.end_abandoned(orphan.path / "data")
+        finally:
+            orphan.remove()
 
 
 @asynccontextmanager

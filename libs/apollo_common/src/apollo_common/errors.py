@@ -194,6 +194,12 @@ class InvalidSetting(PermanentError):
     reason = "invalid_setting"
 
 
+class DirectoryInUse(PermanentError):
+    """A directory that belongs to one process belongs to another one that runs."""
+
+    reason = "directory_in_use"
+
+
 class ArtifactMissing(TemporaryError):
     """An attempt names an artifact that its worker does not hold (any more); installing it again helps."""
 

@@ -85,6 +85,22 @@ async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
+async def opened(opening: Coroutine[Any, Any, T], close: Callable[[T], Coroutine[Any, Any, None]]) -> T:
+    """What `opening` returns. It is seen through to its end: for a caller cancelled meanwhile the result is closed."""
+    task = asyncio.ensure_future(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await to_the_end(_close_opened(task, close))
+        raise
+
+
+async def _close_opened(task: "asyncio.Future[T]", close: Callable[[T], Coroutine[Any, Any, None]]) -> None:
+    await asyncio.wait([task])
+    if not task.cancelled() and task.exception() is None:
+        await close(task.result())
+
+
 @contextmanager
 def stop_signals(*signals: signal.Signals) -> Iterator[asyncio.Event]:
     """An event that SIGINT or SIGTERM sets; the handlers are taken away at the end."""

@@ -13,6 +13,7 @@ from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
 from apollo_common.storage.open import Stores
 from apollo_common.storage.policy import StorePolicy
+from apollo_coordinator.abandoned import end_abandoned
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
@@ -33,7 +34,7 @@ from apollo_coordinator.store.journal import SqliteJournal
 from apollo_coordinator.store.logs import LogFiles
 from apollo_coordinator.store.secrets import SecretFiles
 
-__all__ = ["Coordinator", "Settings", "main"]
+__all__ = ["Coordinator", "Settings", "end_abandoned", "main"]
 
 COLLECT_EVERY_SECONDS = 3600
 
@@ -79,6 +80,14 @@ class Coordinator:
             "the coordinator met an internal error; its log says more. Start it again: no job is lost"
         )
 
+    async def wind_up(self) -> None:
+        """Stop all jobs, and return when nothing is left of them; a commit that has begun is finished.
+
+        Bounded by the caller: storage that does not answer is waited for.
+        """
+        if self._engine is not None:
+            await self._engine.wind_up()
+
     async def _open(self, opened: AsyncExitStack) -> None:
         settings, data = self._settings, self._settings.data_dir
         _make_directories(data, settings.volume)
@@ -113,6 +122,7 @@ class Coordinator:
         api_settings = ApiSettings(
             token=settings.token.get_secret_value() if settings.token else "",
             store_policy=policy,
+            volume=settings.volume,
             max_upload_bytes=settings.max_artifact_bytes,
         )
         api = make_api(service=engine, artifacts=artifacts, logs=logs, settings=api_settings, registry=registry)

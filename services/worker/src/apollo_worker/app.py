@@ -3,17 +3,20 @@
 import asyncio
 import json
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from apollo_common.errors import InvalidSetting
+from apollo_common.errors import DirectoryInUse, InvalidSetting
 from apollo_common.grpc import GrpcServer
 from apollo_common.lifecycle import TaskOwner, stop_signals
 from apollo_common.logging import bind_log_context, configure_logging, get_logger
+from apollo_common.owned_directory import OwnedDirectory, orphans
+from apollo_common.threads import in_thread
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
+from apollo_worker.artifact.directory import sweep_socket_homes
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
 from apollo_worker.lifetime import bind_to_parent, hide_memory, orphaned, parent_gone
@@ -44,33 +47,48 @@ def main() -> int:
     return_memory_early()
     if settings.parent_pid and not bind_to_parent(settings.parent_pid):
         return 0
-    asyncio.run(serve(settings, load_runner))
+    try:
+        asyncio.run(serve(settings, load_runner))
+    except DirectoryInUse as error:
+        sys.stderr.write(f"apollo-worker: {error}; give each worker another APOLLO_WORKER_ID\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"apollo-worker: cannot serve: {error}; see APOLLO_HOST, APOLLO_PORT, APOLLO_WORK_DIR\n")
+        return 1
     return 0
 
 
 async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
-    """Serve until a signal, the parent's end or the orphan deadline."""
-    work_dir = settings.work_dir / settings.worker_id
-    work_dir.mkdir(parents=True, exist_ok=True)
-    cache = ArtifactCache(work_dir / "artifacts", settings.artifact_cache_bytes)
-    monitor = await _Monitor.start(settings) if settings.metrics_port >= 0 else None
-    slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache)), monitor.meter if monitor is not None else None)
-    server = GrpcServer(
-        [WorkerService(settings.worker_id, slot, cache), HealthService()], token=settings.token.get_secret_value()
-    )
-    with stop_signals() as stop:
-        async with TaskOwner() as background:
-            _announce(settings, await server.listen_on(settings.host, settings.port))
-            for condition in _ends_of_life(settings, server):
-                background.spawn(_stop_after(condition, stop), name="end of life")
-            await stop.wait()
-            _log.info("worker stops")
-            _exit_hard_after(_HARD_EXIT_SECONDS)
-    await slot.close()
-    await server.stop(_STREAM_GRACE_SECONDS)
-    if monitor is not None:
-        await monitor.close()
-    await asyncio.to_thread(shutil.rmtree, work_dir, ignore_errors=True)
+    """Serve until a signal, the parent's end or the orphan deadline. DirectoryInUse, OSError."""
+    await in_thread(_sweep, settings)
+    async with AsyncExitStack() as opened:
+        work_dir = OwnedDirectory.claim(settings.work_dir / settings.worker_id)
+        opened.push_async_callback(in_thread, work_dir.remove)
+        cache = ArtifactCache(work_dir.path / "artifacts", settings.artifact_cache_bytes)
+        monitor = await _Monitor.start(settings) if settings.metrics_port >= 0 else None
+        if monitor is not None:
+            opened.push_async_callback(monitor.close)
+        slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache)), monitor.meter if monitor else None)
+        server = GrpcServer(
+            [WorkerService(settings.worker_id, slot, cache), HealthService()], token=settings.token.get_secret_value()
+        )
+        opened.push_async_callback(server.stop, _STREAM_GRACE_SECONDS)
+        opened.push_async_callback(slot.close)
+        with stop_signals() as stop:
+            async with TaskOwner() as background:
+                _announce(settings, await server.listen_on(settings.host, settings.port))
+                for condition in _ends_of_life(settings, server):
+                    background.spawn(_stop_after(condition, stop), name="end of life")
+                await stop.wait()
+                _log.info("worker stops")
+                _exit_hard_after(_HARD_EXIT_SECONDS)
+
+
+def _sweep(settings: WorkerSettings) -> None:
+    """Remove what workers that were killed have left, also one of the same name; blocking."""
+    for orphan in orphans(settings.work_dir):
+        orphan.remove()
+    sweep_socket_homes()
 
 
 class _PreparedRunner:

@@ -4,12 +4,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 
 import click
 
 from apollo_client.cli.display import Display, failure_lines, progress_display, success_line
 from apollo_client.cli.output import print_json
 from apollo_client.cli.root import STATUS_FAILED
+from apollo_client.errors import RequestRefused
 from apollo_client.rest import Document, RestClient
 from apollo_common.errors import ApolloError
 
@@ -60,7 +62,12 @@ async def stop_and_wait(client: RestClient, job: str) -> None:
     click.echo(f"Stopping job {job}.", err=True)
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            await client.stop(job)
+            try:
+                await client.stop(job)
+            except RequestRefused as error:
+                if error.status != HTTPStatus.CONFLICT:
+                    raise
+                click.echo(str(error), err=True)  # it publishes its output, which is soon done
             async for _ in client.events(job):
                 pass
     except (TimeoutError, ApolloError) as error:

@@ -166,6 +166,10 @@ def job_request(options: Mapping[str, Any], *, embedded: bool, local_paths: bool
     body["inputPath"] = [_location("--input", text, local_paths=local_paths, globs=True) for text in options["input"]]
     body["outputPath"] = _location("--output", options["output"], local_paths=local_paths, globs=False)
     _check_reducer(body)
+    if embedded and body.get("keepIntermediate"):
+        raise click.UsageError(
+            "--keep-intermediate needs a coordinator that stays, see `apollo up`: run keeps nothing."
+        )
     files = {_FIELD_OF[name]: _program_file(f"--{name}", options[name], embedded=embedded) for name in _PROGRAMS}
     side_files = _side_files(options["file"])
     if side_files:

@@ -12,9 +12,13 @@ def run_async(work: Coroutine[Any, Any, int]) -> int:
     """Run a command's work; the exit status.
 
     SIGINT, SIGTERM and SIGHUP cancel the work once. What it then does to clean up is bounded in time, so signals
-    that follow are not needed to end it and are ignored.
+    that follow are not needed to end it and are ignored. A reader of our output that has left ends the work as SIGPIPE
+    would have; click would make it an exit status of 1.
     """
-    return asyncio.run(_interruptible(work))
+    try:
+        return asyncio.run(_interruptible(work))
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE
 
 
 async def _interruptible(work: Coroutine[Any, Any, int]) -> int:

@@ -115,13 +115,16 @@ class JobRoutes:
                 raise unknown_cursor() from error
         jobs = self._service.jobs(after=after, limit=query.limit + 1)
         answer = link_page(request, jobs, query, lambda job: job.id)
-        return Answer([view_job(job) for job in answer.content], headers=answer.headers)
+        return Answer([self._view(job) for job in answer.content], headers=answer.headers)
+
+    def _view(self, job: Job) -> JobView:
+        return view_job(job, self._settings.volume)
 
     async def show(self, request: web.Request) -> JobView:
-        return view_job(self._service.job(_job_id(request)))
+        return self._view(self._service.job(_job_id(request)))
 
     async def stop(self, request: web.Request) -> JobView:
-        return view_job(await self._service.stop(_job_id(request)))
+        return self._view(await self._service.stop(_job_id(request)))
 
     async def tasks(self, request: web.Request, query: PageQuery) -> Answer:
         job = self._service.job(_job_id(request))
@@ -137,7 +140,7 @@ class JobRoutes:
             return view_program(ref, await self._artifacts.get(ref.name))
 
         content = SubmittedView(
-            job=view_job(job),
+            job=self._view(job),
             m_program=await program(job.spec.mapper),
             r_program=await program(job.spec.reducer) if job.spec.reducer else None,
         )

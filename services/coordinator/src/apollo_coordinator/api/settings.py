@@ -1,6 +1,7 @@
 """What an operator may set about the HTTP API. Parsed by the composition root, then frozen."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from apollo_common.storage.policy import NOTHING_ALLOWED, StorePolicy
 
@@ -13,6 +14,7 @@ class ApiSettings:
 
     token: str = field(default="", repr=False)  # bearer token; empty: none is asked for (loopback, Unix socket)
     store_policy: StorePolicy = NOTHING_ALLOWED
+    volume: Path | None = None  # where map outputs lie, for jobs that keep theirs
     secret_references: bool = False  # whether `credentialsSecret` can be resolved (Kubernetes)
     max_body_bytes: int = 4 * MIB
     max_upload_bytes: int = 256 * MIB  # as the artifact store's limit: refuses by Content-Length before reading

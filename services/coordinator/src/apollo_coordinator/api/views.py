@@ -5,6 +5,7 @@ people put keys of other systems there.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -133,6 +134,10 @@ class JobView(View):
     priority: int
     speculative_attempts: Annotated[int, Field(description="Backup attempts of slow tasks that were started")]
     speculative_won: Annotated[int, Field(description="Of those, how many were done before the attempt they backed up")]
+    intermediate_location: Annotated[
+        Maybe[str],
+        Field(description="With keepIntermediate: the directory of the map outputs, as the coordinator sees it"),
+    ]
 
 
 class SubmittedView(View):
@@ -228,7 +233,8 @@ def view_program(program: ProgramRef, artifact: ArtifactInfo | None = None) -> P
     )
 
 
-def view_job(job: Job) -> JobView:
+def view_job(job: Job, volume: Path | None = None) -> JobView:
+    """`volume`: below it lie map outputs."""
     spec = job.spec
     return JobView(
         id=job.id,
@@ -258,6 +264,7 @@ def view_job(job: Job) -> JobView:
         priority=spec.priority,
         speculative_attempts=job.speculative_attempts,
         speculative_won=job.speculative_won,
+        intermediate_location=f"file://{volume / job.id}" if spec.keep_intermediate and volume else None,
     )
 
 

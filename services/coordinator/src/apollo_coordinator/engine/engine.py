@@ -117,10 +117,25 @@ class Engine:
         """Return when the engine cannot go on. The process should end and start anew: the journal is sound."""
         await self._broken.wait()
 
+    async def wind_up(self) -> None:
+        """Stop all jobs, and return when each has ended and is cleaned up, or when the engine is broken.
+
+        A commit that has begun is finished.
+        """
+        for job in list(self._state.queues):
+            self.post(events.StopRequested(job))
+        while self._state.queues and not self._broken.is_set():
+            await self._cleaned.wait()
+
     def _on_task_failure(self, name: str, error: BaseException) -> None:
         _log.critical("the engine stops", task_name=name, exc_info=error)
         self._open = False
         self._broken.set()
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        self._cleaned.set()
+        self._cleaned = asyncio.Event()
 
     async def _recover(self) -> None:
         def folded(fact: facts.DurableFact, stored: StoredFact) -> None:
@@ -162,8 +177,7 @@ class Engine:
             elif isinstance(fact, facts.TroubleSeen) and fact.job is not None:
                 self._feed.progressed(fact.job)
             elif isinstance(fact, facts.JobCleaned):
-                self._cleaned.set()
-                self._cleaned = asyncio.Event()
+                self._wake_waiters()
             elif isinstance(fact, facts.JobForgotten):
                 self._feed.forget(fact.job)
                 self._past_tasks.forget(fact.job)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from apollo_common.errors import ObjectNotFound, OutputExists, OutputNotWritable, PermanentError, UploadLost
 from apollo_common.ids import AttemptId
+from apollo_common.lifecycle import opened, to_the_end
 from apollo_common.storage import glob
 from apollo_common.storage.location import resolve_output
 from apollo_common.storage.open import StoreOpener
@@ -53,12 +54,12 @@ class StoredOutput:
             raise OutputExists(f"{spec.output_path} is a file; name a directory that does not exist yet")
         if not spec.overwrite and await _holds_anything(store, output):
             raise OutputExists(f"there is something at {spec.output_path}; name another output or set overwrite")
-        await store.abort_upload(await store.create_upload(f"{output}/{SUCCESS}", metadata={}))
+        await to_the_end(_try_upload(store, f"{output}/{SUCCESS}"))
 
     async def open_part(self, job: Job, task: Task, attempt: AttemptId, access: StorageAccess) -> OutputTarget:
         output, store = await self._open(job.spec, access)
         url = f"{output}/{part_name(task.kind, task.index, job.spec.compression)}"
-        upload = await store.create_upload(url, metadata={ATTEMPT_METADATA: attempt})
+        upload = await opened(store.create_upload(url, metadata={ATTEMPT_METADATA: attempt}), store.abort_upload)
         return OutputTarget(upload.url, upload.upload_id)
 
     async def commit(self, job: Job, access: StorageAccess) -> None:
@@ -90,6 +91,10 @@ class StoredOutput:
     async def _open(self, spec: JobSpec, access: StorageAccess) -> tuple[str, ObjectStore]:
         output, access = resolve_output(spec.output_path, access)
         return output, await self._stores.open(output, access)
+
+
+async def _try_upload(store: ObjectStore, url: str) -> None:
+    await store.abort_upload(await store.create_upload(url, metadata={}))
 
 
 async def _holds_anything(store: ObjectStore, output: str) -> bool:

@@ -21,9 +21,11 @@ import aiosqlite
 
 from apollo_common.errors import PermanentError, StorageUnavailable, VolumeFull
 from apollo_common.ids import JobId
-from apollo_common.lifecycle import to_the_end
+from apollo_common.lifecycle import opened, to_the_end
 from apollo_coordinator.ports import StoredFact, StoredSummary
 from apollo_coordinator.store.schema import JournalUnusable, damaged, prepare
+
+JOURNAL_FILE = "journal.db"
 
 READ_PAGE = 1_000
 """Facts or summaries that a full read holds in memory at a time."""
@@ -77,8 +79,12 @@ class SqliteJournal:
     @classmethod
     async def open(cls, directory: Path) -> Self:
         """Create or open `journal.db` in a directory. DataDirectoryInUse, JournalUnusable, VolumeFull."""
+        return await opened(cls._open(directory), cls.close)
+
+    @classmethod
+    async def _open(cls, directory: Path) -> Self:
         lock = await asyncio.to_thread(_lock_directory, directory)
-        path = directory / "journal.db"
+        path = directory / JOURNAL_FILE
         try:
             with _mapped_errors(path):
                 known = os.fstat(lock).st_size > 0

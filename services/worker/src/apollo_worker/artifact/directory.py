@@ -5,16 +5,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.errors import TemporaryError, VolumeFull
+from apollo_common.owned_directory import OwnedDirectory, orphans, remove_tree
 from apollo_common.storage.file_errors import NO_SPACE
 from apollo_worker.artifact.context import ArtifactProgram, ShellProgram
 
 SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 108, and programs use other languages' smaller limits
 _EXECUTABLE = 0o755
+_SOCKETS = Path("/tmp")  # noqa: S108  # short, whatever TMPDIR says; OwnedDirectory makes it private
+_SOCKET_PREFIX = "apollo-socket-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class ProgramDirectory:
     work: Path
     sdk: Path
     socket: Path
+    socket_home: OwnedDirectory | None = None  # outside `root`, where paths below that would be too long
 
     @classmethod
     def make(cls, work_root: Path) -> "ProgramDirectory":
@@ -34,7 +37,8 @@ class ProgramDirectory:
             root = Path(tempfile.mkdtemp(prefix="p-", dir=work_root))
         except OSError as error:
             raise _mapped(error, f"make a directory in {work_root}") from error
-        return cls(root, root / "work", root / "sdk", _socket_place(root))
+        home = _socket_home(root)
+        return cls(root, root / "work", root / "sdk", (home.path if home else root) / "s", home)
 
     def fill(self, program: ArtifactProgram | ShellProgram, files: Mapping[str, Path]) -> None:
         """Copy the program and its side files in; blocking. The program may change its copies, never the cache."""
@@ -51,21 +55,25 @@ class ProgramDirectory:
 
     def remove(self) -> None:
         """Remove all of it, whatever modes the program left; blocking."""
-        if self.socket.parent != self.root:
-            _remove(self.socket.parent)
-        _remove(self.root)
+        if self.socket_home is not None:
+            self.socket_home.remove()
+        remove_tree(self.root)
 
 
-def _socket_place(root: Path) -> Path:
-    """Inside `root`, or in a private directory of its own where that path would be too long."""
-    socket = root / "s"
-    if len(os.fsencode(socket)) < SOCKET_PATH_LIMIT_BYTES:
-        return socket
+def sweep_socket_homes() -> None:
+    """Remove what workers that were killed have left outside their work directories; blocking."""
+    for orphan in orphans(_SOCKETS, _SOCKET_PREFIX):
+        orphan.remove()
+
+
+def _socket_home(root: Path) -> OwnedDirectory | None:
+    if len(os.fsencode(root / "s")) < SOCKET_PATH_LIMIT_BYTES:
+        return None
     try:
-        return Path(tempfile.mkdtemp(prefix="apollo-", dir="/tmp")) / "s"
+        return OwnedDirectory.new(_SOCKETS, _SOCKET_PREFIX)
     except OSError as error:
         root.rmdir()
-        raise _mapped(error, "make a directory for the program's socket in /tmp") from error
+        raise _mapped(error, f"make a directory for the program's socket in {_SOCKETS}") from error
 
 
 def _mapped(error: OSError, what: str) -> VolumeFull | TemporaryError:
@@ -83,15 +91,3 @@ def _sdk_package() -> Path:
     if spec is None or spec.origin is None:
         raise FileNotFoundError(2, "the package apollo-sdk is not installed beside the worker")
     return Path(spec.origin).parent
-
-
-def _remove(root: Path) -> None:
-    with suppress(OSError):
-        root.chmod(0o700)
-    for directory, names, _ in os.walk(root):  # lists a directory before it tells of it, so modes are set one level up
-        for name in names:
-            below = Path(directory, name)
-            if not below.is_symlink():
-                with suppress(OSError):
-                    below.chmod(0o700)
-    shutil.rmtree(root, ignore_errors=True)
