@@ -36,6 +36,10 @@ class Killer:
         self.commit_calls: list[str] = []
         self.killed_at = ""
 
+    @property
+    def armed(self) -> bool:
+        return self._position is not None and not self.killed_at
+
     async def before(self, call: Call) -> None:
         if self._uploaded < PARTS:
             return
@@ -50,9 +54,9 @@ class Killer:
             self._strike(call)
 
     def _strike(self, call: Call) -> None:
-        if self._position is not None and not self.killed_at and len(self.commit_calls) >= self._position:
-            self.killed_at = call.operation
+        if self.armed and len(self.commit_calls) >= (self._position or 0):
             self._coordinator.kill()
+            self.killed_at = call.operation
             raise CallDropped
 
 
@@ -113,9 +117,12 @@ class Trials:
         assert bool(self.killer.killed_at) == (position is not None), where
 
     def _cleaned(self, output: str) -> bool:
-        """No upload is left, and the clean-up's own listing, the last call of a job, is done."""
+        """No upload is left, and the clean-up's own listing, the last call of a job, is done; death may come at it."""
+        if self.coordinator.dead:
+            self.coordinator.start()
         left = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=f"{output}/").get("Uploads", [])
-        return not left and self.killer.commit_calls.count("ListMultipartUploads") >= 2
+        done = self.killer.commit_calls.count("ListMultipartUploads") >= 2
+        return done and not left and not self.killer.armed
 
 
 @pytest.fixture
