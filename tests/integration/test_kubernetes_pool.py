@@ -13,6 +13,7 @@ from apollo_common.errors import InvalidSetting
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.order import AttemptDone, AttemptStarted
+from apollo_coordinator.pools.kubernetes import pool as module
 from apollo_coordinator.pools.kubernetes.names import Names
 from apollo_coordinator.pools.kubernetes.ownership import ClusterSecrets, JobOwnership
 from apollo_coordinator.ports import JobSecrets, PoolTrouble, WorkerGone, WorkerUp
@@ -154,6 +155,25 @@ async def test_a_call_per_change_and_no_polling(cluster):
             [("GET", "pods")] * 2  # a list, a watch
             + [("POST", "configmaps"), ("POST", "secrets"), ("POST", "pods"), ("POST", "pods")]
         )
+
+
+async def test_a_pod_that_is_gone_is_not_deleted_again(cluster, monkeypatch):
+    monkeypatch.setattr(module, "_DELETE_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_PASS_SECONDS", 0.05)
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 2)
+        released, _ = await heard.until(WorkerUp, count=2)
+        await pool.release(released.worker)
+        await cluster.until(lambda: released.worker not in cluster.pods)
+        await pool.scale(JOB, 0)
+        cluster.api.pod_deleted = lambda pod: cluster.api.remove("pods", pod["metadata"]["name"])  # without a grace
+        cluster.api.delete("configmaps", Names().job_object(JOB))
+        await heard.until(WorkerGone, count=2)
+        await cluster.until(lambda: not cluster.pods)
+        deletions = cluster.api.count("DELETE", "pods")
+        await asyncio.sleep(0.5)
+        assert cluster.api.count("DELETE", "pods") == deletions
 
 
 # A coordinator that starts again

@@ -43,6 +43,15 @@ def test_what_the_pool_relies_on_wins():
     ]
 
 
+def test_workers_look_for_s3_where_the_coordinator_does_unless_the_template_says_otherwise():
+    manifest = worker_manifest()
+    manifest["spec"]["containers"][0]["env"] = [{"name": "AWS_REGION", "value": "own"}]
+    around = {"AWS_ENDPOINT_URL_S3": "http://s3", "AWS_REGION": "other", "AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/"}
+    (container,) = PodTemplate(manifest, around).pod("w", Names(), OWNER, orphan_seconds=1)["spec"]["containers"]
+    given = {item["name"]: item.get("value") for item in container["env"] if not item["name"].startswith("APOLLO_")}
+    assert given == {"AWS_ENDPOINT_URL_S3": "http://s3", "AWS_REGION": "own"}
+
+
 def test_the_job_owns_the_pod():
     (owner,) = rendered(worker_manifest())["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"]) == ("ConfigMap", "apollo-job-job1", "some-uid")
@@ -68,6 +77,17 @@ def test_a_file_that_describes_no_worker_is_refused(tmp_path, content):
     path = tmp_path / "pod.yaml"
     path.write_text(content)
     with pytest.raises(InvalidSetting, match=r"pod\.yaml"):
+        PodTemplate.load(path)
+
+
+def test_an_image_is_needed_and_the_operators_wins(tmp_path):
+    path, manifest = tmp_path / "pod.yaml", worker_manifest()
+    path.write_text(yaml.safe_dump(manifest))
+    pod = PodTemplate.load(path, image="other:1").pod("w", Names(), OWNER, orphan_seconds=1)
+    assert pod["spec"]["containers"][0]["image"] == "other:1"
+    del manifest["spec"]["containers"][0]["image"]
+    path.write_text(yaml.safe_dump(manifest))
+    with pytest.raises(InvalidSetting, match="APOLLO_WORKER_IMAGE"):
         PodTemplate.load(path)
 
 

@@ -1,6 +1,7 @@
 """Composition root: the only place that builds adapters and wires them to the engine."""
 
 import asyncio
+import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -161,6 +162,8 @@ async def _open_cluster(settings: Settings, opened: AsyncExitStack) -> tuple[Wor
         ),
         GrpcWorkerLink,
         template=settings.worker_template,
+        image=settings.worker_image,
+        environment=os.environ,
         namespace=settings.kubernetes_namespace,
         instance=settings.kubernetes_instance,
         stateful_set=settings.kubernetes_stateful_set,

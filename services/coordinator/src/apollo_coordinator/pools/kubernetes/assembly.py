@@ -1,5 +1,6 @@
 """Builds this pool, and the store of jobs' credentials that goes with it, from an operator's settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +30,17 @@ async def open_cluster(
     connect: Connect,
     *,
     template: Path,
+    image: str = "",
+    environment: Mapping[str, str] | None = None,
     namespace: str = "",
     instance: str,
     stateful_set: str = "",
     kubeconfig: Path | None = None,
 ) -> ClusterAccess:
-    """`namespace` is the pod's own unless it is given. InvalidSetting. The API server is not called yet."""
-    manifest = PodTemplate.load(template)
+    """`namespace` is the pod's own unless it is given, `image` the template's. Workers learn from `environment` where
+    `s3://` lives. InvalidSetting. The API server is not called yet.
+    """
+    manifest = PodTemplate.load(template, image=image, environment=environment)
     names = Names(instance)
     api = await KubernetesApi.connect(namespace or _own_namespace(), kubeconfig)
     ownership = JobOwnership(api, names, stateful_set)

@@ -151,8 +151,13 @@ class KubernetesPool:
                 served.ended.set_result(pod.ended)
         elif not pod.deleting and pod.name not in self._unwanted:
             self._refused(pod.job, f"worker pod {pod.name}: {pod.ended}")
-        if not pod.deleting:
-            self._unwanted.setdefault(pod.name, 0.0)
+        self._let_go(pod.name)
+
+    def _let_go(self, name: str) -> None:
+        """Have a pod deleted, unless somebody has asked for that already."""
+        pod = self.reflector.items.get(name)
+        if pod is not None and not pod.deleting:
+            self._unwanted.setdefault(name, 0.0)
 
     def _forget(self, pod: Pod) -> None:
         self._first_seen.pop(pod.name, None)
@@ -193,9 +198,9 @@ class KubernetesPool:
             else:
                 await link.close()
                 self._refused(pod.job, f"worker pod {pod.name}: {served.ended.result()}")
-            self._unwanted.setdefault(pod.name, 0.0)
+            self._let_go(pod.name)
         except ObjectMissing:
-            self._unwanted.setdefault(pod.name, 0.0)  # nothing is left of its job
+            self._let_go(pod.name)  # nothing is left of its job
         except ApolloError as error:
             self._refused(pod.job, f"worker pod {pod.name} cannot be met: {error}")
             await asyncio.sleep(_MEET_AGAIN_SECONDS)
@@ -286,8 +291,8 @@ class KubernetesPool:
             served = self._served.get(name)
             if served is not None and not served.ended.done():
                 served.ended.set_result("its job has no work for it")
-            elif name not in self._unseen:
-                self._unwanted.setdefault(name, 0.0)
+            else:
+                self._let_go(name)
         if delete:
             self._wake.set()
         return create if demand.not_before <= now else 0

@@ -1,6 +1,7 @@
 """The worker pod that the operator describes in a file, and what the pool adds to it for one worker of one job."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from apollo_coordinator.pools.kubernetes.api import Object
 from apollo_coordinator.pools.kubernetes.names import WORKER_CONTAINER, WORKER_PORT, Names
 
 VOLUME_PATH: Final = "/var/lib/apollo/intermediate"  # where a worker looks for map outputs unless it is told otherwise
+STORAGE_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
 TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key, not a token
 
 
@@ -35,12 +37,18 @@ def owner_reference(api_version: str, kind: str, name: str, uid: str) -> Object:
 class PodTemplate:
     """A Pod manifest with a container called `worker`. Whatever it says, the pool's own fields win."""
 
-    def __init__(self, manifest: Object) -> None:
+    def __init__(self, manifest: Object, environment: Mapping[str, str] | None = None) -> None:
+        """`environment`: the coordinator's, for where `s3://` lives, unless the manifest says it."""
         self._manifest = manifest
+        self._storage = [
+            {"name": name, "value": value}
+            for name, value in (environment or {}).items()
+            if name in STORAGE_VARIABLES and value
+        ]
 
     @classmethod
-    def load(cls, path: Path) -> "PodTemplate":
-        """InvalidSetting when the file cannot be read or describes no worker."""
+    def load(cls, path: Path, *, image: str = "", environment: Mapping[str, str] | None = None) -> "PodTemplate":
+        """`image` is run in place of the file's. InvalidSetting when the file cannot be read or describes no worker."""
         try:
             manifest = yaml.safe_load(path.read_text())
         except (OSError, yaml.YAMLError) as error:
@@ -49,7 +57,11 @@ class PodTemplate:
             raise InvalidSetting(
                 f"the worker pod's template {path} has to be a Pod with a container named {WORKER_CONTAINER}"
             )
-        return cls(manifest)
+        container = _worker_container(manifest)
+        container["image"] = image or container.get("image")
+        if not container["image"]:
+            raise InvalidSetting(f"the worker pod's template {path} names no image: set APOLLO_WORKER_IMAGE")
+        return cls(manifest, environment)
 
     @property
     def claims(self) -> list[str]:
@@ -68,7 +80,8 @@ class PodTemplate:
         # A worker that starts again is another worker, and gets another pod. It never calls the API server.
         pod["spec"] |= {"restartPolicy": "Never", "automountServiceAccountToken": False}
         container = _worker_container(pod)
-        container["env"] = _merge_named(container.get("env") or [], _environment(owner, orphan_seconds))
+        given = _merge_named(self._storage, container.get("env") or [])
+        container["env"] = _merge_named(given, _environment(owner, orphan_seconds))
         return pod
 
 
@@ -81,10 +94,10 @@ def _environment(owner: JobOwner, orphan_seconds: int) -> list[Object]:
     ]
 
 
-def _merge_named(given: list[Object], ours: list[Object]) -> list[Object]:
-    """Both lists of things with a `name`; ours win."""
-    names = {item["name"] for item in ours}
-    return [item for item in given if item.get("name") not in names] + ours
+def _merge_named(items: list[Object], stronger: list[Object]) -> list[Object]:
+    """Both lists of things with a `name`; of two with the same name the stronger one."""
+    names = {item.get("name") for item in stronger}
+    return [item for item in items if item.get("name") not in names] + stronger
 
 
 def _worker_container(manifest: Object) -> Object:
