@@ -23,8 +23,8 @@ WORKING_SECONDS = (0.2, 4.0)
 PAUSE_SECONDS = (0.3, 5.0)  # shorter than any deadline
 FREEZE_SECONDS = (32.0, 36.0)  # longer than the heartbeat deadline of 30 s
 
-AT_WORK_SECONDS = 10.0  # how long a kill waits for a program that runs, so that it cuts something off
-POLL_SECONDS = 0.1
+AT_WORK_SECONDS = 30.0  # how long a fault waits for a program that runs, so that it cuts something off
+POLL_SECONDS = 0.2
 
 S3_CALLS = "S3 calls spoiled"
 S3_FAULT_RATE = 0.01  # of all calls, for each way to spoil them
@@ -61,8 +61,8 @@ class Turmoil:
                 await asyncio.sleep(draw.uniform(*START_UP_SECONDS))
             else:
                 await self.cluster.ready()
-                await self._programs_run()
                 await asyncio.sleep(draw.uniform(*WORKING_SECONDS))
+                await self._programs_run()
             await self.cluster.kill()
             self.killed_at_ms.append(time.time_ns() // 1_000_000)
             self.counts[COORDINATOR_KILLED_STARTING if starting else COORDINATOR_KILLED] += 1
@@ -85,6 +85,7 @@ class Turmoil:
         draw = self.draw(kind)
         while True:
             await asyncio.sleep(draw.uniform(0.2, 1.8) * every_seconds * self.pace)
+            await self._programs_run()  # a slow machine is given the time to start what is killed
             self.counts[kind] += await fault(self, draw)
 
 
@@ -98,7 +99,7 @@ async def kill_worker(turmoil: Turmoil, draw: random.Random) -> int:
 
 async def kill_program(turmoil: Turmoil, draw: random.Random) -> int:
     found = await asyncio.to_thread(processes.programs, turmoil.cluster.directory)
-    return _send_to_one(sorted(found), signal.SIGKILL, draw) > 0
+    return _send_to_one(found, signal.SIGKILL, draw) > 0
 
 
 async def pause_worker(turmoil: Turmoil, draw: random.Random) -> int:

@@ -27,13 +27,14 @@ def below(directory: Path) -> list[Process]:
 
 
 def programs(directory: Path) -> list[int]:
-    """Users' programs that run below the directory: session leaders in the `work` directory of an attempt."""
+    """Users' programs that run below the directory: session leaders in the `work` directory of an attempt; sorted."""
     found = []
-    for process in below(directory):
-        with suppress(ProcessLookupError):
-            if Path(process.cwd).name == "work" and os.getsid(process.pid) == process.pid:
-                found.append(process.pid)
-    return found
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (cwd := _link(entry / "cwd")).startswith(str(directory)) and cwd.endswith("/work"):
+            with suppress(ProcessLookupError):
+                if os.getsid(int(entry.name)) == int(entry.name):
+                    found.append(int(entry.name))
+    return sorted(found)
 
 
 def is_alive(pid: int) -> bool:
