@@ -8,6 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import Self
 
 import aiohttp
@@ -60,6 +61,11 @@ class Cluster(ABC):
     @property
     def proxies(self) -> Sequence[CuttingProxy]:
         """Between the coordinator and its workers, where there can be some."""
+        return ()
+
+    @property
+    def worker_directories(self) -> Sequence[Path]:
+        """Of workers that the coordinator has not started: empty when these have ended."""
         return ()
 
     async def start(self) -> None:
@@ -157,6 +163,10 @@ class Static(Cluster):
     @property
     def proxies(self) -> Sequence[CuttingProxy]:
         return self._proxies
+
+    @property
+    def worker_directories(self) -> Sequence[Path]:
+        return [self.directory / f"worker-{number}" for number in range(WORKERS)]
 
     def worker_pids(self) -> list[int]:
         return sorted(process.pid for process in self._workers.values() if process.returncode is None)

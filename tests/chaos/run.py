@@ -106,7 +106,7 @@ def _jobs_leave(cluster: Cluster, site: Site) -> list[str]:
 def _processes_leave(cluster: Cluster) -> list[str]:
     """Processes, and what only they need: sockets and directories of workers and attempts."""
     running = [f"a process: {each.pid} {each.command}" for each in processes.below(cluster.directory)]
-    places = [cluster.directory / "tmp", cluster.data / "workers"]
+    places = [cluster.directory / "tmp", cluster.data / "workers", *cluster.worker_directories]
     return [*running, *(f"a file: {path}" for place in places for path in _entries(place))]
 
 
