@@ -109,6 +109,53 @@ def test_no_job_starts_while_the_running_ones_have_too_many_tasks():
     assert world.state.jobs[JobId("b")].status is JobStatus.QUEUED
 
 
+def test_a_job_that_waits_long_goes_before_new_ones_of_a_higher_priority():
+    world = World(Limits(max_running_jobs=1))
+    world.job("first")
+    world.tell(events.JobSubmitted(JobId("low"), a_spec(output_path="file:///low")))
+    waited_minutes = 0
+    while world.state.jobs[JobId("low")].status is JobStatus.QUEUED:
+        waited_minutes += 1
+        world.wait(60_000)
+        spec = a_spec(output_path=f"file:///{waited_minutes}", priority=2)
+        world.tell(events.JobSubmitted(JobId(f"high{waited_minutes}"), spec))
+        (running,) = (job.id for job in world.state.jobs.values() if job.status is JobStatus.RUNNING)
+        world.tell(events.StopRequested(running))
+    assert waited_minutes == 20  # ten for each of two steps of priority
+
+
+def test_a_low_priority_job_that_runs_gets_its_share_however_many_high_ones_there_are(world):
+    for name in "abcd":
+        world.job(name, maps=40, priority=5)
+    world.job("low", maps=40)
+    world.workers(*names(4))
+    for _ in range(5):
+        busy = [worker.attempt for worker in world.state.workers.values()]
+        for attempt in busy:
+            world.done(attempt)
+    assert world.state.queues[JobId("low")].accepted_maps > 0
+
+
+def test_a_job_at_its_max_workers_leaves_the_rest_to_jobs_of_lower_priority(world):
+    world.job("capped", maps=20, max_workers=2, priority=10)
+    world.job("other", maps=20)
+    world.workers(*names(6))
+    assert running(world, "capped", "other") == [2, 4]
+
+
+def test_a_job_whose_reduces_wait_for_a_map_holds_no_worker(world):
+    world.job("a", maps=2, n_reducers=8)
+    world.workers(*names(6))
+    world.job("b", maps=20)
+    world.done("a-m-00000-0")
+    assert running(world, "a", "b") == [1, 5]
+    world.done("a-m-00001-0")
+    assert running(world, "a", "b") == [1, 5]
+    for index in range(4):
+        world.done(f"b-m-{index:05d}-0")
+    assert running(world, "a", "b") == [3, 3]
+
+
 def test_admission_names_the_limit_the_reservation_and_the_conflict():
     world = World(Limits(max_unfinished_jobs=1))
     spec = a_spec(idempotency_key="k", body_digest="d")
@@ -150,52 +197,6 @@ def test_a_reserved_output_is_free_again_when_the_job_is_cleaned_up(world):
     world.tell(events.StopRequested(JobId("a")))
     world.tell(events.CleanUpFinished(JobId("a")))
     admission.check(world.state, a_spec())
-
-
-def test_a_worker_that_fails_one_task_after_the_other_is_quarantined(world):
-    job = world.job(maps=20)
-    world.workers("good")
-    world.done("j-m-00000-0")
-    world.workers("bad")
-    for _ in range(3):
-        (attempt,) = [a.id for t in job.maps for a in t.attempts if a.worker == "bad" and not a.status.ended]
-        asked = world.failed(attempt)
-    assert commands.ReleaseWorker(WorkerId("bad")) in asked
-    assert world.state.workers[WorkerId("bad")].quarantined
-    assert attempts(world.wait(1)) == []
-    assert job.status is JobStatus.RUNNING
-
-
-def test_a_program_that_fails_everywhere_quarantines_nobody(world):
-    job = world.job(maps=20)
-    world.workers(*names(4))
-    while job.status is JobStatus.RUNNING:
-        for entry in list(world.state.queues[job.id].running.values()):
-            if job.status is JobStatus.RUNNING:
-                world.failed(entry.attempt.id)
-        world.wait(50)
-    assert job.status is JobStatus.FAILED
-    assert not any(worker.quarantined for worker in world.state.workers.values())
-
-
-def test_success_clears_a_workers_name(world):
-    world.job(maps=20)
-    world.workers("w1", "w2")
-    worker = world.state.workers[WorkerId("w2")]
-    for _ in range(6):
-        world.failed(worker.attempt)
-        world.done(worker.attempt)
-    assert not worker.quarantined
-
-
-def test_the_last_worker_is_never_quarantined(world):
-    job = world.job(maps=20, max_attempts=100)
-    world.workers("w1")
-    world.done("j-m-00000-0")
-    for _ in range(5):
-        world.failed(world.state.workers[WorkerId("w1")].attempt)
-    assert not world.state.workers[WorkerId("w1")].quarantined
-    assert job.status is JobStatus.RUNNING
 
 
 def test_a_failed_task_waits_a_while_for_another_worker_then_takes_the_same(world):

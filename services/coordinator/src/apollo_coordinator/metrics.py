@@ -17,6 +17,12 @@ class EngineMetrics:
             "apollo_attempts", "Attempts that began or ended.", ("phase", "outcome"), registry=registry
         )
         self._workers = Gauge("apollo_workers", "Workers that are there.", registry=registry)
+        self._quarantined = Counter(
+            "apollo_workers_quarantined", "Workers that failed or lost one attempt after the other.", registry=registry
+        )
+        self._backups = Counter(
+            "apollo_speculative_attempts", "Backup attempts that were started.", ("phase",), registry=registry
+        )
         self._unfinished = Gauge("apollo_jobs_unfinished", "Jobs that wait, run or commit.", registry=registry)
         self._running = Gauge("apollo_jobs_running", "Jobs that run or commit.", registry=registry)
         self._stalled = Gauge("apollo_journal_stalled", "1 while the journal cannot be written.", registry=registry)
@@ -27,11 +33,16 @@ class EngineMetrics:
         self._unfinished.set(state.unfinished_jobs)
         self._running.set(state.running_jobs)
 
+    def quarantined(self) -> None:
+        self._quarantined.inc()
+
     def recorded(self, fact: facts.DurableFact) -> None:
         self._facts.inc()
         if isinstance(fact, facts.JobEnded):
             self._jobs_ended.labels(fact.status.value).inc()
             return
+        if isinstance(fact, facts.AttemptStarted) and fact.speculative:
+            self._backups.labels("map" if locate(fact.attempt).is_map else "reduce").inc()
         outcome = _OUTCOMES.get(type(fact))
         if outcome is not None and isinstance(fact, _ATTEMPT_FACTS):
             self._attempts.labels("map" if locate(fact.attempt).is_map else "reduce", outcome).inc()

@@ -31,6 +31,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.WorkerAdded: apply_workers.worker_added,
     facts.WorkerRemoved: apply_workers.worker_removed,
     facts.WorkerSuspected: apply_workers.worker_suspected,
+    facts.WorkerTrusted: apply_workers.worker_trusted,
     facts.StreamEnded: apply_workers.stream_ended,
     facts.ProgressSeen: apply_attempts.progress_seen,
     facts.TroubleSeen: apply_jobs.trouble_seen,

@@ -23,6 +23,8 @@ def attempt_started(state: State, fact: facts.AttemptStarted) -> None:
         advanced_ms=fact.at_ms,
     )
     task.attempts.append(attempt)
+    state.attempts_started += 1
+    queue.turn = state.attempts_started
     queue.running[attempt.id] = Running(task, attempt)
     queue.outstanding[attempt.id] = fact.worker
     if queue.cautious:

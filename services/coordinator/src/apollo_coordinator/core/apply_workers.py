@@ -4,7 +4,7 @@ from apollo_common.ids import job_of
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.indexes import make_idle, note_cleanable, occupy, refresh_bound, trouble_over
 from apollo_coordinator.core.model import Worker
-from apollo_coordinator.core.state import State, task_of
+from apollo_coordinator.core.state import MAX_RECORDS, Record, State, known_as, task_of
 
 
 def worker_added(state: State, fact: facts.WorkerAdded) -> None:
@@ -15,14 +15,19 @@ def worker_added(state: State, fact: facts.WorkerAdded) -> None:
         joined_ms=fact.at_ms,
         heard_ms=fact.at_ms,
         pod_name=fact.pod_name,
+        quarantined=fact.quarantined,
     )
-    state.worker_counts[fact.job] = state.worker_counts.get(fact.job, 0) + 1
+    if fact.quarantined:
+        state.quarantined[fact.worker] = state.records[known_as(fact.worker)].quarantined_until_ms
+    else:
+        state.worker_counts[fact.job] = state.worker_counts.get(fact.job, 0) + 1
     for job in list(state.troubled) if fact.job is None else [fact.job]:
         queue = state.queues.get(job)
         if queue is None or not queue.cautious:  # a worker makes no room on a volume
             trouble_over(state, job)
     if fact.attempt is None:
-        make_idle(state, fact.worker)
+        if not fact.quarantined:
+            make_idle(state, fact.worker)
         return
     occupy(state, fact.worker, fact.attempt)
     queue = state.queues.get(job_of(fact.attempt))
@@ -34,6 +39,7 @@ def worker_added(state: State, fact: facts.WorkerAdded) -> None:
 def worker_removed(state: State, fact: facts.WorkerRemoved) -> None:
     worker = state.workers.pop(fact.worker)
     state.idle.get(worker.job, {}).pop(worker.id, None)
+    state.quarantined.pop(worker.id, None)
     if not worker.quarantined:
         state.worker_counts[worker.job] -= 1
     refresh_bound(state, worker.job)
@@ -42,11 +48,31 @@ def worker_removed(state: State, fact: facts.WorkerRemoved) -> None:
 def worker_suspected(state: State, fact: facts.WorkerSuspected) -> None:
     worker = state.workers[fact.worker]
     task = task_of(fact.attempt)
-    if task not in worker.failed_tasks:
+    if fact.lost:
+        _record(state, worker).losses += 1
+    elif task not in worker.failed_tasks:
         worker.failed_tasks.append(task)
     if fact.quarantined:
+        _record(state, worker).quarantined_until_ms = fact.at_ms + state.limits.quarantine_ms
         worker.quarantined = True
         state.worker_counts[worker.job] -= 1
+
+
+def _record(state: State, worker: Worker) -> Record:
+    record = state.records.setdefault(known_as(worker.id), Record())
+    if len(state.records) > MAX_RECORDS:
+        del state.records[next(iter(state.records))]
+    return record
+
+
+def worker_trusted(state: State, fact: facts.WorkerTrusted) -> None:
+    worker = state.workers[fact.worker]
+    worker.quarantined = False
+    del state.quarantined[worker.id]
+    state.records.pop(known_as(worker.id), None)
+    state.worker_counts[worker.job] = state.worker_counts.get(worker.job, 0) + 1
+    if worker.attempt is None:
+        make_idle(state, worker.id)
 
 
 def stream_ended(state: State, fact: facts.StreamEnded) -> None:
@@ -62,6 +88,8 @@ def stream_ended(state: State, fact: facts.StreamEnded) -> None:
     if fact.succeeded:
         worker.failed_tasks.clear()
         worker.slow = False
+        if not worker.quarantined:
+            state.records.pop(known_as(worker.id), None)
     if not worker.quarantined:
         make_idle(state, worker.id)
 

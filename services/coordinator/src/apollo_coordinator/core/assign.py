@@ -1,7 +1,7 @@
 """What to start next: queued jobs, attempts on idle workers, a wish to the pool, a clean-up. One move at a time.
 
-Fair sharing: a worker that serves any job goes to the one with the fewest running attempts for its priority, older jobs
-first; within a job, tasks run in order of their index, maps before reduces.
+Fair sharing: a worker that serves any job goes to the one with the fewest running attempts for its priority, among
+equals to the one whose last turn was longest ago; within a job, tasks run in order of their index, maps before reduces.
 """
 
 import heapq
@@ -39,7 +39,13 @@ def _start_job(state: State, now_ms: int) -> Move | None:
     limits = state.limits
     if state.running_jobs >= limits.max_running_jobs or state.running_tasks >= limits.max_running_tasks:
         return None
-    job = max(state.queued, key=lambda job: state.jobs[job].spec.priority)  # the oldest of the highest priority
+
+    def claim(job: JobId) -> int:
+        """Its priority, which rises while it waits: nobody waits for ever behind jobs that keep coming."""
+        waited_ms = now_ms - state.jobs[job].created_ms
+        return state.jobs[job].spec.priority + waited_ms // limits.queue_ageing_ms
+
+    job = max(state.queued, key=claim)  # the oldest of the highest
     return facts.JobStarted(now_ms, job), [commands.PlanInput(job)]
 
 
@@ -74,12 +80,11 @@ def _by_share(state: State) -> Iterator[JobQueue]:
     """Jobs that may start an attempt, the most deserving first. The common case looks at the first one only."""
     if not state.ready:
         return
-    yield state.queues[state.ready[0][2]]
-    seen = {state.ready[0][2]}
-    for entry in heapq.nsmallest(len(state.ready), state.ready):
-        if entry[2] not in seen and is_listed(state, entry):
-            seen.add(entry[2])
-            yield state.queues[entry[2]]
+    first = state.ready[0]
+    yield state.queues[first.job]
+    for listing in heapq.nsmallest(len(state.ready), state.ready):
+        if listing is not first and is_listed(state, listing):
+            yield state.queues[listing.job]
 
 
 def _start_attempt(state: State, queue: JobQueue, binding: JobId | None, now_ms: int) -> Move | None:

@@ -78,14 +78,21 @@ def attempt_failed(state: State, event: events.AttemptFailed, now_ms: int, out: 
     if running is not None:
         fail(state, running, event.failure, now_ms, out)
         if event.failure.retryable and event.failure.reason not in EXCUSED_REASONS:
-            suspect(state, running, now_ms, out)
+            _suspect(state, running, now_ms, out, lost=False)
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
+
+
+def _suspect(state: State, running: Running, now_ms: int, out: Outcome, *, lost: bool) -> None:
+    if suspect(state, running, now_ms, out, lost=lost):
+        out.commands.append(commands.ReleaseWorker(running.attempt.worker))
 
 
 def fetch_failed(state: State, event: events.FetchFailed, now_ms: int, out: Outcome) -> None:
     running = state.running(event.attempt)
-    if running is not None and not lose(state, running, event.failure, now_ms, out):
-        _lose_map_output(state, event, now_ms, out)
+    if running is not None:
+        _suspect(state, running, now_ms, out, lost=True)
+        if not lose(state, running, event.failure, now_ms, out):
+            _lose_map_output(state, event, now_ms, out)
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
 
 
@@ -115,6 +122,7 @@ def attempt_cancelled(state: State, event: events.AttemptCancelled, now_ms: int,
     running = state.running(event.attempt)
     if running is not None:  # nobody here asked for it: the worker is going down
         failure = Failure(WorkerUnreachable.reason, "the worker cancelled the attempt by itself")
+        _suspect(state, running, now_ms, out, lost=True)
         lose(state, running, failure, now_ms, out)
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
 
@@ -122,6 +130,8 @@ def attempt_cancelled(state: State, event: events.AttemptCancelled, now_ms: int,
 def attempt_lost(state: State, event: events.AttemptLost, now_ms: int, out: Outcome) -> None:
     running = state.running(event.attempt)
     if running is not None:
+        if not event.worker_usable:
+            suspect(state, running, now_ms, out, lost=True)
         lose(state, running, event.failure, now_ms, out)
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
     worker = state.workers.get(event.worker)

@@ -8,6 +8,7 @@ from apollo_coordinator.core.model import Failure, JobStatus
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import end_if_spent, lose
 from apollo_coordinator.core.state import JobQueue, State
+from apollo_coordinator.core.trust import comes_in_quarantine, end_quarantines, suspect
 
 
 def worker_joined(state: State, event: events.WorkerJoined, now_ms: int, out: Outcome) -> None:
@@ -17,8 +18,9 @@ def worker_joined(state: State, event: events.WorkerJoined, now_ms: int, out: Ou
     expected = state.running(orphan) if orphan is not None else None
     # A worker that says it is idle may have ended the attempt while nobody listened; it still knows the result.
     attempt = event.attempt or (expected.attempt.id if expected else None)
+    quarantined = comes_in_quarantine(state, event.worker, event.job, now_ms)
     out.facts.append(
-        facts.WorkerAdded(now_ms, event.worker, event.address, event.job, event.pod_name, attempt),
+        facts.WorkerAdded(now_ms, event.worker, event.address, event.job, event.pod_name, attempt, quarantined),
     )
     if attempt is None:
         return
@@ -37,6 +39,7 @@ def worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outcom
     running = state.running(worker.attempt) if worker.attempt else None
     if running is not None:
         failure = Failure(WorkerUnreachable.reason, event.message)
+        suspect(state, running, now_ms, out, lost=True)
         lose(state, running, failure, now_ms, out)
     out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
 
@@ -80,6 +83,7 @@ def tick(state: State, _event: events.Tick, now_ms: int, out: Outcome) -> None:
         out.facts.append(facts.GraceEnded(now_ms))
     else:  # a job ends once: what the orphans left is judged on the next tick
         end_overdue(state, now_ms, out)
+    end_quarantines(state, now_ms, out)
     _forget_oldest(state, now_ms, out)
 
 

@@ -136,6 +136,7 @@ class WorkerAdded(_Fact):
     job: JobId | None
     pod_name: str
     attempt: AttemptId | None
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +146,19 @@ class WorkerRemoved(_Fact):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSuspected(_Fact):
-    """An attempt failed on the worker."""
+    """An attempt failed or was lost on the worker."""
 
     worker: WorkerId
     attempt: AttemptId
     quarantined: bool
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTrusted(_Fact):
+    """Its quarantine is over."""
+
+    worker: WorkerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +258,7 @@ TransientFact = (
     | WorkerAdded
     | WorkerRemoved
     | WorkerSuspected
+    | WorkerTrusted
     | StreamEnded
     | ProgressSeen
     | TroubleSeen

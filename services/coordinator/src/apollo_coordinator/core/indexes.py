@@ -4,7 +4,11 @@ import heapq
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core.model import JobStatus, Task, TaskKind, TaskStatus
-from apollo_coordinator.core.state import JobQueue, State, Timer, counted_failures, counted_losses
+from apollo_coordinator.core.state import JobQueue, Listing, State, Timer, counted_failures, counted_losses
+
+STALE_LISTINGS = 4
+MIN_STALE_LISTINGS = 64
+"""Of each job in the heap of jobs, before the heap is made anew."""
 
 FREE_LOSSES = 2
 """Lost attempts of a task that are repeated at once; from then on they wait as failed ones do."""
@@ -13,33 +17,30 @@ FREE_LOSSES = 2
 def refresh(state: State, queue: JobQueue) -> None:
     """List the job among those that may start an attempt, under its present share, or take it off."""
     _drop_stale(queue)
-    if queue.may_start:
-        share = queue.share
-        queue.listed_share = share
-        if share not in queue.heap_shares:
-            queue.heap_shares.add(share)
-            heapq.heappush(state.ready, (share, queue.number, queue.job.id))
-    else:
-        queue.listed_share = None
+    listing = Listing(queue.share, queue.turn, queue.number, queue.job.id) if queue.may_start else None
+    if listing != queue.listed:
+        queue.listed = listing
+        if listing is not None:
+            heapq.heappush(state.ready, listing)
     refresh_bound(state, queue.job.id)
+    if len(state.ready) > STALE_LISTINGS * len(state.queues) + MIN_STALE_LISTINGS:
+        state.ready = [listed.listed for listed in state.queues.values() if listed.listed is not None]
+        heapq.heapify(state.ready)
     while state.ready and not is_listed(state, state.ready[0]):
-        share, _, job = heapq.heappop(state.ready)
-        stale = state.queues.get(job)
-        if stale is not None:
-            stale.heap_shares.discard(share)
+        heapq.heappop(state.ready)
 
 
-def is_listed(state: State, entry: tuple[float, int, JobId]) -> bool:
+def is_listed(state: State, listing: Listing) -> bool:
     """Whether an entry of `State.ready` is the present one of its job."""
-    queue = state.queues.get(entry[2])
-    return queue is not None and queue.listed_share == entry[0]
+    queue = state.queues.get(listing.job)
+    return queue is not None and queue.listed == listing
 
 
 def refresh_bound(state: State, binding: JobId | None) -> None:
     if binding is None:
         return
     queue = state.queues.get(binding)
-    if queue is not None and queue.listed_share is not None and state.idle.get(binding):
+    if queue is not None and queue.listed is not None and state.idle.get(binding):
         state.ready_bound[binding] = None
     else:
         state.ready_bound.pop(binding, None)

@@ -3,7 +3,7 @@
 from apollo_common.assignment import Counters
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskStatus
-from apollo_coordinator.core.state import JobQueue, State, counted_failures, counted_losses
+from apollo_coordinator.core.state import MAX_RECORDS, JobQueue, State, counted_failures, counted_losses
 from apollo_coordinator.core.transitions import history
 
 
@@ -129,11 +129,11 @@ def _check_pending(state: State, queue: JobQueue) -> None:
     for task in (*queue.job.maps, *queue.job.reduces):
         if task.status is TaskStatus.SCHEDULED:
             _require(task.id in waiting or task.id in put_off, "a scheduled task waits for its turn", at=history(task))
-    listed = queue.listed_share is not None
-    _require(listed == queue.may_start, "jobs that may start attempts are listed", at=queue.job.id)
-    if listed:
-        entry = (queue.listed_share, queue.number, queue.job.id)
-        _require(entry in state.ready and queue.listed_share == queue.share, "under their share", at=queue.job.id)
+    listing = queue.listed
+    _require((listing is not None) == queue.may_start, "jobs that may start attempts are listed", at=queue.job.id)
+    if listing is not None:
+        present = listing.share == queue.share and listing.turn == queue.turn
+        _require(listing in state.ready and present, "under their share", at=queue.job.id)
 
 
 def _check_workers(state: State) -> None:
@@ -151,6 +151,9 @@ def _check_workers(state: State) -> None:
             orphaned = holder is None and state.orphans_due_ms is not None
             here = holder is not None and holder.attempt == running.attempt.id
             _require(here or orphaned, "a running attempt holds its worker", at=running.attempt.id)
+    _require(len(state.records) <= MAX_RECORDS, "records of workers are bounded", at=len(state.records))
+    for held in state.quarantined:
+        _require(held in state.workers and state.workers[held].quarantined, "who waits in quarantine is here", at=held)
     for binding, count in state.worker_counts.items():
         usable_workers = sum(1 for w in state.workers.values() if w.job == binding and not w.quarantined)
         _require(count == usable_workers, "usable workers are counted", at=binding)

@@ -18,6 +18,9 @@ EXCUSED_REASONS = frozenset(error.reason for error in (StorageUnavailable, Uploa
 
 MAX_PRIORITY_STEPS = 10
 
+MAX_RECORDS = 10_000
+"""Of workers that went badly: the oldest are forgotten."""
+
 MAX_SAMPLES = 64
 """Of each phase of a job: enough for a median."""
 
@@ -43,6 +46,23 @@ class Sample(NamedTuple):
 
     size_bytes: int  # of its input; 0: not known
     duration_ms: int
+
+
+class Listing(NamedTuple):
+    """A job that may start an attempt, in the order of who is next: among equals, who has waited longest for a turn."""
+
+    share: float
+    turn: int
+    number: int  # of the job
+    job: JobId
+
+
+@dataclass(slots=True)
+class Record:
+    """What is held against a worker since its last success; it outlives a lost connection."""
+
+    losses: int = 0  # in a row
+    quarantined_until_ms: int = 0
 
 
 class Timer(NamedTuple):
@@ -83,8 +103,8 @@ class JobQueue:
     sought_ms: int = 0  # when stragglers were last looked for
     scaled_workers: int = 0  # what the pool was last asked for
     cleaning: bool = False
-    listed_share: float | None = None  # the share under which `State.ready` lists the job now
-    heap_shares: set[float] = field(default_factory=set)  # of all its entries there, stale ones too
+    turn: int = 0  # number of the last attempt that it started, among all jobs'
+    listed: Listing | None = None  # its entry in `State.ready`; all others of it there are stale
 
     @property
     def maps_done(self) -> bool:
@@ -144,7 +164,11 @@ class State:
     idle: dict[JobId | None, dict[WorkerId, None]] = field(default_factory=dict)
     worker_counts: dict[JobId | None, int] = field(default_factory=dict)  # usable ones, idle or not
 
-    ready: list[tuple[float, int, JobId]] = field(default_factory=list)  # heap by share; the top is never stale
+    records: dict[str, Record] = field(default_factory=dict)  # by `known_as`, at most MAX_RECORDS
+    quarantined: dict[WorkerId, int] = field(default_factory=dict)  # those that came back so, and until when
+
+    ready: list[Listing] = field(default_factory=list)  # heap; the top is never stale
+    attempts_started: int = 0
     ready_bound: dict[JobId, None] = field(
         default_factory=dict
     )  # jobs with pending tasks and idle workers of their own
@@ -173,6 +197,11 @@ def locate(attempt: AttemptId) -> Place:
 
 def task_of(attempt: AttemptId) -> TaskId:
     return TaskId(attempt.rpartition("-")[0])
+
+
+def known_as(worker: str) -> str:
+    """The name of a worker over all its connections: a pool that meets it again gives it another number."""
+    return worker.partition("~")[0]
 
 
 def new_queue(job: Job, number: int, limits: Limits) -> JobQueue:

@@ -182,6 +182,9 @@ class Engine:
                 self._feed.forget(fact.job)
                 self._past_tasks.forget(fact.job)
                 self._recorder.forget(fact.job)
+            elif isinstance(fact, facts.WorkerSuspected) and fact.quarantined:
+                _log.warning("worker quarantined", worker=fact.worker, attempt=fact.attempt, lost=fact.lost)
+                self._metrics.quarantined()
             elif isinstance(fact, facts.WorkerRemoved):
                 self._executor.worker_gone(fact.worker)
 
