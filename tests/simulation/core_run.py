@@ -131,6 +131,7 @@ class CoreRun:
                     max_workers=self.random.choice((0, 0, 1, 2)),
                     priority=self.random.choice((0, 0, 1, -1)),
                     max_attempts=self.random.choice((1, 4)),
+                    job_timeout_seconds=self.random.choice((0, 0, 0, 300)),
                     speculation=self.random.random() < 0.7,
                 ),
             )

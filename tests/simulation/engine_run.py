@@ -101,6 +101,7 @@ class EngineRun:
             max_workers=self.random.choice((0, 0, 2)),
             max_attempts=self.random.choice((1, 2, 4)),
             priority=self.random.choice((0, 0, 1)),
+            job_timeout_seconds=self.random.choice((0, 0, 0, 60)),
             speculation=self.random.random() < 0.7,
             keep_intermediate=self.random.random() < 0.1,
             idempotency_key=f"key{number}",

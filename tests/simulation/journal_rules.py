@@ -31,6 +31,7 @@ def check_all(story: Story, limits: Limits) -> None:
     jobs_keep_to_max_workers(story)
     running_jobs_are_bounded(story, limits)
     retries_are_bounded(story, limits)
+    jobs_get_the_time_they_were_given(story)
 
 
 def one_attempt_is_accepted(story: Story) -> None:
@@ -166,6 +167,19 @@ def retries_are_bounded(story: Story, limits: Limits) -> None:
             task = task_of(fact.attempt)
             require(failed[task] < specs[fact.job].max_attempts, retries_are_bounded, fact)
             require(lost[task] < limits.max_lost_attempts, retries_are_bounded, fact)
+
+
+def jobs_get_the_time_they_were_given(story: Story) -> None:
+    """Only a job with a timeout fails by it, and not before."""
+    specs: dict[JobId, JobSpec] = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
+    started: dict[JobId, int] = {}
+    for fact in story:
+        if isinstance(fact, facts.JobStarted):
+            started[fact.job] = fact.at_ms
+        elif isinstance(fact, facts.JobEnded) and fact.failure is not None and fact.failure.reason == "job_timeout":
+            given_ms = specs[fact.job].job_timeout_seconds * 1000
+            over = given_ms and fact.at_ms - started[fact.job] >= given_ms
+            require(over, jobs_get_the_time_they_were_given, fact)
 
 
 def task_of(attempt: AttemptId) -> TaskId:

@@ -12,4 +12,7 @@ class Kept(NamedTuple):
     found: str
 
 
-KEPT: tuple[Kept, ...] = ()
+KEPT = (
+    Kept("engine", 1, "an upload stayed behind for ever when the answer to its beginning, or to its abort, was lost"),
+    Kept("engine", 1593, "a worker met again under another name before the pool had said that the first was gone"),
+)

@@ -17,6 +17,7 @@ SIGHTS = (
     "failed (program_exited)",
     "failed (worker_unreachable)",
     "failed (fetch_failed)",
+    "failed (job_timeout)",
     "attempt lost",
     "attempt attached again",
     "map run again for a reduce",

@@ -9,6 +9,7 @@ import pytest
 
 from apollo_common.ids import AttemptId, WorkerId, job_of
 from apollo_coordinator.core import admission, commands, events, facts, scheduler
+from apollo_coordinator.core import apply as applying
 from apollo_coordinator.core.indexes import make_idle
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.core.state import State, locate
@@ -76,6 +77,15 @@ def the_loser_of_a_race_is_left_alone(patch: pytest.MonkeyPatch) -> None:
         return careless
 
     decide(patch, events.AttemptDone, without_cancels)
+
+
+def a_timeout_counts_from_the_submission(patch: pytest.MonkeyPatch) -> None:
+    started = applying._APPLY[facts.JobStarted]
+
+    def backdated(state: State, fact: facts.JobStarted) -> None:
+        started(state, replace(fact, at_ms=state.jobs[fact.job].created_ms))
+
+    patch.setitem(applying._APPLY, facts.JobStarted, backdated)
 
 
 def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:
@@ -166,7 +176,8 @@ def uploads_of_stopped_jobs_are_left(patch: pytest.MonkeyPatch) -> None:
 BUGS = (
     Bug("core", a_second_attempt_is_accepted, ("one_attempt_is_accepted", "one accepted attempt per task")),
     Bug("core", the_attempt_of_a_lost_worker_is_forgotten, ("a running attempt holds its worker",)),
-    Bug("engine", the_loser_of_a_race_is_left_alone, ("a task in progress has attempts",)),
+    Bug("engine", the_loser_of_a_race_is_left_alone, ("a task in progress has attempts", "the transition table")),
+    Bug("core", a_timeout_counts_from_the_submission, ("jobs_get_the_time_they_were_given",)),
     Bug("engine", one_attempt_too_many, ("retries_are_bounded",)),
     Bug("engine", map_outputs_are_listed_as_they_were_done, ("output_is_exact",)),
     Bug("engine", commands_run_before_their_facts_are_journaled, ("workers_are_treated_well",)),

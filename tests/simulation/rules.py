@@ -36,8 +36,10 @@ def defects_of_the_log(defects: list[Exception]) -> Iterator[None]:
     """No log lines; what is logged with a traceback is a defect that somebody has caught."""
 
     def note(_logger: Any, _method: str, entry: Any) -> NoReturn:
-        if entry.get("exc_info"):
-            defects.append(RuleBroken(defects_of_the_log.__name__, entry))
+        error = entry.get("exc_info")
+        if error:
+            told = error if isinstance(error, Exception) else RuleBroken(defects_of_the_log.__name__, entry)
+            defects.append(told)
         raise structlog.DropEvent
 
     before = structlog.get_config()
