@@ -159,3 +159,11 @@ async def test_refused_deletions_are_temporary_when_the_store_says_so(s3_server,
     assert store._refusal("delete_objects", f"s3://{s3_bucket}/k", "SlowDown").retryable
     assert not store._refusal("delete_objects", f"s3://{s3_bucket}/k", "AccessDenied").retryable
     await store.close()
+
+
+async def test_an_answer_without_what_it_must_hold_is_trouble_of_the_store(store, proxy, s3_bucket):
+    url = f"s3://{s3_bucket}/whole"
+    await store.put(url, CONTENT)
+    proxy.plan.replace([Rule(Fault.ERROR_IN_200, frozenset({"HeadObject"}))])
+    with pytest.raises(StorageUnavailable, match=f"head_object {url}: the answer lacks .*ETag"):
+        await store.stat(url)

@@ -39,6 +39,14 @@ RESUME_PAUSE_SECONDS = 0.1  # doubled for each
 
 _NOTHING_SPECIAL: Mapping[str, ApolloError] = {}
 
+_PROMISED: Mapping[str, frozenset[str]] = {
+    "head_object": frozenset({"ContentLength", "ETag"}),
+    "get_object": frozenset({"Body", "ContentLength", "ETag"}),
+    "create_multipart_upload": frozenset({"UploadId"}),
+    "upload_part": frozenset({"ETag"}),
+}
+"""What an answer must hold. A server or a proxy in trouble may say 200 and leave it out."""
+
 
 class S3Store:
     """Objects by `s3://bucket/key` at one endpoint with one set of credentials.
@@ -242,7 +250,11 @@ class S3Store:
         client = await self._opened(operation, url)
         with self._mapped(operation, url, means):
             async with asyncio.timeout(seconds):
-                return await getattr(client, operation)(**arguments)
+                answer = await getattr(client, operation)(**arguments)
+        missing = sorted(_PROMISED.get(operation, frozenset()) - answer.keys())
+        if missing:
+            raise StorageUnavailable(f"{operation} {url}: the answer lacks {', '.join(missing)}")
+        return answer
 
     async def _opened(self, operation: str, url: str) -> Any:
         async with self._opening:
