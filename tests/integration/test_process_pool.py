@@ -14,7 +14,7 @@ from apollo_coordinator.order import AttemptDone
 from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
 from apollo_coordinator.rpc.link import GrpcWorkerLink, LinkSettings
 from support.orders import map_order
-from support.pools import PATIENCE_SECONDS, Heard, process_pool, read_state, running, scripted_environment
+from support.pools import PATIENCE_SECONDS, Heard, connect, process_pool, read_state, running, scripted_environment
 
 COORDINATOR = """
 import asyncio, json, pathlib, sys
@@ -259,3 +259,17 @@ async def test_closing_while_a_released_worker_is_being_ended_leaves_no_process(
         await pool.release(up.worker)
         await heard.until(WorkerGone)
     assert not _lives(pid)
+
+
+async def test_a_defect_while_a_worker_is_met_does_not_give_up_its_place(tmp_path):
+    met = []
+
+    def defective_once(address, token):
+        met.append(address)
+        if len(met) == 1:
+            raise LookupError("a defect")
+        return connect(address, token)
+
+    async with running(process_pool(tmp_path, initial_workers=1, connector=defective_once)) as heard:
+        await heard.until(WorkerUp)
+    assert len(met) == 2

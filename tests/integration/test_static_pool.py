@@ -9,6 +9,7 @@ import pytest
 from apollo_common.errors import InvalidSetting
 from apollo_common.grpc import GrpcServer
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
+from apollo_coordinator.pools.supervision import Connect
 from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
 from apollo_proto.apollo.v1 import DescribeRequest, DescribeResponse, WorkerBase
 from support.pools import QUICK_SUPERVISION, Heard, connect, running
@@ -32,9 +33,10 @@ async def serving(worker_id: str, *, port: int = 0, token: str = "") -> AsyncIte
         await server.stop(0)
 
 
-def static_pool(*addresses: str, token: str = "") -> StaticPool:
+def static_pool(*addresses: str, token: str = "", connector: Connect = connect) -> StaticPool:
     supervision = replace(QUICK_SUPERVISION, silence_seconds=0.5)
-    return StaticPool(StaticPoolSettings(addresses, token, resolve_every_seconds=0.1, supervision=supervision), connect)
+    settings = StaticPoolSettings(addresses, token, resolve_every_seconds=0.1, supervision=supervision)
+    return StaticPool(settings, connector)
 
 
 async def test_a_host_name_stands_for_its_addresses():
@@ -99,3 +101,17 @@ async def test_a_name_that_does_not_resolve_is_told_of():
 def test_an_entry_that_is_no_address_is_refused(entry):
     with pytest.raises(InvalidSetting, match="host:port"):
         StaticPool(StaticPoolSettings((entry,)), connect)
+
+
+async def test_a_defect_while_a_worker_is_met_does_not_give_it_up():
+    met = []
+
+    def defective_once(address, token):
+        met.append(address)
+        if len(met) == 1:
+            raise LookupError("a defect")
+        return connect(address, token)
+
+    async with serving("w") as port, running(static_pool(f"127.0.0.1:{port}", connector=defective_once)) as heard:
+        await heard.until(WorkerUp)
+    assert len(met) == 2

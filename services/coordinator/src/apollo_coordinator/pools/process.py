@@ -115,6 +115,9 @@ class ProcessPool:
                 _log.warning("worker does not start", failures=failures, error=str(error))
                 if failures >= _TROUBLE_AFTER_FAILURES:  # again each time: for jobs that came since
                     self._live.tell(PoolTrouble(None, str(error)))
+            except Exception:  # noqa: BLE001 - a defect costs one worker, not its place for ever
+                failures += 1
+                _log.exception("a defect of the coordinator ends a worker", failures=failures)
             finally:
                 if worker is not None:
                     await to_the_end(worker.end(self._settings.stop_seconds))

@@ -87,25 +87,35 @@ class StaticPool:
         """Meet the worker at an address, look after it until it is gone, and again."""
         failures = 0
         while True:
-            link = self._connect(address, self._settings.token)
             try:
-                description = await link.describe()
+                await self._serve(address)
+                failures = 0
             except ApolloError as error:
-                await link.close()
                 failures += 1
                 if failures >= _TROUBLE_AFTER_FAILURES:  # again each time: for jobs that came since
                     self._live.tell(PoolTrouble(None, str(error)))
+            except Exception:  # noqa: BLE001 - a defect costs one meeting, not the worker for ever
+                failures += 1
+                _log.exception("a defect of the coordinator ends its link to a worker", address=address)
+            if failures:
                 await asyncio.sleep(self._settings.supervision.backoff.pause_ms(failures) / 1000)
-                continue
-            failures = 0
-            worker = self._name(description.worker_id)
-            dismissed = self._live.add(worker, address, link)
-            reason = "its address is no longer among the workers'"
-            try:
-                supervision = self._settings.supervision
-                reason = await watch_until_gone(link, supervision, description.worker_id, dismissed)
-            finally:
-                await to_the_end(self._live.remove(worker, reason))
+
+    async def _serve(self, address: str) -> None:
+        """Announce the worker at an address and look after it until it is gone. ApolloError: it does not answer."""
+        supervision = self._settings.supervision
+        link = self._connect(address, self._settings.token)
+        try:
+            description = await link.describe()
+        except BaseException:
+            await to_the_end(link.close())
+            raise
+        worker = self._name(description.worker_id)
+        dismissed = self._live.add(worker, address, link)
+        reason = "its address is no longer among the workers'"
+        try:
+            reason = await watch_until_gone(link, supervision, description.worker_id, dismissed)
+        finally:
+            await to_the_end(self._live.remove(worker, reason))
 
     def _name(self, described_id: str) -> WorkerId:
         """The worker's own id; with a number when it was met before, since no id ever comes again."""
