@@ -99,6 +99,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobCleaned(13, JOB),
     facts.AttemptStarted(14, REDUCE, WORKER, speculative=True),
     facts.JobAccepted(15, JOB, replace(SPEC, job_timeout_seconds=3600)),
+    facts.AttemptReattached(16, MAP, WORKER),
 )
 
 SUMMARY = JobSummary(

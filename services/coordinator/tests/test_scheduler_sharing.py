@@ -6,7 +6,7 @@ from apollo_common.errors import IdempotencyConflict, LimitExceeded, OutputExist
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core import admission, commands, events, facts
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.core.model import Failure, JobStatus
+from apollo_coordinator.core.model import AttemptStatus, Failure, JobStatus
 from support.scheduling import World, a_spec, attempts
 
 
@@ -253,6 +253,33 @@ def test_a_worker_that_comes_back_with_its_attempt_is_attached(world):
     assert asked == [commands.AttachAttempt(AttemptId("j-m-00000-0"), WorkerId("w1"))]
     again.done("j-m-00000-0")
     assert again.state.jobs[JobId("j")].maps[0].accepted == "j-m-00000-0"
+
+
+def test_a_worker_that_comes_back_under_another_name_keeps_its_attempt(world):
+    world.job()
+    world.workers("w1~2")
+    again = world.restart()
+    attempt = AttemptId("j-m-00000-0")
+    asked = again.tell(events.WorkerJoined(WorkerId("w1"), "w1:8090", attempt=attempt))
+    assert asked == [commands.AttachAttempt(attempt, WorkerId("w1"))]
+    assert again.tell(events.WorkerJoined(WorkerId("w1~2"), "w1:8090")) == []  # the name says nothing any more
+    third = again.restart()
+    assert third.tell(events.WorkerJoined(WorkerId("w1"), "w1:8090")) == [
+        commands.AttachAttempt(attempt, WorkerId("w1"))
+    ]
+    assert attempts(third.wait(10_000)) == []
+    third.done("j-m-00000-0")
+    assert third.state.jobs[JobId("j")].maps[0].accepted == attempt
+
+
+def test_a_worker_with_the_attempt_of_another_has_forgotten_its_own(world):
+    world.job(maps=2)
+    world.workers("w1", "w2")
+    again = world.restart()
+    worker = again.worker_of("j-m-00000-0")
+    again.tell(events.WorkerJoined(worker, "w:8090", attempt=AttemptId("j-m-00001-0")))
+    assert [attempt.status for attempt in again.state.jobs[JobId("j")].maps[0].attempts] == [AttemptStatus.LOST]
+    assert again.worker_of("j-m-00001-0") == worker
 
 
 def test_a_worker_that_comes_back_idle_may_still_know_the_result(world):

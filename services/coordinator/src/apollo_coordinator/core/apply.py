@@ -17,6 +17,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.JobStarted: apply_jobs.job_started,
     facts.MapsPlanned: apply_jobs.maps_planned,
     facts.AttemptStarted: apply_attempts.attempt_started,
+    facts.AttemptReattached: apply_attempts.attempt_reattached,
     facts.UploadOpened: apply_attempts.upload_opened,
     facts.AttemptAccepted: apply_attempts.attempt_accepted,
     facts.AttemptFailed: apply_attempts.attempt_failed,

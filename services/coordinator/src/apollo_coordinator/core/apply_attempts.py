@@ -36,6 +36,12 @@ def attempt_started(state: State, fact: facts.AttemptStarted) -> None:
     refresh(state, queue)
 
 
+def attempt_reattached(state: State, fact: facts.AttemptReattached) -> None:
+    attempt = _attempt_of(_task_of(state, fact.attempt)[1], fact.attempt)
+    state.orphans.pop(attempt.worker, None)
+    attempt.worker = fact.worker
+
+
 def upload_opened(state: State, fact: facts.UploadOpened) -> None:
     attempt = _attempt_of(_task_of(state, fact.attempt)[1], fact.attempt)
     attempt.output_url = fact.url

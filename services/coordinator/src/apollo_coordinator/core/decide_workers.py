@@ -7,29 +7,42 @@ from apollo_coordinator.core.decide_jobs import end_overdue, start_commit
 from apollo_coordinator.core.model import Failure, JobStatus
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import end_if_spent, lose
-from apollo_coordinator.core.state import JobQueue, State
+from apollo_coordinator.core.state import JobQueue, Running, State
 from apollo_coordinator.core.trust import comes_in_quarantine, end_quarantines, suspect
 
 
 def worker_joined(state: State, event: events.WorkerJoined, now_ms: int, out: Outcome) -> None:
     if event.worker in state.workers:
         return
-    orphan = state.orphans.get(event.worker)
-    expected = state.running(orphan) if orphan is not None else None
+    own = state.running(state.orphans[event.worker]) if event.worker in state.orphans else None
+    moved = _ran_under_another_name(state, event)
     # A worker that says it is idle may have ended the attempt while nobody listened; it still knows the result.
-    attempt = event.attempt or (expected.attempt.id if expected else None)
+    attempt = event.attempt or (own.attempt.id if own else None)
     quarantined = comes_in_quarantine(state, event.worker, event.job, now_ms)
+    if moved is not None:
+        out.facts.append(facts.AttemptReattached(now_ms, moved.attempt.id, event.worker))
     out.facts.append(
         facts.WorkerAdded(now_ms, event.worker, event.address, event.job, event.pod_name, attempt, quarantined),
     )
     if attempt is None:
         return
     out.commands.append(commands.AttachAttempt(attempt, event.worker))
-    if expected is None or expected.attempt.id != attempt:
+    forgotten = own is not None and own.attempt.id != attempt
+    if moved is None and (own is None or forgotten):
         out.commands.append(commands.CancelAttempt(attempt, event.worker, "nobody waits for the attempt any more"))
-        if expected is not None:
-            failure = Failure(WorkerUnreachable.reason, "the worker forgot the attempt")
-            lose(state, expected, failure, now_ms, out)
+    if own is not None and forgotten:
+        lose(state, own, Failure(WorkerUnreachable.reason, "the worker forgot the attempt"), now_ms, out)
+
+
+def _ran_under_another_name(state: State, event: events.WorkerJoined) -> Running | None:
+    """The attempt that the worker says it runs, if another name stood for the worker before the coordinator died.
+
+    A pool that meets a worker twice calls it otherwise the second time, and by its first name after a restart.
+    """
+    running = state.running(event.attempt) if event.attempt is not None else None
+    if running is None or running.attempt.worker == event.worker or running.attempt.worker in state.workers:
+        return None
+    return running if state.orphans.get(running.attempt.worker) == running.attempt.id else None
 
 
 def worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outcome) -> None:

@@ -63,6 +63,13 @@ class AttemptStarted(_AttemptFact):
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptReattached(_AttemptFact):
+    """After a restart the attempt still runs, on a worker that is called otherwise now."""
+
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
 class UploadOpened(_AttemptFact):
     url: str
     upload_id: str
@@ -241,6 +248,7 @@ DurableFact = (
     | JobStarted
     | MapsPlanned
     | AttemptStarted
+    | AttemptReattached
     | UploadOpened
     | AttemptAccepted
     | AttemptFailed
