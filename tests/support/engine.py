@@ -72,17 +72,7 @@ class Site:
         """An engine that runs. Leaving the block is a crash for everything but the workers."""
         self.pool = self.make_pool()
         engine = self.make_engine(
-            EnginePorts(
-                journal=self.journal,
-                pool=self.pool,
-                planner=self.input,
-                committer=self.output,
-                intermediate=self.intermediate,
-                artifacts=NoArtifacts(),
-                logs=self.logs,
-                secrets=self.secrets,
-                clock=self.clock,
-            ),
+            engine_ports(self),
             settings,
             jitter=random.Random(1),
             make_job_id=make_job_id,
@@ -98,6 +88,20 @@ class Site:
     async def close(self) -> None:
         for worker in self.workers:
             await worker.close()
+
+
+def engine_ports(site: Site) -> EnginePorts:
+    return EnginePorts(
+        journal=site.journal,
+        pool=site.pool,
+        planner=site.input,
+        committer=site.output,
+        intermediate=site.intermediate,
+        artifacts=NoArtifacts(),
+        logs=site.logs,
+        secrets=site.secrets,
+        clock=site.clock,
+    )
 
 
 async def submit(engine: Engine, **spec) -> JobId:

@@ -172,13 +172,25 @@ async def test_a_token_is_asked_for_but_by_probes_and_metrics(tmp_path):
                 assert answer.status == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "http://evil.example:{port}", "null"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://evil.example:{port}", "http://[", "null"])
 async def test_pages_of_other_sites_change_nothing(api, origin):
     headers = {"Origin": origin.format(port=api.port)}
     assert (await api.call("POST", "/api/v1/jobs", data=b"{}", headers=headers))[0] == 403
     # A name that was made to resolve to this machine (DNS rebinding): Origin and Host agree, and yet.
     headers |= {"Host": headers["Origin"].removeprefix("http://").removeprefix("https://")}
     assert (await api.call("DELETE", "/api/v1/jobs/x", headers=headers))[0] == 403
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/metrics", "/nowhere"])
+async def test_pages_whose_name_resolves_to_this_machine_read_nothing(tmp_path, path):
+    """DNS rebinding: to the browser the page and the coordinator are one site, so no Origin comes with a GET."""
+    async with running_api(tmp_path, ApiSettings(local_names_only=True)) as api:
+        for host in ("evil.example", f"evil.example:{api.port}", "localhost.evil.example", "[", ""):
+            async with api.http.get(path, headers={"Host": host}) as answer:
+                assert (answer.status, "local" in await answer.text()) == (403, True), host
+        for host in ("localhost", f"localhost:{api.port}", "127.0.0.1", f"[::1]:{api.port}"):
+            async with api.http.get(path, headers={"Host": host}) as answer:
+                assert answer.status != 403, host
 
 
 async def test_pages_of_the_coordinator_itself_may(api):

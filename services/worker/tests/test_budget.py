@@ -1,8 +1,10 @@
 import pytest
 
-from apollo_worker.core.budget import DEFAULT_BUDGET_BYTES, effective_budget_bytes, record_limit_bytes
+from apollo_common.errors import MemoryBudgetTooLarge
+from apollo_worker.core.budget import DEFAULT_BUDGET_BYTES, MIN_BUDGET_BYTES, MemoryLimit, record_limit_bytes
 from apollo_worker.core.frames import Limits
 from apollo_worker.input.cutter import InputLimits
+from apollo_worker.memory import _cgroup_limits, memory_limit
 
 GIB = 1 << 30
 
@@ -17,6 +19,50 @@ def test_input_and_programs_have_one_limit_that_offsets_of_32_bits_hold(budget_b
     assert Limits.of_budget(budget_bytes).data_body_bytes < 1 << 31
 
 
-def test_an_assignment_may_leave_the_budget_to_the_worker():
-    assert effective_budget_bytes(0) == DEFAULT_BUDGET_BYTES
-    assert effective_budget_bytes(64 << 20) == 64 << 20
+@pytest.mark.parametrize(
+    ("limit", "budget_bytes"),
+    [
+        (MemoryLimit(8 * GIB, of_cgroup=False), DEFAULT_BUDGET_BYTES),
+        (MemoryLimit(GIB // 2, of_cgroup=False), GIB // 8),
+        (MemoryLimit(8 * GIB, of_cgroup=True), 2 * GIB),
+        (MemoryLimit(1 << 16, of_cgroup=True), MIN_BUDGET_BYTES),
+    ],
+)
+def test_a_job_may_leave_the_budget_to_the_worker(limit, budget_bytes):
+    assert limit.budget_bytes(0) == budget_bytes
+
+
+def test_a_jobs_own_budget_wins_within_the_limit():
+    limit = MemoryLimit(GIB, of_cgroup=True)
+    assert limit.budget_bytes(64 << 20) == 64 << 20
+    assert limit.budget_bytes(1) == MIN_BUDGET_BYTES
+    assert limit.budget_bytes(GIB // 2) == GIB // 2
+    with pytest.raises(MemoryBudgetTooLarge, match=f"{GIB // 2} at most: lower memoryBudget"):
+        limit.budget_bytes(GIB // 2 + 1)
+
+
+NONE_OF_V1 = str((1 << 63) - 4096)
+GROUPS = {
+    "v2": ("0::/a/b", {"memory.max": "max", "a/memory.max": str(GIB), "a/b/memory.max": "max"}, [GIB]),
+    "v2, seen from a container": ("0::/../x", {"memory.max": str(GIB)}, [GIB]),
+    "v2, the least counts": ("0::/a", {"memory.max": str(GIB), "a/memory.max": str(2 * GIB)}, [2 * GIB, GIB]),
+    "v1": ("5:cpu:/\n4:memory,x:/a\n0::/", {"memory/a/memory.limit_in_bytes": str(GIB)}, [GIB]),
+    "v1, seen from a container": ("4:memory:/docker/1", {"memory/memory.limit_in_bytes": str(GIB)}, [GIB]),
+    "v1 without a limit": ("4:memory:/", {"memory/memory.limit_in_bytes": NONE_OF_V1}, [int(NONE_OF_V1)]),
+    "no cgroups": ("", {}, []),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_limits_are_read_from_the_cgroup_and_those_above(tmp_path, case):
+    membership, files, limits = GROUPS[case]
+    (tmp_path / "cgroup").write_text(membership)
+    for name, content in files.items():
+        path = tmp_path / "fs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    assert list(_cgroup_limits(tmp_path / "cgroup", tmp_path / "fs")) == limits
+
+
+def test_workers_that_share_a_limit_have_a_part_each():
+    assert memory_limit(4).limit_bytes == memory_limit().limit_bytes // 4

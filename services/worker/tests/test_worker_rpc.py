@@ -18,6 +18,7 @@ from apollo_proto.apollo.v1 import (
 )
 from apollo_proto.grpc.health.v1 import HealthCheckRequest, HealthCheckResponseServingStatus, HealthStub
 from apollo_worker.cache import ArtifactCache
+from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.rpc.health import HealthService
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.slot import AttemptSlot
@@ -35,7 +36,7 @@ class Endless:
 async def channel(tmp_path):
     cache = ArtifactCache(tmp_path / "artifacts", 1000)
     slot = AttemptSlot(Endless())
-    server = GrpcServer([WorkerService("w", slot, cache), HealthService()])
+    server = GrpcServer([WorkerService("w", slot, cache, MemoryLimit(1 << 30, of_cgroup=False)), HealthService()])
     channel = GrpcChannel("127.0.0.1", await server.listen_on("127.0.0.1", 0))
     yield channel
     channel.close()

@@ -38,6 +38,10 @@ class ObjectNotFound(PermanentError):
     reason = "object_not_found"
 
 
+class InputNotFound(ObjectNotFound):
+    """Nothing is at one of a job's input paths."""
+
+
 class BucketNotFound(PermanentError):
     reason = "bucket_not_found"
 
@@ -192,6 +196,12 @@ class InvalidSetting(PermanentError):
     """An environment variable or option of a service that it cannot start with."""
 
     reason = "invalid_setting"
+
+
+class MemoryBudgetTooLarge(PermanentError):
+    """A job asks for more memory per attempt than a worker can give."""
+
+    reason = "memory_budget_too_large"
 
 
 class DirectoryInUse(PermanentError):

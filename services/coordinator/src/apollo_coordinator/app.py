@@ -122,6 +122,7 @@ class Coordinator:
         )
         api_settings = ApiSettings(
             token=settings.token.get_secret_value() if settings.token else "",
+            local_names_only=settings.token is None and settings.host is not None and is_loopback(settings.host),
             store_policy=policy,
             volume=settings.volume,
             max_upload_bytes=settings.max_artifact_bytes,

@@ -20,7 +20,7 @@ from apollo_worker.artifact.directory import sweep_socket_homes
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
 from apollo_worker.lifetime import bind_to_parent, hide_memory, orphaned, parent_gone
-from apollo_worker.memory import return_memory_early
+from apollo_worker.memory import memory_limit, return_memory_early
 from apollo_worker.rpc.health import HealthService
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.settings import WorkerSettings
@@ -70,7 +70,8 @@ async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
             opened.push_async_callback(monitor.close)
         slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache)), monitor.meter if monitor else None)
         server = GrpcServer(
-            [WorkerService(settings.worker_id, slot, cache), HealthService()], token=settings.token.get_secret_value()
+            [WorkerService(settings.worker_id, slot, cache, memory_limit(settings.memory_sharers)), HealthService()],
+            token=settings.token.get_secret_value(),
         )
         opened.push_async_callback(server.stop, _STREAM_GRACE_SECONDS)
         opened.push_async_callback(slot.close)
@@ -131,7 +132,12 @@ def load_runner(settings: WorkerSettings, cache: ArtifactCache) -> AttemptRunner
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from apollo_worker.runner import Runner  # noqa: PLC0415 - see _PreparedRunner
 
-    return Runner(cache, work_dir=settings.work_dir / settings.worker_id, volume=settings.volume)
+    return Runner(
+        cache,
+        work_dir=settings.work_dir / settings.worker_id,
+        volume=settings.volume,
+        memory=memory_limit(settings.memory_sharers),
+    )
 
 
 def _ends_of_life(settings: WorkerSettings, server: GrpcServer) -> list[Coroutine[Any, Any, None]]:

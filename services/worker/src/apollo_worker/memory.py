@@ -2,9 +2,12 @@
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+from apollo_worker.core.budget import MemoryLimit
+
 _MALLOPT = {  # parameters of mallopt(3) by their numbers in glibc's malloc.h
     -3: 2 << 20,  # M_MMAP_THRESHOLD: larger blocks go back to the system when freed. Also stops glibc from raising it
     -1: 32 << 20,  # M_TRIM_THRESHOLD: as much free memory at the top of the heap is kept for the next batches
@@ -20,14 +23,32 @@ def return_memory_early() -> None:
             mallopt(parameter, value)
 
 
-def memory_limit_bytes() -> int:
-    """The container's limit (cgroup v2, then v1), or the machine's memory where there is none below it."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in _CGROUP_LIMITS:
-        try:
-            text = path.read_text().strip()
-        except OSError:
+def memory_limit(sharers: int = 1) -> MemoryLimit:
+    """One of so many workers' part of the least limit of its cgroups (v2, or v1), or of the machine's memory."""
+    physical_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit_bytes = min(_cgroup_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")), default=physical_bytes)
+    return MemoryLimit(min(limit_bytes, physical_bytes) // sharers, of_cgroup=limit_bytes < physical_bytes)
+
+
+def _cgroup_limits(membership: Path, mount: Path) -> Iterator[int]:
+    """The limits of a process's memory cgroup and of those above it, as far as they can be seen."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:  # hierarchy:controllers:path, see cgroups(7)
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, name = mount, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = mount / "memory", "memory.limit_in_bytes"
+        else:
             continue
-        if text.isdigit():  # v2 says "max" for none; v1 a number beyond any machine
-            return min(int(text), physical)
-    return physical
+        group = root / path.lstrip("/")
+        for directory in (group, *group.parents):
+            with suppress(OSError):  # a container sees its own group as the root, whatever the path says
+                text = (directory / name).read_text().strip()
+                if text.isdigit():  # v2 says "max" for none; v1 a number beyond any machine
+                    yield int(text)
+            if directory == root:
+                break

@@ -7,7 +7,7 @@ from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.storage.open import Stores
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
 from apollo_worker.cache import ArtifactCache
-from apollo_worker.core.budget import effective_budget_bytes
+from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event
 from apollo_worker.pipeline import Pipeline, Places
@@ -18,9 +18,10 @@ from apollo_worker.reporting import AttemptReporter
 class Runner:
     """See apollo_worker.slot.AttemptRunner. Importing this module loads numpy and pyarrow."""
 
-    def __init__(self, cache: ArtifactCache, *, work_dir: Path, volume: Path) -> None:
+    def __init__(self, cache: ArtifactCache, *, work_dir: Path, volume: Path, memory: MemoryLimit) -> None:
         """`work_dir` is this worker's own; `volume` is shared by all workers of a job."""
         self._cache = cache
+        self._memory = memory
         self._work_root = work_dir / "attempts"
         self._stores = Stores()
         self._places = Places(self._stores, volume, work_dir / "scratch")
@@ -31,7 +32,7 @@ class Runner:
         reporting = asyncio.create_task(reporter.report_until_cancelled(), name="report")
         try:
             with self._cache.pinned(artifact_digests(assignment)):
-                budget_bytes = effective_budget_bytes(assignment.memory_budget_bytes)
+                budget_bytes = self._memory.budget_bytes(assignment.memory_budget_bytes)
                 programs = AttemptPrograms(assignment, self._cache, self._work_root, reporter, budget_bytes)
                 return await Pipeline(assignment, programs, self._places, reporter, budget_bytes).run()
         except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result

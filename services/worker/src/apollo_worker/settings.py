@@ -30,6 +30,8 @@ class WorkerSettings(Settings):
     volume: Path = Path("/var/lib/apollo/intermediate")  # map outputs, shared by all workers of a job
     artifact_cache_bytes: ByteSize = ByteSize(2 * GIB)
 
+    memory_sharers: int = Field(default=1, ge=1)  # workers that share this one's memory limit
+
     parent_pid: int = Field(default=0, ge=0)  # end with this process; 0: no such bond
     orphan_deadline_seconds: float = Field(default=0, ge=0)  # of silence by the coordinator, then end; 0: never
     announce: bool = False  # print {worker_id, port, pid} on standard output once ready

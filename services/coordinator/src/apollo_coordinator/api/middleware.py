@@ -118,27 +118,36 @@ def await_recovery(service: JobService) -> Middleware:
 
 
 def refuse_other_sites(settings: ApiSettings) -> Middleware:
-    """Keep web pages of other sites from changing anything through a visitor's browser.
+    """Keep web pages of other sites from doing anything through a visitor's browser.
 
-    Browsers send Origin with such requests. Without a token it must also name this machine by address or as localhost:
-    a page may have had its own name resolve to this machine (DNS rebinding).
+    A page may have had its own name resolve to this machine (DNS rebinding), and would then read answers as its own:
+    where only local names are right, Host must be one. Browsers send Origin with requests that change something;
+    without a token it must also name this machine by address or as localhost.
     """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.headers.get(hdrs.HOST)
+        if settings.local_names_only and host is not None and not _is_local_name(f"//{host}"):
+            detail = "This coordinator is for this machine alone: call it by its address, or as localhost."
+            raise ApiProblem(403, detail, reason="foreign_host")
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and request.method not in _SAFE_METHODS:
-            parts = urlsplit(origin)
-            if parts.netloc != request.host or not (settings.token or _is_local_name(parts.hostname or "")):
+            is_same = origin.partition("://")[2] == request.host
+            if not is_same or not (settings.token or _is_local_name(origin)):
                 raise ApiProblem(403, "Pages of other sites may not use this coordinator.", reason="foreign_origin")
         return await handler(request)
 
     return middleware
 
 
-def _is_local_name(host: str) -> bool:
+def _is_local_name(url: str) -> bool:
     try:
-        ipaddress.ip_address(host)
+        host = urlsplit(url).hostname
+    except ValueError:  # half an IPv6 address
+        return False
+    try:
+        ipaddress.ip_address(host or "")
     except ValueError:
         return host == "localhost"
     return True

@@ -91,6 +91,10 @@ def problem_of_error(error: errors.ApolloError) -> ApiProblem:
     fields: list[FieldError] = []
     if isinstance(error, errors.ArtifactRejected):
         fields = [FieldError(field="program", message=str(error), fix=error.fix)]
+    elif isinstance(error, errors.InputNotFound):
+        fields = [
+            FieldError(field="inputPath", message=str(error), fix="Name an object, a folder or a pattern that exists.")
+        ]
     elif isinstance(error, errors.OutputExists):
         fix = "Name another output, or set overwrite to true."
         fields = [FieldError(field="outputPath", message=str(error), fix=fix)]

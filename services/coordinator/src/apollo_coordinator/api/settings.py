@@ -13,6 +13,7 @@ class ApiSettings:
     """All times are seconds. The timeouts bound how long a stalled connection lives: 60 s in all by default."""
 
     token: str = field(default="", repr=False)  # bearer token; empty: none is asked for (loopback, Unix socket)
+    local_names_only: bool = False  # refuse requests that name this host otherwise than by address or as localhost
     store_policy: StorePolicy = NOTHING_ALLOWED
     volume: Path | None = None  # where map outputs lie, for jobs that keep theirs
     secret_references: bool = False  # whether `credentialsSecret` can be resolved (Kubernetes)

@@ -52,7 +52,7 @@ class Executor:
         self._storage_slots = asyncio.Semaphore(settings.max_parallel_storage_calls)
         self._worker_slots = asyncio.Semaphore(settings.max_parallel_worker_calls)
         self._wanted: dict[JobId, int] = {}
-        self._scaling = asyncio.Lock()
+        self._scaling: set[JobId] = set()
         self._tasks = TaskOwner()
         self._work: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
             commands.PlanInput: self._plan_input,
@@ -231,20 +231,33 @@ class Executor:
             _log.info("cancel not delivered", attempt=command.attempt, reason=error.reason, error=str(error))
 
     async def _scale_pool(self, command: commands.ScalePool) -> None:
-        self._wanted[command.job] = command.workers
-        async with self._scaling:
-            workers = self._wanted.pop(command.job, None)
-            if workers is None:  # an earlier turn has seen to it
-                return
-            try:
+        """One call at a time for a job, with the newest number; a job that the pool refuses holds no other up."""
+        job = command.job
+        self._wanted[job] = command.workers
+        if job in self._scaling:
+            return
+        self._scaling.add(job)
+        try:
+            while job in self._wanted:
                 await retried(
-                    lambda: self._ports.pool.scale(command.job, workers),
+                    lambda: self._scale(job),
                     self._settings.pool_backoff,
                     self._jitter,
-                    what=f"workers of job {command.job}",
+                    what=f"workers of job {job}",
+                    delayed=lambda error: self._post(events.PoolTroubled(job, str(error))),
                 )
-            except ApolloError as error:
-                self._post(events.PoolTroubled(command.job, str(error)))
+        except ApolloError as error:
+            self._wanted.pop(job, None)
+            self._post(events.PoolTroubled(job, str(error)))
+        finally:
+            self._scaling.discard(job)
+
+    async def _scale(self, job: JobId) -> None:
+        async with self._worker_slots:
+            workers = self._wanted[job]
+            await self._ports.pool.scale(job, workers)
+        if self._wanted[job] == workers:
+            del self._wanted[job]
 
     async def _release_worker(self, command: commands.ReleaseWorker) -> None:
         try:

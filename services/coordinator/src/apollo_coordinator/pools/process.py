@@ -168,6 +168,7 @@ class ProcessPool:
             "APOLLO_VOLUME": str(settings.volume.absolute()),
             "APOLLO_PARENT_PID": str(os.getpid()) if settings.die_with_parent else "0",
             "APOLLO_ORPHAN_DEADLINE_SECONDS": "0" if settings.die_with_parent else str(settings.orphan_seconds),
+            "APOLLO_MEMORY_SHARERS": str(settings.workers),
             "APOLLO_LOG_LEVEL": settings.log_level,
         }
 

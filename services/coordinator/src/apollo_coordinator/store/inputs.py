@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from apollo_common.assignment import Split
-from apollo_common.errors import ObjectNotFound, TooManySplits
+from apollo_common.errors import InputNotFound, TooManySplits
 from apollo_common.storage.location import resolve_inputs
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import ObjectInfo, StorageAccess
@@ -21,7 +21,7 @@ class StoredInput:
         self._stores = stores
 
     async def check_input(self, spec: JobSpec, access: StorageAccess) -> None:
-        """ObjectNotFound names the first path that matches nothing. Looks at no more than one object of each."""
+        """InputNotFound names the first path that matches nothing. Looks at no more than one object of each."""
         urls, access = resolve_inputs(spec.input_paths, access)
         for path, url in zip(spec.input_paths, urls, strict=True):
             async with aclosing(self._find(path, url, access)) as found:
@@ -47,4 +47,4 @@ class StoredInput:
                     raise TooManySplits(f"{path} matches more than {MAX_INPUT_OBJECTS} objects: put them together")
                 yield info
         if not count:
-            raise ObjectNotFound(f"nothing is at {path}; check inputPath")
+            raise InputNotFound(f"nothing is at {path}; check inputPath")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from apollo_common.assignment import Split
-from apollo_common.errors import ObjectNotFound, OutputExists, VolumeFull
+from apollo_common.errors import InputNotFound, OutputExists, VolumeFull
 from apollo_common.ids import AttemptId, JobId, job_of
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Job, Task, TaskKind
@@ -150,7 +150,7 @@ class MemoryInput:
     async def check_input(self, spec: JobSpec, access: StorageAccess) -> None:  # noqa: ARG002 - the port's signature
         for path in spec.input_paths:
             if path not in self.inputs:
-                raise ObjectNotFound(f"nothing is at {path}; check inputPath")
+                raise InputNotFound(f"nothing is at {path}; check inputPath")
 
     async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:  # noqa: ARG002 - as above
         self.mishaps.meet()

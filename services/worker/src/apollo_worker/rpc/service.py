@@ -24,7 +24,7 @@ from apollo_proto.apollo.v1 import (
 )
 from apollo_worker import __version__
 from apollo_worker.cache import ArtifactCache
-from apollo_worker.memory import memory_limit_bytes
+from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.slot import AttemptSlot
 
 _LISTED_DIGESTS = 64
@@ -32,11 +32,11 @@ _log = get_logger(__name__)
 
 
 class WorkerService(WorkerBase):
-    def __init__(self, worker_id: str, slot: AttemptSlot, cache: ArtifactCache) -> None:
+    def __init__(self, worker_id: str, slot: AttemptSlot, cache: ArtifactCache, memory: MemoryLimit) -> None:
         self._worker_id = worker_id
         self._slot = slot
         self._cache = cache
-        self._memory_limit_bytes = memory_limit_bytes()
+        self._memory_limit_bytes = memory.limit_bytes
 
     async def describe(self, message: DescribeRequest) -> DescribeResponse:  # noqa: ARG002
         return DescribeResponse(

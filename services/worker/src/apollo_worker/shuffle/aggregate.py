@@ -5,6 +5,7 @@ are worked on as columns; others fall back to Python's integers, so nothing ever
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ _INTEGER = re.compile(rb"[+-]?[0-9]{1,%d}" % MAX_DIGITS)
 _SHOWN_BYTES = 80
 
 
-class _NumberFold:
+class _NumberFold(ABC):
     """Keeps the number of the last key open, since the next batch may go on with it."""
 
     def __init__(self) -> None:
@@ -53,13 +54,13 @@ class _NumberFold:
             keys, values = _pair(self._key, self._number)
             yield PairBatch(*binary_columns(keys), *binary_columns(values))
 
+    @abstractmethod
     def _reduced(self, batch: PairBatch, starts: Starts) -> Numbers:
         """One number per group of the batch; groups begin at `starts`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _joined(self, left: int, right: int) -> int:
         """One number of two parts of a group."""
-        raise NotImplementedError
 
 
 class SumFold(_NumberFold):

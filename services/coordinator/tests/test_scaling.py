@@ -1,0 +1,95 @@
+"""How the numbers of workers that jobs want reach the pool."""
+
+import asyncio
+import random
+
+import pytest
+
+from apollo_common.backoff import Backoff
+from apollo_common.errors import PermanentError, TemporaryError
+from apollo_common.ids import JobId
+from apollo_coordinator.core import commands, events
+from apollo_coordinator.core.state import State
+from apollo_coordinator.engine.executor import Executor
+from apollo_coordinator.engine.settings import EngineSettings
+from support.engine import Site, engine_ports, until
+
+POOR, RICH = JobId("poor"), JobId("rich")
+
+
+class PickyPool:
+    """Refuses one job for a while; each call takes a moment."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error: Exception | None = error
+        self.asked: list[tuple[JobId, int]] = []
+        self.scaled: list[tuple[JobId, int]] = []
+
+    async def scale(self, job: JobId, workers: int) -> None:
+        self.asked.append((job, workers))
+        await asyncio.sleep(0)
+        if job == POOR and self.error is not None:
+            raise self.error
+        self.scaled.append((job, workers))
+
+
+@pytest.fixture
+async def told():
+    return []
+
+
+def executor(pool, told):
+    settings = EngineSettings(pool_backoff=Backoff(first_ms=1, limit_ms=1))
+    site = Site()
+    site.pool = pool
+    return Executor(
+        engine_ports(site), settings, State(settings.limits), told.append, random.Random(1), last_event=lambda _job: 0
+    )
+
+
+async def test_a_job_that_is_refused_holds_no_other_up(told):
+    pool = PickyPool(TemporaryError("the quota is used up"))
+    work = executor(pool, told)
+    try:
+        work.dispatch(commands.ScalePool(POOR, 3))
+        await until(lambda: len(pool.asked) > 2)
+        work.dispatch(commands.ScalePool(RICH, 2))
+        await until(lambda: pool.scaled)
+        assert pool.scaled == [(RICH, 2)]
+        assert told[0] == events.PoolTroubled(POOR, "the quota is used up")
+        work.dispatch(commands.ScalePool(POOR, 0))  # the job has ended
+        await until(lambda: (POOR, 0) in pool.asked)
+        pool.error = None
+        await until(lambda: len(pool.scaled) == 2)
+        assert pool.scaled[1] == (POOR, 0)
+    finally:
+        await work.close()
+
+
+async def test_numbers_that_come_while_the_pool_is_asked_become_one_call(told):
+    pool = PickyPool(TemporaryError("never"))
+    pool.error = None
+    work = executor(pool, told)
+    try:
+        for workers in (1, 2, 3):
+            work.dispatch(commands.ScalePool(RICH, workers))
+        await until(lambda: (RICH, 3) in pool.scaled)
+        assert len(pool.scaled) <= 2
+        work.dispatch(commands.ScalePool(RICH, 3))
+        await until(lambda: pool.scaled.count((RICH, 3)) == 2)
+    finally:
+        await work.close()
+
+
+async def test_a_refusal_for_good_is_told_once_and_the_next_number_is_tried(told):
+    pool = PickyPool(PermanentError("no such quota"))
+    work = executor(pool, told)
+    try:
+        work.dispatch(commands.ScalePool(POOR, 3))
+        await until(lambda: told)
+        pool.error = None
+        work.dispatch(commands.ScalePool(POOR, 1))
+        await until(lambda: pool.scaled)
+        assert (pool.scaled, told) == ([(POOR, 1)], [events.PoolTroubled(POOR, "no such quota")])
+    finally:
+        await work.close()
