@@ -21,11 +21,11 @@ LOOK_SECONDS = 0.1
 @dataclass(frozen=True, slots=True)
 class Size:
     maps: int
-    split_bytes: int  # the program takes a second for 2 MiB
+    split_bytes: int  # the program takes two seconds a MiB
 
 
-FULL = Size(maps=96, split_bytes=2 << 20)
-QUICK = Size(maps=16, split_bytes=256 << 10)
+FULL = Size(maps=48, split_bytes=2 << 20)
+QUICK = Size(maps=16, split_bytes=64 << 10)
 
 
 @dataclass(frozen=True, slots=True)

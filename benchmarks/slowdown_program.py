@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A mapper that takes a second for a split, nearly all of it asleep, so that eight of them fit on two processors.
+"""A mapper that takes two seconds a mebibyte, nearly all of it asleep, so that eight of them fit on two processors.
 
 On the worker that SLOW_WORKER names it takes SLOWER_TIMES as long: its working directory lies below the worker's own.
 """
@@ -8,7 +8,7 @@ import os
 import time
 
 CHUNK_BYTES = 32 << 10
-BYTES_PER_SECOND = 2 << 20
+BYTES_PER_SECOND = 512 << 10
 
 slow = os.environ.get("SLOW_WORKER", "")
 times = int(os.environ["SLOWER_TIMES"]) if slow and slow in os.getcwd() else 1  # noqa: PTH109 - starts sooner
