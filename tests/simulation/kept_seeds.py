@@ -14,5 +14,6 @@ class Kept(NamedTuple):
 
 KEPT = (
     Kept("engine", 1, "an upload stayed behind for ever when the answer to its beginning, or to its abort, was lost"),
+    Kept("engine", 428, "a map ran again although its backup attempts had used up the job's maxAttempts"),
     Kept("engine", 1593, "a worker met again under another name before the pool had said that the first was gone"),
 )

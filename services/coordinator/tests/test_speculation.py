@@ -222,6 +222,18 @@ def test_a_failed_backup_uses_up_the_budget_but_the_first_may_still_be_done(worl
     assert job.maps[0].status is TaskStatus.COMPLETED
 
 
+def test_a_lost_map_output_ends_the_job_when_backups_have_used_up_the_budget(world):
+    job, _, _ = a_tail(world, max_attempts=1)
+    world.failed(map_attempt(0, 1))
+    world.done(map_attempt(0))
+    assert job.status is JobStatus.RUNNING
+    world.opened("j-r-00000-0")
+    world.fetch_failed("j-r-00000-0", map_attempt(0))
+    assert job.status is JobStatus.FAILED
+    assert (job.failure.reason, job.failure.attempt) == ("program_exited", map_attempt(0, 1))
+    assert job.maps[0].attempts[2:] == []
+
+
 def test_a_failed_backup_and_a_lost_first_end_the_job_with_the_failure(world):
     job, _, _ = a_tail(world, max_attempts=1)
     world.failed(map_attempt(0, 1))

@@ -10,7 +10,7 @@ from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import end_job, start_commit
 from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Failure, JobStatus
 from apollo_coordinator.core.outcome import Outcome
-from apollo_coordinator.core.setbacks import fail, lose
+from apollo_coordinator.core.setbacks import fail, lose, verdict
 from apollo_coordinator.core.state import EXCUSED_REASONS, Running, State, counted_losses, locate
 from apollo_coordinator.core.trust import suspect
 
@@ -116,6 +116,10 @@ def _lose_map_output(state: State, event: events.FetchFailed, now_ms: int, out: 
             attempt=event.map_attempt,
         )
         end_job(queue, JobStatus.FAILED, failure, now_ms, out, over=event.attempt)
+        return
+    spent = verdict(state, queue, task, task.attempts)
+    if spent is not None:  # its other attempts had used up the budget before this one was done
+        end_job(queue, JobStatus.FAILED, spent, now_ms, out, over=event.attempt)
 
 
 def attempt_cancelled(state: State, event: events.AttemptCancelled, now_ms: int, out: Outcome) -> None:

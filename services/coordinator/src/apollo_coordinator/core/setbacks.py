@@ -48,9 +48,9 @@ def end_if_spent(state: State, queue: JobQueue, now_ms: int, out: Outcome) -> No
     """After a restart: end a job with a task that is out of attempts, should the journal end before it says so."""
     for task in (*queue.job.maps, *queue.job.reduces):
         if task.status is TaskStatus.SCHEDULED and task.attempts:
-            verdict = _verdict(state, queue, task, task.attempts)
-            if verdict is not None:
-                end_job(queue, JobStatus.FAILED, verdict, now_ms, out)
+            spent = verdict(state, queue, task, task.attempts)
+            if spent is not None:
+                end_job(queue, JobStatus.FAILED, spent, now_ms, out)
                 return
 
 
@@ -70,14 +70,14 @@ def _judge(
         return False
     queue = state.queues[job_of(attempt.id)]
     ended = replace(attempt, status=status, failure=failure)
-    verdict = _verdict(state, queue, task, [*others, ended], lost_beside)
-    if verdict is None:
+    spent = verdict(state, queue, task, [*others, ended], lost_beside)
+    if spent is None:
         return False
-    end_job(queue, JobStatus.FAILED, verdict, now_ms, out, over=attempt.id)
+    end_job(queue, JobStatus.FAILED, spent, now_ms, out, over=attempt.id)
     return True
 
 
-def _verdict(
+def verdict(
     state: State, queue: JobQueue, task: Task, attempts: Sequence[Attempt], lost_beside: int = 0
 ) -> Failure | None:
     """Why the job fails, in the words of the attempt that used up the task's budget; None while there is some."""
