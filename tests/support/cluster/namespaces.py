@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.cluster.cluster import Cluster
+from support.cluster.images import WORKER
 
-WORKER_IMAGE = "apollo-worker:test"
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 
 
@@ -32,7 +32,7 @@ def restricted_worker(**container: Any) -> dict[str, Any]:
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "intermediate", "mountPath": "/var/lib/apollo/intermediate"},
     ]
-    worker = {"name": "worker", "image": WORKER_IMAGE, "imagePullPolicy": "Never", "securityContext": security}
+    worker = {"name": "worker", "image": WORKER, "imagePullPolicy": "Never", "securityContext": security}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -12,7 +12,8 @@ from support.cluster.configuration import BRIDGE
 from support.cluster.places import State
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_CGROUP_NAMES = ("kubepods", "k8s.io")
+_CGROUP_NAMES = ("kubepods", "k8s.io", "docker")
+_FOLDERS = ("/var/lib/cni", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers")  # no setting moves these
 _SHIM = "containerd-shim"
 
 
@@ -25,8 +26,8 @@ def remove_remains(state: State) -> None:
     _remove_links()
     _remove_rules()
     _remove_cgroups()
-    shutil.rmtree(state.root, ignore_errors=True)
-    shutil.rmtree("/var/lib/cni", ignore_errors=True)
+    for folder in (state.root, *_FOLDERS):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _shims(state: State) -> list[int]:
