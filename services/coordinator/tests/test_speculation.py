@@ -91,6 +91,20 @@ def test_an_attempt_that_reads_nothing_more_is_backed_up_after_several_times_the
     assert run(world, 2, {}) == [map_attempt(0, 1)]
 
 
+def test_a_stuck_attempt_is_seen_beside_others_whose_input_is_not_known(world):
+    """Reduces that are done before they tell of any progress."""
+    world.job(maps=0, n_reducers=3)
+    world.workers(*names(3))
+    for index in range(3):
+        world.opened(f"j-r-0000{index}-0")
+    world.progress("j-r-00001-0", 50)
+    world.wait(1_000)
+    world.done("j-r-00000-0")
+    world.done("j-r-00002-0")
+    assert run(world, 3, {}) == []  # not before it has run for a while
+    assert run(world, 2, {}) == ["j-r-00001-1"]
+
+
 def test_silence_is_measured_by_the_tasks_own_input(world):
     """Ten times the input, read at once and computed on for ten times as long: as slow as the others, no slower."""
     world.job(maps=4)

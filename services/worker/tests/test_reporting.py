@@ -84,6 +84,18 @@ async def test_a_silent_attempt_has_a_heartbeat(reporter, events, monkeypatch):
     assert event.progress is not None
 
 
+async def test_what_was_not_told_is_told_at_the_end(reporter, events):
+    reporter.input_bytes_total = 10
+    reporter.read(10)
+    reporter.stderr(b"bye")
+    reporter.finish()
+    reporter.finish()
+    heard = await told(events)
+    assert [event.log.content for event in heard if event.log is not None] == [b"bye"]
+    progress = [event.progress for event in heard if event.progress is not None]
+    assert [(each.input_bytes, each.input_bytes_total) for each in progress] == [(10, 10)]
+
+
 async def test_progress_tells_input_counters_and_status(reporter, events, monkeypatch):
     monkeypatch.setattr(reporting, "TICK_SECONDS", 0.001)
     reporter.input_bytes_total = 10

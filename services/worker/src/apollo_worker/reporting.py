@@ -90,6 +90,12 @@ class AttemptReporter:
                 self._publish_progress()
                 quiet_ticks = 0
 
+    def finish(self) -> None:
+        """Tell what has not been told: the attempt is over."""
+        self.flush_log()
+        if self._changed:
+            self._publish_progress()
+
     def flush_log(self) -> None:
         """Tell what standard error has said since the last time."""
         if self._log_dropped_bytes:

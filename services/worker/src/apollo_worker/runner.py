@@ -39,7 +39,7 @@ class Runner:
             return failed_event(error, reporter.stderr_tail)
         finally:
             await cancel_and_wait(reporting)
-            reporter.flush_log()
+            reporter.finish()
 
     async def close(self) -> None:
         await self._stores.close()

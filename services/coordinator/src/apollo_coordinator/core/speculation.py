@@ -95,11 +95,12 @@ def time_left_ms(task: Task, attempt: Attempt, usual: Usual, now_ms: int) -> flo
 def _usual(queue: JobQueue, looked_at: list[Running], now_ms: int) -> Usual:
     samples = queue.samples[queue.phase]
     rates = [sample.size_bytes / sample.duration_ms for sample in samples if sample.size_bytes]
-    rates += [
-        running.attempt.input_bytes / max(1, now_ms - running.attempt.started_ms)
-        for running in looked_at
-        if running.attempt.input_bytes
-    ]
+    if rates or not samples:  # where nothing is known of what is done, what still runs tells nothing
+        rates += [
+            running.attempt.input_bytes / max(1, now_ms - running.attempt.started_ms)
+            for running in looked_at
+            if running.attempt.input_bytes
+        ]
     durations = [sample.duration_ms for sample in samples]
     return Usual(median(rates) if rates else 0.0, median(durations) if durations else 0.0)
 
