@@ -23,7 +23,7 @@ def check(state: State) -> None:
 
 def _require(holds: bool, rule: str, *, at: object) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
-        raise InvariantBroken(f"{rule}: {at}")
+        raise InvariantBroken(f"{rule}: {history(at) if isinstance(at, Task) else at}")
 
 
 def _check_job(state: State, job: Job) -> None:
@@ -53,39 +53,37 @@ def _check_job(state: State, job: Job) -> None:
 def _check_task(state: State, job: Job, task: Task) -> None:
     succeeded = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.SUCCEEDED]
     running = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.RUNNING]
-    story = history(task)
-    _require(len(succeeded) <= 1, "one accepted attempt per task", at=story)
-    _require(task.accepted == (succeeded[0].id if succeeded else None), "the accepted attempt succeeded", at=story)
-    _require((task.output is not None) == bool(succeeded), "a result belongs to an accepted attempt", at=story)
-    _require((task.status is TaskStatus.COMPLETED) == bool(succeeded), "a completed task has a result", at=story)
-    _require(bool(running) == (task.status is TaskStatus.IN_PROGRESS), "a task in progress has attempts", at=story)
+    _require(len(succeeded) <= 1, "one accepted attempt per task", at=task)
+    _require(task.accepted == (succeeded[0].id if succeeded else None), "the accepted attempt succeeded", at=task)
+    _require((task.output is not None) == bool(succeeded), "a result belongs to an accepted attempt", at=task)
+    _require((task.status is TaskStatus.COMPLETED) == bool(succeeded), "a completed task has a result", at=task)
+    _require(bool(running) == (task.status is TaskStatus.IN_PROGRESS), "a task in progress has attempts", at=task)
     # An attempt and its backup may both end badly when one more use of the budget was left.
-    _require(counted_failures(task.attempts) <= job.spec.max_attempts + 1, "failed attempts are bounded", at=story)
-    _require(counted_losses(task.attempts) <= state.limits.max_lost_attempts + 1, "lost attempts are bounded", at=story)
+    _require(counted_failures(task.attempts) <= job.spec.max_attempts + 1, "failed attempts are bounded", at=task)
+    _require(counted_losses(task.attempts) <= state.limits.max_lost_attempts + 1, "lost attempts are bounded", at=task)
     if not job.status.ended and not running and not succeeded:
         _require(
-            counted_failures(task.attempts) < job.spec.max_attempts, "a task out of attempts fails its job", at=story
+            counted_failures(task.attempts) < job.spec.max_attempts, "a task out of attempts fails its job", at=task
         )
         _require(
             counted_losses(task.attempts) < state.limits.max_lost_attempts,
             "a task lost too often fails its job",
-            at=story,
+            at=task,
         )
     _check_backups(state, task, running)
 
 
 def _check_backups(state: State, task: Task, running: list[Attempt]) -> None:
-    story = history(task)
-    _require(len({attempt.worker for attempt in running}) == len(running), "a backup runs elsewhere", at=story)
-    _require(len(running) <= 2, "one backup at a time", at=story)
+    _require(len({attempt.worker for attempt in running}) == len(running), "a backup runs elsewhere", at=task)
+    _require(len(running) <= 2, "one backup at a time", at=task)
     backups = [attempt for attempt in task.attempts if attempt.speculative]
-    _require(len(backups) <= state.limits.max_backups_per_task, "a task's backups are bounded", at=story)
+    _require(len(backups) <= state.limits.max_backups_per_task, "a task's backups are bounded", at=task)
     for backup in backups:
         backed_up = any(
             other.started_ms <= backup.started_ms and (other.ended_ms is None or other.ended_ms >= backup.started_ms)
             for other in task.attempts[: task.attempts.index(backup)]
         )
-        _require(backed_up, "a backup attempt backs up one that runs", at=story)
+        _require(backed_up, "a backup attempt backs up one that runs", at=task)
 
 
 def _check_queue(state: State, queue: JobQueue) -> None:
@@ -128,7 +126,7 @@ def _check_pending(state: State, queue: JobQueue) -> None:
     waiting |= {queue.job.reduces[index].id for index in queue.pending_reduces}
     for task in (*queue.job.maps, *queue.job.reduces):
         if task.status is TaskStatus.SCHEDULED:
-            _require(task.id in waiting or task.id in put_off, "a scheduled task waits for its turn", at=history(task))
+            _require(task.id in waiting or task.id in put_off, "a scheduled task waits for its turn", at=task)
     listing = queue.listed
     _require((listing is not None) == queue.may_start, "jobs that may start attempts are listed", at=queue.job.id)
     if listing is not None:
