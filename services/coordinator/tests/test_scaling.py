@@ -24,10 +24,13 @@ class PickyPool:
         self.error: Exception | None = error
         self.asked: list[tuple[JobId, int]] = []
         self.scaled: list[tuple[JobId, int]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def scale(self, job: JobId, workers: int) -> None:
         self.asked.append((job, workers))
         await asyncio.sleep(0)
+        await self.answers.wait()
         if job == POOR and self.error is not None:
             raise self.error
         self.scaled.append((job, workers))
@@ -77,6 +80,22 @@ async def test_numbers_that_come_while_the_pool_is_asked_become_one_call(told):
         assert len(pool.scaled) <= 2
         work.dispatch(commands.ScalePool(RICH, 3))
         await until(lambda: pool.scaled.count((RICH, 3)) == 2)
+    finally:
+        await work.close()
+
+
+async def test_a_number_that_comes_while_another_is_refused_for_good_reaches_the_pool(told):
+    pool = PickyPool(PermanentError("no such quota"))
+    pool.answers.clear()
+    work = executor(pool, told)
+    try:
+        work.dispatch(commands.ScalePool(POOR, 3))
+        await until(lambda: pool.asked)
+        work.dispatch(commands.ScalePool(POOR, 0))  # the job has ended
+        await asyncio.sleep(0)  # heard of, while the first call still waits for its answer
+        pool.answers.set()
+        await until(lambda: len(pool.asked) == 2)
+        assert pool.asked[1] == (POOR, 0)
     finally:
         await work.close()
 

@@ -246,16 +246,18 @@ class Executor:
                     what=f"workers of job {job}",
                     delayed=lambda error: self._post(events.PoolTroubled(job, str(error))),
                 )
-        except ApolloError as error:
-            self._wanted.pop(job, None)
-            self._post(events.PoolTroubled(job, str(error)))
         finally:
             self._scaling.discard(job)
 
     async def _scale(self, job: JobId) -> None:
         async with self._worker_slots:
             workers = self._wanted[job]
-            await self._ports.pool.scale(job, workers)
+            try:
+                await self._ports.pool.scale(job, workers)
+            except TemporaryError:
+                raise
+            except ApolloError as error:  # refused for good; a number that has come meanwhile is asked for all the same
+                self._post(events.PoolTroubled(job, str(error)))
         if self._wanted[job] == workers:
             del self._wanted[job]
 
