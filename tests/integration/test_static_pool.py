@@ -97,6 +97,12 @@ async def test_a_name_that_does_not_resolve_is_told_of():
         assert "no-such-host.invalid" in trouble.message
 
 
+async def test_a_name_that_does_not_resolve_keeps_no_other_worker_away():
+    async with serving("w") as port, running(static_pool("no-such-host.invalid:1", f"127.0.0.1:{port}")) as heard:
+        (up,) = await heard.until(WorkerUp)
+        assert up.worker == "w"
+
+
 @pytest.mark.parametrize("entry", ["worker", "worker:", ":8090", "worker:port", "worker:0", "worker:70000"])
 def test_an_entry_that_is_no_address_is_refused(entry):
     with pytest.raises(InvalidSetting, match="host:port"):

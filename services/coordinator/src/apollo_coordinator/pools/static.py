@@ -79,7 +79,8 @@ class StaticPool:
             except OSError as error:
                 _log.warning("worker address does not resolve", host=host, error=str(error))
                 self._live.tell(PoolTrouble(None, f"{host} does not resolve: {error.strerror}"))
-                return found | self._watches.keys()
+                found |= self._watches.keys()  # which of them were this name's is not known
+                continue
             found |= {_join(answer[4][0], port) for answer in answers}
         return set(sorted(found)[:MAX_ADDRESSES])
 
