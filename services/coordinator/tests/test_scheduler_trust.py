@@ -76,6 +76,7 @@ def test_the_last_worker_is_never_quarantined(world):
     for _ in range(5):
         world.failed(world.state.workers[WorkerId("w1")].attempt)
     assert not world.state.workers[WorkerId("w1")].quarantined
+    assert len(world.state.workers[WorkerId("w1")].failed_tasks) == Limits().quarantine_after_tasks
     assert job.status is JobStatus.RUNNING
 
 

@@ -50,7 +50,7 @@ def worker_suspected(state: State, fact: facts.WorkerSuspected) -> None:
     task = task_of(fact.attempt)
     if fact.lost:
         _record(state, worker).losses += 1
-    elif task not in worker.failed_tasks:
+    elif task not in worker.failed_tasks and len(worker.failed_tasks) < state.limits.quarantine_after_tasks:
         worker.failed_tasks.append(task)
     if fact.quarantined:
         _record(state, worker).quarantined_until_ms = fact.at_ms + state.limits.quarantine_ms

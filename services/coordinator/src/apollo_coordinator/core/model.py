@@ -168,4 +168,4 @@ class Worker:
     quarantined: bool = False
     slow: bool = False  # a backup attempt elsewhere has overtaken it, since its last success
     pod_name: str = ""
-    failed_tasks: list[TaskId] = field(default_factory=list)  # different ones, since its last success
+    failed_tasks: list[TaskId] = field(default_factory=list)  # different ones since its last success; bounded
