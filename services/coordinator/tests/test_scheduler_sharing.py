@@ -1,4 +1,4 @@
-"""Who gets which worker: fairness, priorities, limits, bindings, and workers that are not to be trusted."""
+"""Who gets which worker: fairness, priorities, limits and bindings."""
 
 import pytest
 
@@ -89,6 +89,16 @@ def test_a_worker_bound_to_a_job_serves_no_other(world):
     world.job("b", maps=2)
     world.workers("w1", "w2", "w3", job="b")
     assert running(world, "a", "b") == [0, 2]
+
+
+def test_nothing_is_kept_of_a_job_whose_last_worker_has_gone(world):
+    world.job("b", maps=2)
+    world.workers("w1", "w2", job="b")
+    for name in ("w1", "w2"):
+        world.tell(events.WorkerLeft(WorkerId(name), "scaled down"))
+    assert (world.state.idle, world.state.worker_counts) == ({}, {})
+    world.workers("w3", job="b")
+    assert running(world, "b") == [1]
 
 
 def test_more_jobs_than_may_run_wait_and_the_oldest_of_the_highest_priority_is_next():

@@ -42,6 +42,9 @@ def worker_removed(state: State, fact: facts.WorkerRemoved) -> None:
     state.quarantined.pop(worker.id, None)
     if not worker.quarantined:
         state.worker_counts[worker.job] -= 1
+    for index in (state.idle, state.worker_counts):  # a job's own entries go with the last of its workers
+        if not index.get(worker.job):
+            index.pop(worker.job, None)
     refresh_bound(state, worker.job)
 
 
