@@ -230,9 +230,9 @@ async def test_logs_are_followed_line_by_line(api, apollo, start):
     api.jobs.start(job, maps=1, reduces=1)
     attempt = job.maps[0].attempts[0].id
     following = await start("logs", "-f", job.id)
-    await api.logs.append(attempt, b"first\nsec")
+    await api.logs.append(attempt, b"first\nsec", 0)
     assert await following.process.stdout.readline() == f"{attempt} | first\n".encode()
-    await api.logs.append(attempt, b"ond\n")
+    await api.logs.append(attempt, b"ond\n", len(b"first\nsec"))
     assert await following.process.stdout.readline() == f"{attempt} | second\n".encode()
     await api.logs.close_attempt(attempt)
     api.jobs.end(job, JobStatus.SUCCEEDED)

@@ -122,7 +122,7 @@ class TestLogs:
         api.jobs.start(job, maps=1, reduces=1)
         attempt = job.maps[0].attempts[0]
         lines = b"".join(b"line %d\n" % number for number in range(20_000))
-        await api.logs.append(attempt.id, lines)
+        await api.logs.append(attempt.id, lines, 0)
         await api.logs.close_attempt(attempt.id)
         attempt.status = AttemptStatus.SUCCEEDED
         proxy = CuttingProxy(f"127.0.0.1:{api.port}", cut_after_bytes=50_000, cuts=2)
