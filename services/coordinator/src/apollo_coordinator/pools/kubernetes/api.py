@@ -125,10 +125,10 @@ class KubernetesApi:
             response = await self._request(method, path, query or {}, body, patience)
             async with response:
                 content = await _read(response)
-        if not 200 <= response.status < 300:
-            raise _refusal(response.status, content)
-        answer: Object = json.loads(content)
-        return answer
+            if 200 <= response.status < 300:
+                answer: Object = json.loads(content)
+                return answer
+        raise _refusal(response.status, content)
 
     async def _request(
         self, method: str, path: str, query: Object, body: Object | None, patience: aiohttp.ClientTimeout
