@@ -101,10 +101,11 @@ class JobOwnership:
 
     async def _root_owners(self) -> list[Object]:
         if self._root is None:
-            self._root = []
+            root: list[Object] = []
             if self._stateful_set:
                 found = await self._api.get(STATEFUL_SETS, self._stateful_set)
-                self._root = [owner_reference("apps/v1", "StatefulSet", self._stateful_set, found["metadata"]["uid"])]
+                root = [owner_reference("apps/v1", "StatefulSet", self._stateful_set, found["metadata"]["uid"])]
+            self._root = root
         return self._root
 
     def _metadata(self, name: str, job: JobId, owners: list[Object]) -> Object:
