@@ -47,9 +47,11 @@ class IntermediateFiles:
             raise StorageUnavailable(f"the intermediate volume cannot be listed: {error.strerror}") from error
 
     def _remove(self, job: JobId) -> None:
+        directory = self._volume / job
         try:
-            shutil.rmtree(self._volume / job)
-        except FileNotFoundError:
-            return
+            shutil.rmtree(directory)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not directory.exists():
+                return
+            # Also when something in it has just gone: a worker that was given up may still be tidying.
             raise StorageUnavailable(f"the intermediate data of job {job} stays: {error.strerror}") from error
