@@ -1,4 +1,6 @@
-"""`./dev chaos`: recovery for real. Exit status 1 when a check fails; then what was met is kept to look into."""
+"""Run real jobs on real processes while the coordinator is killed again and again, and other faults strike; then run
+the same jobs without faults. Prints what was done and what the checks found. Exit status 1 when a check fails; then
+what was met is kept to look into."""
 
 import argparse
 import asyncio
@@ -22,9 +24,9 @@ def main() -> int:
         Plan(pool, arguments.seed, kills, arguments.minutes, arguments.faults, arguments.pace)
         for pool, kills in zip(arguments.pool, _shares(arguments.kills, len(arguments.pool)), strict=True)
     ]
-    sys.stderr.write(f"seed {arguments.seed}\n")
+    _say(f"seed {arguments.seed}")
     with running_s3_server() as server, sites.made(server, arguments.seed) as site:
-        sys.stderr.write(f"below {site.directory}\n")
+        _say(f"works below {site.directory}")
         results = [asyncio.run(_result(site, plan, quiet=arguments.quiet)) for plan in plans]
         sys.stdout.write(markdown(results))
         if arguments.json is not None:
@@ -40,9 +42,17 @@ def main() -> int:
 
 
 async def _result(site: sites.Site, plan: Plan, *, quiet: bool) -> Result:
+    _say(f"{plan.pool}: jobs until {plan.kills} kills, or for {plan.minutes:g} minutes")
     evidence = await tormented(site, plan)
-    shapes = [order.shape for order in evidence.orders]
-    return Result(plan, evidence, await undisturbed(site, plan, shapes) if quiet else None)
+    if not quiet:
+        return Result(plan, evidence, None)
+    _say(f"{plan.pool}: the same {len(evidence.orders)} jobs without faults")
+    return Result(plan, evidence, await undisturbed(site, plan, [order.shape for order in evidence.orders]))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _tell(result: Result) -> None:
@@ -65,13 +75,24 @@ def _parsed() -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="of the coordinator, in all (default: 100)")
-    parser.add_argument("--seed", default=secrets.token_hex(4), help="draws the moments and victims of the faults")
+    parser.add_argument(
+        "--seed", default=secrets.token_hex(4), help="draws moments and victims of the faults (default: a new one)"
+    )
     parser.add_argument("--minutes", type=float, default=60.0, help="for each pool; then faults stop (default: 60)")
     parser.add_argument(
-        "--faults", type=chosen, default=KINDS, metavar="KIND,...", help=f"besides kills: {', '.join(kinds)}"
+        "--faults",
+        type=chosen,
+        default=KINDS,
+        metavar="KIND,...",
+        help=f"besides kills (default: all): {', '.join(kinds)}",
     )
-    parser.add_argument("--pool", choices=sorted(POOLS), action="append", help="default: all")
-    parser.add_argument("--pace", type=float, default=1.0, help="0.5: those faults come twice as often")
+    parser.add_argument(
+        "--pool",
+        choices=sorted(POOLS),
+        action="append",
+        help="up: workers that `apollo up` starts; static: workers that the coordinator is told of (default: both)",
+    )
+    parser.add_argument("--pace", type=float, default=1.0, help="of --faults; 0.5: twice as often (default: 1)")
     parser.add_argument("--no-quiet", dest="quiet", action="store_false", help="leave out the same jobs without faults")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     arguments = parser.parse_args()

@@ -1,4 +1,5 @@
-"""Play many seeds in several processes. Tells the rate, the faults played, how jobs ended, and the seeds that fail."""
+"""Play many seeds in several processes. Tells the rate, the faults played, how jobs ended, the seeds that fail, and
+what never happened though it should (with many seeds a failure, too)."""
 
 import argparse
 import os
@@ -18,9 +19,12 @@ ENOUGH_SEEDS = 500
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev sim", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="how many, of each part (default: 200)")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--part", choices=sorted(PARTS), action="append", help="only this one; may be repeated")
+    fewer = ", ".join(f"of {name} one for every {part.weight}" for name, part in PARTS.items() if part.weight > 1)
+    parser.add_argument("--seeds", type=int, default=200, help=f"how many, of each part; {fewer} (default: 200)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
+    parser.add_argument(
+        "--part", choices=sorted(PARTS), action="append", help="only this one; may be repeated (default: all)"
+    )
     arguments = parser.parse_args()
     sound = True
     with ProcessPoolExecutor(os.process_cpu_count() if sys.version_info >= (3, 13) else os.cpu_count()) as processes:

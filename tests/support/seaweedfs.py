@@ -34,6 +34,7 @@ from apollo_common.storage.port import StorageAccess
 START_SECONDS = 60
 POLL_SECONDS = 0.1
 REGION = "us-east-1"
+GRPC_PORT_OFFSET = 10_000  # SeaweedFS listens for gRPC so far above a port, where no option names another one
 
 _PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "filer.port", "filer.port.grpc")
 _OPTIONS = (
@@ -97,7 +98,13 @@ def running_s3_server() -> Iterator[S3Server]:
     with tempfile.TemporaryDirectory(prefix="seaweedfs-") as directory, Path(directory, "log").open("wb") as log:
         command = [_weed(), "mini", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *_OPTIONS]
         command += [f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
-        environment = {"HOME": directory, "AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+        # TMPDIR: its own log files lie there.
+        environment = {
+            "HOME": directory,
+            "TMPDIR": directory,
+            "AWS_ACCESS_KEY_ID": key_id,
+            "AWS_SECRET_ACCESS_KEY": secret,
+        }
         process = subprocess.Popen(
             command, env=environment, cwd=directory, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -107,6 +114,7 @@ def running_s3_server() -> Iterator[S3Server]:
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            _remove_sockets(ports)
 
 
 @pytest.fixture
@@ -141,6 +149,14 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+def _remove_sockets(ports: list[int]) -> None:
+    """SeaweedFS makes Unix sockets named after its ports in /tmp, whatever TMPDIR is, and leaves them when killed."""
+    derived = [port + GRPC_PORT_OFFSET for port in ports]
+    for port in (*ports, *derived):
+        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            path.unlink(missing_ok=True)
 
 
 def _wait_ready(server: S3Server, process: subprocess.Popen, log: Path) -> None:

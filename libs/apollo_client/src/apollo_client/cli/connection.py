@@ -8,15 +8,20 @@ import click
 from apollo_client.errors import NotACoordinator
 from apollo_client.rest import DEFAULT_URL, RestClient
 
-HELP = f"The coordinator's address, also taken from APOLLO_COORDINATOR.  [{DEFAULT_URL}]"
+HELP = "The coordinator's address, also taken from APOLLO_COORDINATOR."
 
 
 def _chosen(ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     return value or ctx.find_root().params.get("coordinator") or os.environ.get("APOLLO_COORDINATOR") or None
 
 
-coordinator_option = click.option("--coordinator", metavar="URL", callback=_chosen, help=HELP)
+coordinator_option = click.option("--coordinator", metavar="URL", callback=_chosen, help=f"{HELP}  [{DEFAULT_URL}]")
 """For every command that speaks with one; it may also stand before the command's name."""
+
+coordinator_or_here_option = click.option(
+    "--coordinator", metavar="URL", callback=_chosen, help=f"{HELP}  [none: the job runs here]"
+)
+"""For a command that needs none."""
 
 
 def rest_client(coordinator: str | None) -> RestClient:

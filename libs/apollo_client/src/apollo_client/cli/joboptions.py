@@ -99,14 +99,18 @@ _OPTIONS = (
         help="Failures of a task that are borne. [4]",
     ),
     _option(
-        "--timeout-seconds", "timeoutSeconds", type=click.IntRange(0), metavar="N", help="Of silence by a program."
+        "--timeout-seconds",
+        "timeoutSeconds",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Of silence by a program. [0: no limit]",
     ),
     _option(
         "--job-timeout-seconds",
         "jobTimeoutSeconds",
         type=click.IntRange(0),
         metavar="N",
-        help="Of the whole job, from its start.",
+        help="Of the whole job, from its start. [0: no limit]",
     ),
     _option("--name", "name", help="A name for people."),
     _option("--priority", "priority", type=click.IntRange(-100, 100), metavar="N", help="Higher goes first. [0]"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from apollo_client.cli.connection import coordinator_option, is_local, rest_client
+from apollo_client.cli.connection import coordinator_or_here_option, is_local, rest_client
 from apollo_client.cli.following import see_through, stop_and_wait
 from apollo_client.cli.joboptions import JobRequest, job_options, job_request
 from apollo_client.cli.output import json_option
@@ -18,7 +18,7 @@ from apollo_client.local import default_workers, embedded_coordinator
 
 @click.command(short_help="Run a job here, without a server, and wait for it.")
 @job_options
-@coordinator_option
+@coordinator_or_here_option
 @json_option
 def run(*, coordinator: str | None, as_json: bool, **options: Any) -> int:
     """Run a job on this machine and wait for it; no server, no S3 and no container is needed.

@@ -25,7 +25,7 @@ In another terminal:
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where jobs and artifacts are kept.  [~/.local/state/apollo]",
+    help="Where jobs and artifacts are kept.  [$XDG_STATE_HOME/apollo or ~/.local/state/apollo]",
 )
 def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> int:
     """Run a coordinator with worker processes on this machine, until Ctrl-C. Jobs that are cut off go on next time.

@@ -195,7 +195,9 @@ class WorkerView(View):
     attempt: Maybe[str]
     pod_name: Maybe[str]
     joined_time: int
-    heard_time: int
+    heard_time: Annotated[
+        int, Field(description="When it joined or last spoke of an attempt; it stands still while the worker is idle")
+    ]
 
 
 class HealthView(View):
