@@ -100,7 +100,7 @@ class FakeKubernetes:
             app.router.add_post(root + "/namespaces/{namespace}/{plural}", self._create)
             app.router.add_get(root + "/namespaces/{namespace}/{plural}/{name}", self._get)
             app.router.add_delete(root + "/namespaces/{namespace}/{plural}/{name}", self._delete)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -7,6 +7,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod
 
+from apollo_common.lifecycle import opened
 from apollo_coordinator.api.problem import ApiProblem
 from apollo_coordinator.api.settings import ApiSettings
 
@@ -33,14 +34,16 @@ class ApiServer:
     async def listen(self, host: str, port: int) -> int:
         """Listen on TCP; returns the port (useful with port 0). OSError when the address is taken."""
         await self._set_up()
-        server = await asyncio.get_running_loop().create_server(self._connection, host, port, reuse_address=True)
+        loop = asyncio.get_running_loop()
+        server = await opened(loop.create_server(self._connection, host, port, reuse_address=True), _close)
         self._listening.append(server)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
 
     async def listen_unix(self, path: Path) -> None:
         await self._set_up()
-        self._listening.append(await asyncio.get_running_loop().create_unix_server(self._connection, path))
+        loop = asyncio.get_running_loop()
+        self._listening.append(await opened(loop.create_unix_server(self._connection, path), _close))
 
     async def close(self) -> None:
         """Stop listening, end streams, give requests under way a few seconds."""
@@ -66,6 +69,10 @@ class ApiServer:
             max_field_size=MAX_HEADER_FIELD_BYTES,
             max_headers=MAX_HEADERS,
         )
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
 
 
 class _Connection(web.RequestHandler):

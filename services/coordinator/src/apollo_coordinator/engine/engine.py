@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from itertools import islice
 from typing import cast
 
@@ -104,14 +104,18 @@ class Engine:
         await self._ports.pool.start(self._on_pool_event)
 
     async def close(self) -> None:
-        """Stop working. The ports stay open: who made them closes them."""
+        """Stop working. The ports stay open: who made them closes them. A close that is cancelled ends all, too."""
         self._open = False
         self._recorder.finish()
-        await self._submissions.close()
-        await self._executor.close()
+        async with AsyncExitStack() as closing:  # the last goes first
+            closing.push_async_callback(self._tasks.close)
+            closing.push_async_callback(self._journal_the_rest)
+            closing.push_async_callback(self._executor.close)
+            closing.push_async_callback(self._submissions.close)
+
+    async def _journal_the_rest(self) -> None:
         if self._writer is not None and not self._recorder.stalled:
             await asyncio.wait({self._writer}, timeout=self._settings.close_seconds)
-        await self._tasks.close()
 
     async def wait_broken(self) -> None:
         """Return when the engine cannot go on. The process should end and start anew: the journal is sound."""
