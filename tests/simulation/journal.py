@@ -40,6 +40,7 @@ class MortalJournal(MemoryJournal):
         self.died = asyncio.Event()
         self._random = randomness
         self._fatal: tuple[int, Death] | None = None
+        self._aftermath: asyncio.TimerHandle | None = None
 
     def die_at(self, append: int, death: Death) -> None:
         """At this append, counted from 1 over all lives."""
@@ -47,6 +48,8 @@ class MortalJournal(MemoryJournal):
 
     def begin_life(self) -> None:
         self._fatal = None
+        if self._aftermath is not None:  # the life before ended otherwise, and sooner
+            self._aftermath.cancel()
         self.died.clear()
 
     async def append(self, facts: Sequence[StoredFact]) -> None:
@@ -62,7 +65,9 @@ class MortalJournal(MemoryJournal):
         if death is Death.BETWEEN:
             await self._die()
         elif death is Death.AFTER:
-            asyncio.get_running_loop().call_later(self._random.uniform(0, AFTERMATH_SECONDS), self.died.set)
+            self._aftermath = asyncio.get_running_loop().call_later(
+                self._random.uniform(0, AFTERMATH_SECONDS), self.died.set
+            )
 
     def _read(self, stored: Sequence[StoredFact]) -> None:
         for entry in stored:
