@@ -195,6 +195,16 @@ async def test_taking_nothing_of_the_input_fails(bench):
     await bench(_HELLO + "s.sendall(wire.end(0))").map_lines()
 
 
+async def test_being_gone_before_the_input_comes_fails(bench):
+    async def late_input():
+        await asyncio.sleep(1)
+        yield lines_block([b"x"])
+
+    program = bench(_HELLO + "s.sendall(wire.end(0))")
+    with pytest.raises(ProgramReadNothing):
+        await program.session.map(late_input(), program.sink)
+
+
 async def test_taking_a_part_of_the_input_is_right(bench):
     program = bench(_HELLO + "s.sendall(wire.pairs([b'k'], [b'v']) + wire.end(1))")
     await program.map(*[lines_block([b"x" * 1000] * 1000)] * 5)

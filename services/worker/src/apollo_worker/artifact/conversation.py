@@ -108,10 +108,15 @@ class Conversation:
                 await self._dialogue.send(chunk)
                 self.input_records += chunk.records
             await self._dialogue.end_input()
-        except BrokenPipeError:
-            return  # it wants no more, as `head` does
+        except BrokenPipeError:  # it wants no more, as `head` does, or was gone before it was given anything
+            await self._look_for_input(chunks)
         finally:
             self._input_known.set()
+
+    async def _look_for_input(self, chunks: AsyncIterator[Chunk]) -> None:
+        """Whether there was any: who reads nothing of it has failed."""
+        while not self._has_input and (chunk := await self._next(chunks)) is not None:
+            self._has_input = chunk.records > 0
 
     async def _next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
         with self._silence.paused():
