@@ -58,6 +58,7 @@ class EngineRun:
         await self._make_peace()
         async with self._coordinator() as engine:
             await self._calm_life(engine)
+        await self.site.fleet.rest()
         async with self._coordinator() as engine:  # sweeps what its forerunners could not know of
             await asyncio.sleep(SWEEP_SECONDS)
             jobs = list(engine.jobs())

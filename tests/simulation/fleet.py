@@ -43,6 +43,11 @@ class Fleet:
     def live(self) -> list[SimulatedWorker]:
         return [worker for worker in self.workers if worker.reachable and not worker.given_up]
 
+    async def rest(self) -> None:
+        """Wait for programs that nobody waits for any more."""
+        while any(worker.at_work for worker in self.workers):
+            await asyncio.sleep(ROUND_SECONDS)
+
     async def close(self) -> None:
         for worker in self.workers:
             await worker.close()

@@ -32,6 +32,12 @@ class SimulatedWorker(MemoryWorker):
         other._last, other._tasks = self._last, self._tasks
         return other
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a program runs here, whoever hears of it."""
+        task = self._last.task if self._last is not None else None
+        return task is not None and not task.done()
+
     def wake(self) -> None:
         self.hung = False
 
