@@ -26,10 +26,21 @@ def build_images(cluster: Cluster) -> None:
         dockerfile = f"services/{service}/Dockerfile"
         arguments = ("--build-arg", f"BASE_IMAGE={BASE}", "--file", _REPOSITORY / dockerfile)
         cluster.docker("build", "--quiet", *arguments, "--tag", name, _REPOSITORY)
-        cluster.load_image(name)
     if not cluster.docker("images", "--quiet", S3_SERVER):
         _build_s3_server(cluster)
-        cluster.load_image(S3_SERVER)
+    for name in (COORDINATOR, WORKER, S3_SERVER):
+        _load_if_new(cluster, name)
+
+
+def _load_if_new(cluster: Cluster, name: str) -> None:
+    """Into the node, unless the same was loaded before: that takes some ten seconds."""
+    content = cluster.docker("images", "--quiet", "--no-trunc", name)
+    note = cluster.state.loaded_images / name.replace("/", "_")
+    if note.exists() and note.read_text() == content:
+        return
+    cluster.load_image(name)
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(content)
 
 
 def _build_s3_server(cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ from support.cluster.configuration import DNS_PORT, DNS_SERVICE_IP
 from support.cluster.places import State
 
 STORAGE_CLASS = "standard"
-_VOLUMES = 24
+_VOLUMES = 96  # each is claimed once
 
 
 def first_objects(state: State, host_ip: str, node: str) -> str:

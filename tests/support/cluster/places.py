@@ -41,6 +41,11 @@ class State:
         return self.logs / "audit.jsonl"
 
     @property
+    def loaded_images(self) -> Path:
+        """A file per image of the node: its id in the Docker Engine."""
+        return self.root / "loaded-images"
+
+    @property
     def containerd_socket(self) -> Path:
         return self.root / "containerd.sock"
 

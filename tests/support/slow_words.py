@@ -1,0 +1,38 @@
+"""A job of a few map tasks that take seconds each, so that something can happen to it meanwhile."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from apollo_client.rest import RestClient
+from support.apollo_cli import REPOSITORY
+from support.corpus import sorted_lines
+from support.installation import Installation, submitted
+
+_PROGRAMS = REPOSITORY / "examples/word_count"
+
+
+@dataclass(frozen=True)
+class SlowWords:
+    """Counts words as examples/word_count does in awk. Its mapper also waits."""
+
+    INPUT: ClassVar[str] = "slow-words"
+    MAPS: ClassVar[int] = 6
+    SPLIT_BYTES: ClassVar[int] = 16 << 10
+    INPUT_BYTES: ClassVar[int] = MAPS * SPLIT_BYTES
+    _MAPPER: ClassVar[str] = "shell:awk -f mapper.awk && sleep $APOLLO_PARAM_SECONDS"
+
+    installation: Installation
+    expected: bytes
+
+    async def submit(self, rest: RestClient, output: str, *, seconds: float = 3, **fields: Any) -> str:
+        """The id of a new job whose map attempts take `seconds` at least."""
+        for program in ("mapper.awk", "reducer.awk"):
+            await rest.upload(_PROGRAMS / program)
+        slow = {"splitSize": self.SPLIT_BYTES, "files": ["mapper.awk"], "params": {"seconds": str(seconds)}}
+        return await submitted(
+            rest, self.installation.body(output, self.INPUT, self._MAPPER, "reducer.awk", **(slow | fields))
+        )
+
+    def counted(self, output: str) -> bool:
+        """Whether a job's output is what coreutils counts."""
+        return sorted_lines(self.installation.output(output)) == self.expected
