@@ -76,6 +76,21 @@ def test_a_signal_leaves_nothing(scene: Scene, moment: str, number: signal.Signa
     assert scene.files() == []
 
 
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_under_nohup_a_run_outlives_its_terminal(scene: Scene, moment: str) -> None:
+    seen, options = waiting_job(scene, MOMENTS[moment][0])
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to the command
+    run = scene.start("run", *options)
+    MOMENTS[moment][1](scene, seen)
+    run.send_signal(signal.SIGHUP)
+    _runs_the_program(scene, seen)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130, said.decode()
+    scene.nothing_runs()
+    assert scene.files() == []
+
+
 def test_a_second_interrupt_changes_nothing(scene: Scene) -> None:
     seen, options = waiting_job(scene, "reduce")
     run = scene.start("run", *options)

@@ -141,10 +141,13 @@ def a_scene() -> Iterator[Scene]:
     libc = ctypes.CDLL(None)
     assert libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     here = Scene(root, frozenset(_descendants(os.getpid())))
+    # What is ignored here, as under nohup, would be ignored by every command from its first moment on.
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         yield here
     finally:
         here.end()
+        signal.signal(signal.SIGHUP, hangup)
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
         shutil.rmtree(root, ignore_errors=True)
 

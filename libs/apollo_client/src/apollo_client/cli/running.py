@@ -5,7 +5,11 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+def _signals() -> list[signal.Signals]:
+    """Those that interrupt a command. Under nohup, which has SIGHUP ignored, the end of a terminal is none of them."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 def run_async(work: Coroutine[Any, Any, int]) -> int:
@@ -31,7 +35,7 @@ async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
             received.append(number)
             task.cancel()
 
-    for number in _SIGNALS:
+    for number in _signals():
         loop.add_signal_handler(number, interrupt, number)
     try:
         return await task
