@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from apollo_common.backoff import Backoff
 from apollo_common.ids import JobId, new_job_id
 from apollo_coordinator.core import invariants
+from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import Job
 from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
-from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptReport, AttemptStarted
+from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptProgress, AttemptReport, AttemptStarted
 from apollo_coordinator.pools.memory import MemoryPool, MemoryWorker, Program
 from apollo_coordinator.store.memory import (
     MemoryInput,
@@ -21,6 +23,18 @@ from apollo_coordinator.store.memory import (
     MemorySecretStore,
 )
 from support.scheduling import a_spec, splits
+
+_FAST = Backoff(first_ms=1, limit_ms=2)
+QUICK = EngineSettings(
+    limits=Limits(retry_delay_ms=1, reattach_grace_ms=100),
+    tick_ms=5,
+    progress_interval_ms=5,
+    journal_backoff=_FAST,
+    plan_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
+    open_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
+    commit_backoff=_FAST,
+)
+"""Retries within milliseconds, and gives up reading and opening after three tries."""
 
 
 class LoopClock:
@@ -40,6 +54,19 @@ class NoArtifacts:
 async def succeed(order: AttemptOrder) -> AsyncIterator[AttemptReport]:
     yield AttemptStarted()
     yield AttemptDone({"apollo": {"input_records": 10}})
+
+
+def hang_on(*attempts: str) -> Program:
+    """A program that hangs in these attempts."""
+
+    async def program(order: AttemptOrder) -> AsyncIterator[AttemptReport]:
+        if order.attempt_id.split("-", 1)[1] in attempts:
+            yield AttemptProgress(5, 10, {"apollo": {"input_records": 5}}, "halfway")
+            await asyncio.Event().wait()
+        async for report in succeed(order):
+            yield report
+
+    return program
 
 
 class Site:

@@ -6,13 +6,11 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from apollo_common.backoff import Backoff
 from apollo_common.errors import (
     IdempotencyConflict,
     JobEnded,
     ObjectNotFound,
     OutputExists,
-    StorageAccessDenied,
     StorageUnavailable,
     UnknownJob,
     VolumeFull,
@@ -30,23 +28,11 @@ from apollo_coordinator.order import (
     AttemptFailed,
     AttemptLog,
     AttemptOrder,
-    AttemptProgress,
 )
 from apollo_coordinator.ports import JobSecrets, PoolTrouble
 from apollo_coordinator.store.memory import MemoryJournal
-from support.engine import Site, ended, submit, succeed, until
+from support.engine import QUICK, Site, ended, hang_on, submit, succeed, until
 from support.scheduling import a_spec
-
-FAST = Backoff(first_ms=1, limit_ms=2)
-QUICK = EngineSettings(
-    limits=Limits(retry_delay_ms=1, reattach_grace_ms=100),
-    tick_ms=5,
-    progress_interval_ms=5,
-    journal_backoff=FAST,
-    plan_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
-    open_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
-    commit_backoff=FAST,
-)
 
 
 @pytest.fixture
@@ -54,19 +40,6 @@ async def site():
     site = Site()
     yield site
     await site.close()
-
-
-def hang_on(*attempts):
-    """A program that hangs in these attempts."""
-
-    async def program(order: AttemptOrder):
-        if order.attempt_id.split("-", 1)[1] in attempts:
-            yield AttemptProgress(5, 10, {"apollo": {"input_records": 5}}, "halfway")
-            await asyncio.Event().wait()
-        async for report in succeed(order):
-            yield report
-
-    return program
 
 
 async def test_a_job_succeeds_and_leaves_nothing_behind(site):
@@ -284,47 +257,6 @@ async def test_secrets_of_a_submission_that_a_crash_cut_short_are_swept(site):
         assert list(site.secrets.secrets) == [job]
 
 
-async def test_storage_that_comes_back_is_waited_for(site):
-    site.add_workers(1)
-    outage = StorageUnavailable("s3 does not answer")
-    site.input.mishaps.plan(outage, outage)
-    site.output.open_mishaps.plan(outage)
-    site.output.commit_mishaps.plan(*[outage] * 20)
-    async with site.coordinator(QUICK) as engine:
-        assert (await ended(engine, await submit(engine))).status is JobStatus.SUCCEEDED
-
-
-async def test_a_commit_that_goes_well_is_not_stopped(site, monkeypatch):
-    async def commit(_job, _access):
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(site.output, "commit", commit)
-    site.add_workers(1)
-    async with site.coordinator(QUICK) as engine:
-        job = await submit(engine)
-        await until(lambda: engine.job(job).status is JobStatus.COMMITTING)
-        with pytest.raises(JobEnded, match="publishing its output"):
-            await engine.stop(job)
-        assert engine.job(job).status is JobStatus.COMMITTING
-
-
-async def test_a_commit_that_never_succeeds_can_be_given_up(site):
-    site.add_workers(1)
-    site.output.commit_mishaps.plan(*[StorageUnavailable("s3 does not answer")] * 10_000)
-    async with site.coordinator(QUICK) as engine:
-        job = await submit(engine)
-        await until(lambda: engine.job(job).trouble)
-        assert engine.job(job).status is JobStatus.COMMITTING
-        stopped = await engine.stop(job)
-        assert (stopped.status, stopped.failure.reason) == (JobStatus.STOPPED, "output_incomplete")
-        assert "s3 does not answer" in stopped.failure.message
-        await until(lambda: not engine.state.queues)
-        tries_left = len(site.output.commit_mishaps._errors)
-        await asyncio.sleep(0.05)
-        assert len(site.output.commit_mishaps._errors) == tries_left > 0
-        assert not site.output.uploads
-
-
 async def test_a_submission_waits_for_the_clean_up_of_an_ended_job_at_its_output(site):
     site.add_workers(1)
     site.program = hang_on("m-00000-0")
@@ -336,32 +268,6 @@ async def test_a_submission_waits_for_the_clean_up_of_an_ended_job_at_its_output
         second = await submit(engine)
         assert first not in engine.state.queues
         assert (await ended(engine, second)).status is JobStatus.SUCCEEDED
-
-
-async def test_a_plan_that_cannot_be_made_fails_the_job(site):
-    site.input.mishaps.plan(StorageAccessDenied("access to file:///in was denied; check inputStorageCredentials"))
-    async with site.coordinator(QUICK) as engine:
-        job = await ended(engine, await submit(engine))
-    assert (job.status, job.failure.reason) == (JobStatus.FAILED, "storage_access_denied")
-
-
-async def test_a_commit_that_cannot_succeed_fails_the_job(site):
-    site.add_workers(1)
-    site.output.commit_mishaps.plan(StorageAccessDenied("access to file:///out was denied"))
-    async with site.coordinator(QUICK) as engine:
-        job = await ended(engine, await submit(engine))
-    assert (job.status, job.failure.reason) == (JobStatus.FAILED, "storage_access_denied")
-
-
-@pytest.mark.parametrize("step", ["input", "open", "commit"])
-async def test_a_defect_of_the_storage_fails_the_job_instead_of_leaving_it_waiting(site, step):
-    site.add_workers(1)
-    mishaps = {"input": site.input.mishaps, "open": site.output.open_mishaps, "commit": site.output.commit_mishaps}
-    mishaps[step].plan(KeyError("UploadId"))
-    async with site.coordinator(QUICK) as engine:
-        job = await ended(engine, await submit(engine))
-    assert (job.status, job.failure.reason) == (JobStatus.FAILED, "internal")
-    assert "UploadId" not in job.failure.message
 
 
 async def test_a_failing_program_fails_the_job_with_its_words(site):

@@ -48,14 +48,13 @@ class Executor:
         self._orders = OrderBook(state, ports.secrets)
         self._attempts = AttemptRunner(ports, self._orders, post)
         self._streams: dict[WorkerId, asyncio.Task[None]] = {}
-        self._commits: dict[JobId, asyncio.Task[None]] = {}
+        self._stages: dict[JobId, asyncio.Task[None]] = {}  # the planning of a job, later its commit
         self._storage_slots = asyncio.Semaphore(settings.max_parallel_storage_calls)
         self._worker_slots = asyncio.Semaphore(settings.max_parallel_worker_calls)
         self._wanted: dict[JobId, int] = {}
         self._scaling: set[JobId] = set()
         self._tasks = TaskOwner()
         self._work: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
-            commands.PlanInput: self._plan_input,
             commands.OpenOutput: self._open_output,
             commands.CancelAttempt: self._cancel_attempt,
             commands.CleanUp: self._clean_up,
@@ -71,8 +70,10 @@ class Executor:
                 self._stream(worker, self._attempts.run(attempt, worker))
             case commands.AttachAttempt(attempt, worker):
                 self._stream(worker, self._attempts.attach(attempt, worker))
+            case commands.PlanInput(job):
+                self._stages[job] = self._tasks.spawn(self._plan_input(job), name=f"plan of {job}")
             case commands.CommitOutput(job):
-                self._commits[job] = self._tasks.spawn(self._commit_output(job), name=f"commit of {job}")
+                self._stages[job] = self._tasks.spawn(self._commit_output(job), name=f"commit of {job}")
             case _:
                 self._tasks.spawn(self._work[type(command)](command), name=type(command).__name__)
 
@@ -97,8 +98,8 @@ class Executor:
 
     # Storage
 
-    async def _plan_input(self, command: commands.PlanInput) -> None:
-        job = self._state.jobs[command.job]
+    async def _plan_input(self, job_id: JobId) -> None:
+        job = self._state.jobs[job_id]
         try:
             splits = await self._with_storage(
                 self._with_access(job.id, lambda access: self._ports.planner.plan(job.spec, access.input_access)),
@@ -147,9 +148,9 @@ class Executor:
 
     async def _clean_up(self, command: commands.CleanUp) -> None:
         job = self._state.jobs[command.job]
-        commit = self._commits.pop(job.id, None)
-        if commit is not None:  # given up while it was in trouble; else it is over
-            await cancel_and_wait(commit)
+        stage = self._stages.pop(job.id, None)
+        if stage is not None:  # given up while it was in trouble; else it is over
+            await cancel_and_wait(stage)
         steps: list[Callable[[], Awaitable[None]]] = [
             self._with_access(job.id, lambda access: self._ports.committer.discard(job, access.output_access)),
             lambda: self._ports.secrets.delete(job.id),
