@@ -206,6 +206,39 @@ async def test_a_pod_of_a_job_that_is_over_is_deleted(cluster):
     assert cluster.api.count("POST", "configmaps") == 1
 
 
+async def test_a_later_coordinator_reads_a_jobs_keys_once(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 3)
+        await heard.until(WorkerUp, count=3)
+    assert cluster.api.count("GET", "secrets") == 0
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await heard.until(WorkerUp, count=3)
+    assert cluster.api.count("GET", "secrets") == 1
+
+
+async def test_keys_that_cannot_be_used_are_told(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        await heard.until(WorkerUp)
+    cluster.api.objects["secrets"][Names().job_object(JOB)]["data"] = {}
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        assert "Secret apollo-job-job1: these keys cannot be used" in await trouble(heard)
+
+
+async def test_the_coordinators_keys_are_in_no_pod(cluster):
+    async with kubernetes_pool(cluster.api) as pool, running(pool):
+        await pool.scale(JOB, 1)
+        await cluster.pod_without_node()
+        pods = json.dumps(cluster.api.objects["pods"])
+        secret = cluster.api.objects["secrets"][Names().job_object(JOB)]
+        assert set(secret["data"]) == {"ca.crt", "worker.crt", "worker.key", "coordinator.crt", "coordinator.key"}
+        assert "coordinator" not in json.dumps(cluster.api.objects["pods"]).replace("apollo-coordinator", "")
+        assert not [value for value in secret["data"].values() if value in pods]
+
+
 # What stands in the way, in words
 
 

@@ -58,20 +58,29 @@ class FakeKubelet:
         own = {item["name"]: self._value(item, pod) for item in container["env"]}
         own |= {"APOLLO_HOST": address, "APOLLO_METRICS_PORT": "-1", "APOLLO_WORK_DIR": str(directory)}
         own |= {"APOLLO_PARENT_PID": str(os.getpid())}
+        own["APOLLO_TLS_DIR"] = str(self._mount(pod, own["APOLLO_TLS_DIR"], directory / "tls"))
         environment = scripted_environment() | own
         process = await asyncio.create_subprocess_exec(*self._command, env=environment, stdout=DEVNULL, stderr=DEVNULL)
         self._processes[name] = process
         self._tasks.spawn(self._watch(name, process), name=f"pod {name}")
         self._api.set_status(name, phase="Running", podIP=address, containerStatuses=[{"name": "worker"}])
 
+    def _mount(self, pod: Object, path: str, directory: Path) -> Path:
+        """Write the Secret that the container mounts at `path`."""
+        directory.mkdir()
+        (container,) = pod["spec"]["containers"]
+        (volume,) = (mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == path)
+        (source,) = (item["secret"] for item in pod["spec"]["volumes"] if item["name"] == volume)
+        secret = self._api.objects["secrets"][source["secretName"]]["data"]
+        for item in source["items"]:
+            (directory / item["path"]).write_bytes(base64.b64decode(secret[item["key"]]))
+        return directory
+
     def _value(self, item: Object, pod: Object) -> str:
         source = item.get("valueFrom", {})
         if "fieldRef" in source:
             assert source["fieldRef"]["fieldPath"] == "metadata.name"
             return str(pod["metadata"]["name"])
-        if "secretKeyRef" in source:
-            secret = self._api.objects["secrets"][source["secretKeyRef"]["name"]]
-            return base64.b64decode(secret["data"][source["secretKeyRef"]["key"]]).decode()
         return str(item["value"])
 
     async def _watch(self, name: str, process: Process) -> None:

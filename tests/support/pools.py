@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,8 +27,8 @@ QUICK_SUPERVISION = Supervision(describe_every_seconds=0.2, silence_seconds=4.0,
 QUICK_LINK = LinkSettings(silence_seconds=4.0, call_seconds=2.0, reattach=Backoff(first_ms=20, limit_ms=5_000, tries=5))
 
 
-def connect(address: str, token: str) -> GrpcWorkerLink:
-    return GrpcWorkerLink(address, token, QUICK_LINK)
+def connect(address: str, token: str = "", *, tls: ssl.SSLContext | None = None) -> GrpcWorkerLink:
+    return GrpcWorkerLink(address, token, QUICK_LINK, tls=tls)
 
 
 class Heard:

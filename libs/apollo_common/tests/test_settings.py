@@ -36,5 +36,25 @@ def test_settings_do_not_change():
         Sample.load({}).port = 1
 
 
+def test_a_secret_may_lie_in_a_file(tmp_path):
+    (tmp_path / "token").write_text("s3cr3t\n")
+    lies_there = {"APOLLO_TOKEN_FILE": str(tmp_path / "token")}
+    assert Sample.load(lies_there).token.get_secret_value() == "s3cr3t"
+    assert Sample.load(lies_there | {"APOLLO_TOKEN": "nearer"}).token.get_secret_value() == "nearer"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"])
+def test_a_file_without_a_secret_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    with pytest.raises(InvalidSetting, match=r"APOLLO_TOKEN_FILE: .*token"):
+        Sample.load({"APOLLO_TOKEN_FILE": str(tmp_path / "token")})
+
+
+def test_only_secrets_lie_in_files(tmp_path):
+    (tmp_path / "port").write_text("7000")
+    assert Sample.load({"APOLLO_PORT_FILE": str(tmp_path / "port")}).port == 8090
+
+
 def test_a_secret_has_no_repr():
     assert "s3cr3t" not in repr(Sample.load({"APOLLO_TOKEN": "s3cr3t"}))

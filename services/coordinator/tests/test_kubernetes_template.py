@@ -22,7 +22,7 @@ def test_what_the_operator_wrote_is_kept():
     manifest["spec"]["containers"][0]["env"] = [{"name": "LANG", "value": "C"}]
     pod = rendered(manifest)
     assert pod["spec"]["nodeSelector"] == {"disk": "fast"}
-    assert pod["spec"]["volumes"] == manifest["spec"]["volumes"]
+    assert {"name": "tmp", "emptyDir": {}} in pod["spec"]["volumes"]
     assert pod["metadata"]["labels"]["team"] == "data"
     assert pod["metadata"]["annotations"] == {"a": "b"}
     assert {"name": "LANG", "value": "C"} in pod["spec"]["containers"][0]["env"]
@@ -31,16 +31,26 @@ def test_what_the_operator_wrote_is_kept():
 def test_what_the_pool_relies_on_wins():
     manifest = worker_manifest(restartPolicy="Always", automountServiceAccountToken=True)
     manifest["metadata"] = {"namespace": "elsewhere", "labels": {"apollo.io/job": "other"}}
-    manifest["spec"]["containers"][0]["env"] = [{"name": "APOLLO_TOKEN", "value": "known to all"}]
+    manifest["spec"]["containers"][0]["env"] = [{"name": "APOLLO_TLS_DIR", "value": "/none"}]
     pod = rendered(manifest)
     assert pod["spec"]["restartPolicy"] == "Never"
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert "namespace" not in pod["metadata"]
     assert pod["metadata"]["labels"]["apollo.io/job"] == "job1"
-    tokens = [item for item in pod["spec"]["containers"][0]["env"] if item["name"] == "APOLLO_TOKEN"]
-    assert tokens == [
-        {"name": "APOLLO_TOKEN", "valueFrom": {"secretKeyRef": {"name": "apollo-job-job1", "key": "token"}}}
-    ]
+    directories = [item for item in pod["spec"]["containers"][0]["env"] if item["name"] == "APOLLO_TLS_DIR"]
+    assert directories == [{"name": "APOLLO_TLS_DIR", "value": "/var/run/secrets/apollo.io/tls"}]
+
+
+def test_a_pod_gets_its_workers_keys_and_not_the_coordinators():
+    manifest = worker_manifest(volumes=[{"name": "tmp", "emptyDir": {}}])
+    manifest["spec"]["containers"][0]["volumeMounts"] = [{"name": "tmp", "mountPath": "/tmp"}]
+    spec = rendered(manifest)["spec"]
+    (secret,) = (volume["secret"] for volume in spec["volumes"] if "secret" in volume)
+    assert secret["secretName"] == "apollo-job-job1"
+    assert {item["key"] for item in secret["items"]} == {"ca.crt", "worker.crt", "worker.key"}
+    assert secret["defaultMode"] & 0o007 == 0
+    mount = spec["containers"][0]["volumeMounts"][-1]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/var/run/secrets/apollo.io/tls", True)
 
 
 def test_workers_look_for_s3_where_the_coordinator_does_unless_the_template_says_otherwise():

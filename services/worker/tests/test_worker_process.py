@@ -57,14 +57,38 @@ def test_it_does_not_start_without_its_parent(tmp_path):
     assert (worker.returncode, said) == (0, b"")
 
 
+def refused(directory: Path, **settings: str) -> str:
+    """What a worker says that does not start."""
+    done = subprocess.run(
+        COMMAND, env=environment(directory, **settings), capture_output=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.decode().splitlines()
+    return line
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "worker.example"])
+def test_it_does_not_run_programs_for_anybody_who_calls(tmp_path, host):
+    assert "set APOLLO_TOKEN, APOLLO_TLS_DIR, or APOLLO_HOST" in refused(tmp_path, HOST=host)
+
+
+@pytest.mark.parametrize("settings", [{"TOKEN": "s3cr3t"}, {"ALLOW_ANONYMOUS": "true"}])
+def test_beyond_loopback_it_starts_with_a_token_or_when_it_may_do_without(tmp_path, settings):
+    with start(tmp_path, HOST="0.0.0.0", **settings) as worker:
+        assert worker.stdout is not None
+        assert json.loads(worker.stdout.readline())["port"] > 0
+        worker.terminate()
+        worker.communicate(timeout=PATIENCE_SECONDS)
+
+
+def test_it_does_not_start_without_the_keys_that_it_should_have(tmp_path):
+    assert f"{tmp_path}/none holds no usable ca.crt" in refused(tmp_path, TLS_DIR=f"{tmp_path}/none")
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("PORT", "eighty"), ("LOG_FORMAT", "xml"), ("ARTIFACT_CACHE_BYTES", "much")]
 )
 def test_a_wrong_setting_is_named_in_one_line(tmp_path, name, value):
-    done = subprocess.run(
-        COMMAND, env=environment(tmp_path, **{name: value}), capture_output=True, timeout=PATIENCE_SECONDS, check=False
-    )
-    assert done.returncode == 2
-    (line,) = done.stderr.decode().splitlines()
+    line = refused(tmp_path, **{name: value})
     assert f"APOLLO_{name}" in line
     assert value not in line.replace(f"APOLLO_{name}", "")

@@ -38,7 +38,7 @@ def restricted_worker(**container: Any) -> dict[str, Any]:
         "kind": "Pod",
         "spec": {
             "terminationGracePeriodSeconds": 5,
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {"runAsNonRoot": True, "fsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [worker | {"volumeMounts": mounts} | container],
             "volumes": [{"name": "tmp", "emptyDir": {}}, {"name": "intermediate", "emptyDir": {}}],
         },

@@ -7,8 +7,10 @@ ordinary subclassing. Written against grpclib 0.4.9.
 
 import asyncio
 import hmac
+import ssl
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, cast
 
@@ -22,6 +24,8 @@ from grpclib.protocol import Buffer, H2Protocol
 from grpclib.server import Server
 from grpclib.utils import Wrapper
 from h2.settings import SettingCodes
+
+from apollo_common.tls import WORKER_NAME
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 """Of one message, received or sent: far above a task assignment, far below a worker's memory."""
@@ -57,8 +61,12 @@ class ChannelClosed(ConnectionError):
 class GrpcChannel(Channel):
     """A client connection with keepalive and large frames. Connects on the first call, and again after a loss."""
 
-    def __init__(self, host: str, port: int, *, config: Configuration | None = None) -> None:
-        super().__init__(host, port, config=config or keepalive_configuration())
+    def __init__(
+        self, host: str, port: int, *, tls: ssl.SSLContext | None = None, config: Configuration | None = None
+    ) -> None:
+        """With `tls` the server has to be a worker: it is known by that name at whatever address."""
+        config = replace(config or keepalive_configuration(), ssl_target_name_override=WORKER_NAME)
+        super().__init__(host, port, ssl=tls, config=config)
         self._closed = False
 
     async def __connect__(self) -> H2Protocol:
@@ -82,19 +90,28 @@ class GrpcChannel(Channel):
 
 
 class GrpcServer(Server):
-    """A server that checks a token, tells when it is called, and closes in bounded time with clients connected."""
+    """A server that checks who calls, tells when it is called, and closes in bounded time with clients connected."""
 
-    def __init__(self, handlers: list[Any], *, token: str = "", config: Configuration | None = None) -> None:
+    def __init__(
+        self,
+        handlers: list[Any],
+        *,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
+        config: Configuration | None = None,
+    ) -> None:
+        """`token`: that callers have to show. `tls`: nothing is said to who does not pass its handshake."""
         super().__init__(handlers, config=config or keepalive_configuration())
         self._connections: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
         self._token = token
+        self._tls = tls
         self._closing = False
         self.last_call_seconds = self._loop.time()  # on the loop's clock; health checks do not count
         listen(self, RecvRequest, self._admit)
 
     async def listen_on(self, host: str, port: int) -> int:
         """Start; port 0 lets the system choose. The port that it listens on."""
-        await self.start(host, port)
+        await self.start(host, port, ssl=self._tls)
         return int(cast(asyncio.Server, self._server).sockets[0].getsockname()[1])
 
     async def stop(self, grace_seconds: float) -> None:
@@ -143,6 +160,10 @@ class _TunedProtocol(H2Protocol):
             settings[SettingCodes.MAX_CONCURRENT_STREAMS] = MAX_STREAMS
         self.connection._connection.update_settings(settings)  # noqa: SLF001 - grpclib offers no other way
         self.connection.flush()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """With the reason, such as a certificate that the peer did not take."""
+        self.processor.close(f"Connection lost: {exc}" if exc else "Connection lost")
 
 
 def _wake(self: Any, error: Exception) -> None:

@@ -6,13 +6,16 @@ quarter of a second of its start.
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from apollo_common.errors import InvalidSetting
 
 ENVIRONMENT_PREFIX = "APOLLO_"
+MAX_SECRET_BYTES: Final = 64 << 10
 
 
 def _split_commas(value: Any) -> Any:
@@ -24,7 +27,10 @@ CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 
 
 class Settings(BaseModel):
-    """Base of a service's settings. Field `work_dir` is read from `APOLLO_WORK_DIR`."""
+    """Base of a service's settings. Field `work_dir` is read from `APOLLO_WORK_DIR`.
+
+    A secret may lie in a file instead: `APOLLO_TOKEN_FILE` names the one that holds `APOLLO_TOKEN`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -33,14 +39,35 @@ class Settings(BaseModel):
         """Settings from the environment; what is `given` wins, an empty variable counts as unset. InvalidSetting."""
         environment = os.environ if environment is None else environment
         values: dict[str, Any] = {}
-        for name in cls.model_fields:
-            text = environment.get(ENVIRONMENT_PREFIX + name.upper(), "")
+        for name, field in cls.model_fields.items():
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            text = environment.get(variable, "")
+            if not text and _is_secret(field):
+                text = _secret_from_file(f"{variable}_FILE", environment)
             if text:
                 values[name] = text
         try:
             return cls(**(values | given))
         except ValidationError as error:
             raise InvalidSetting(_explain(error)) from None
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _secret_from_file(variable: str, environment: Mapping[str, str]) -> str:
+    path = environment.get(variable, "")
+    if not path:
+        return ""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"{variable}: {path} cannot be read ({type(error).__name__})") from None
+    if not content:
+        raise InvalidSetting(f"{variable}: {path} is empty")
+    return content
 
 
 def _explain(error: ValidationError) -> str:

@@ -15,6 +15,7 @@ from apollo_common.lifecycle import TaskOwner, stop_signals
 from apollo_common.logging import bind_log_context, configure_logging, get_logger
 from apollo_common.owned_directory import OwnedDirectory, orphans
 from apollo_common.threads import in_thread
+from apollo_common.tls import worker_context
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
 from apollo_worker.artifact.directory import sweep_socket_homes
 from apollo_worker.cache import ArtifactCache
@@ -38,6 +39,7 @@ def main() -> int:
     """The `apollo-worker` command. Exit status 0 after an orderly stop, 2 for settings it cannot start with."""
     try:
         settings = WorkerSettings.load()
+        settings.check_exposure()
     except InvalidSetting as error:
         sys.stderr.write(f"apollo-worker: {error}\n")
         return 2
@@ -49,6 +51,9 @@ def main() -> int:
         return 0
     try:
         asyncio.run(serve(settings, load_runner))
+    except InvalidSetting as error:
+        sys.stderr.write(f"apollo-worker: {error}\n")
+        return 2
     except DirectoryInUse as error:
         sys.stderr.write(f"apollo-worker: {error}; give each worker another APOLLO_WORKER_ID\n")
         return 2
@@ -59,8 +64,9 @@ def main() -> int:
 
 
 async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
-    """Serve until a signal, the parent's end or the orphan deadline. DirectoryInUse, OSError."""
+    """Serve until a signal, the parent's end or the orphan deadline. InvalidSetting, DirectoryInUse, OSError."""
     await in_thread(_sweep, settings)
+    tls = await in_thread(worker_context, settings.tls_dir) if settings.tls_dir is not None else None
     async with AsyncExitStack() as opened:
         work_dir = OwnedDirectory.claim(settings.work_dir / settings.worker_id)
         opened.push_async_callback(in_thread, work_dir.remove)
@@ -72,6 +78,7 @@ async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
         server = GrpcServer(
             [WorkerService(settings.worker_id, slot, cache, memory_limit(settings.memory_sharers)), HealthService()],
             token=settings.token.get_secret_value(),
+            tls=tls,
         )
         opened.push_async_callback(server.stop, _STREAM_GRACE_SECONDS)
         opened.push_async_callback(slot.close)

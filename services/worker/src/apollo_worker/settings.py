@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import ByteSize, Field, SecretStr
 
+from apollo_common.addresses import is_loopback
+from apollo_common.errors import InvalidSetting
 from apollo_common.logging import LogFormat
 from apollo_common.settings import Settings
 
@@ -22,6 +24,8 @@ class WorkerSettings(Settings):
     host: str = "0.0.0.0"  # noqa: S104 - a pod's server is for the network; local pools set 127.0.0.1
     port: int = Field(default=8090, ge=0, le=65535)  # 0: the system chooses
     token: SecretStr = SecretStr("")  # that callers must show; empty: none
+    tls_dir: Path | None = None  # ca.crt, tls.crt and tls.key; callers must show the authority's certificate
+    allow_anonymous: bool = False  # beyond loopback with neither
     metrics_port: int = Field(default=8091, ge=-1, le=65535)  # probes and /metrics over HTTP; -1: none
     log_format: LogFormat = "json"
     log_level: str = "INFO"
@@ -35,3 +39,12 @@ class WorkerSettings(Settings):
     parent_pid: int = Field(default=0, ge=0)  # end with this process; 0: no such bond
     orphan_deadline_seconds: float = Field(default=0, ge=0)  # of silence by the coordinator, then end; 0: never
     announce: bool = False  # print {worker_id, port, pid} on standard output once ready
+
+    def check_exposure(self) -> None:
+        """Whoever can call a worker can run programs on it. InvalidSetting where it would let in anybody."""
+        guarded = self.token.get_secret_value() or self.tls_dir is not None or self.allow_anonymous
+        if not guarded and not is_loopback(self.host):
+            raise InvalidSetting(
+                f"the worker would listen on {self.host} and run programs for anybody who calls: set APOLLO_TOKEN, "
+                "APOLLO_TLS_DIR, or APOLLO_HOST=127.0.0.1"
+            )

@@ -1,17 +1,24 @@
 """What every pool of real workers does: keep a link to each, look after it, tell the engine when it comes and goes."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from apollo_common.backoff import Backoff
 from apollo_common.errors import ApolloError, WorkerUnreachable
 from apollo_common.ids import JobId, WorkerId
 from apollo_coordinator.ports import PoolEvent, WorkerGone, WorkerLink, WorkerUp
 
-Connect = Callable[[str, str], WorkerLink]
-"""Makes a link from an address (host:port) and a token; `apollo_coordinator.rpc.link.GrpcWorkerLink` is one."""
+
+class Connect(Protocol):
+    """Makes a link; `apollo_coordinator.rpc.link.GrpcWorkerLink` is one."""
+
+    def __call__(self, address: str, token: str = "", *, tls: ssl.SSLContext | None = None) -> WorkerLink:
+        """`address` is host:port. The worker asks for the token, or for the certificate that `tls` holds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ in a row as `reattach` allows have failed, or when nothing was heard for `silenc
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -64,13 +65,20 @@ class LinkSettings:
 class GrpcWorkerLink:
     """See apollo_coordinator.ports.WorkerLink."""
 
-    def __init__(self, address: str, token: str = "", settings: LinkSettings | None = None) -> None:
-        """`address` is host:port. Nothing is sent before the first call."""
+    def __init__(
+        self,
+        address: str,
+        token: str = "",
+        settings: LinkSettings | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """See apollo_coordinator.pools.supervision.Connect. Nothing is sent before the first call."""
         host, _, port = address.rpartition(":")
         self._address = address
         self._settings = settings or LinkSettings()
         configuration = keepalive_configuration(every_seconds=self._settings.keepalive_seconds)
-        self._channel = GrpcChannel(host.strip("[]"), int(port), config=configuration)
+        self._channel = GrpcChannel(host.strip("[]"), int(port), tls=tls, config=configuration)
         self._worker = WorkerStub(self._channel, metadata=bearer_metadata(token))
 
     async def run(self, order: AttemptOrder) -> Reports:

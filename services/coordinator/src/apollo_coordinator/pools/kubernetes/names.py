@@ -19,7 +19,7 @@ class Names:
     instance: str = "apollo"
 
     def job_object(self, job: JobId) -> str:
-        """Of the ConfigMap that owns everything of a job, and of the Secret with its workers' token."""
+        """Of the ConfigMap that owns everything of a job, and of the Secret with its keys."""
         return f"{self.instance}-job-{job}"
 
     def storage_secret(self, job: JobId) -> str:

@@ -7,27 +7,37 @@ that pod is replaced. Deleting it ends the job's pods and Secrets too.
 import asyncio
 import base64
 import json
-import secrets
-from dataclasses import asdict, dataclass, field
+import ssl
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from apollo_common.ids import JobId
 from apollo_common.storage.port import StorageAccess
+from apollo_common.threads import in_thread
+from apollo_common.tls import coordinator_context
 from apollo_coordinator.pools.kubernetes.api import CONFIG_MAPS, SECRETS, STATEFUL_SETS, KubernetesApi, Object
-from apollo_coordinator.pools.kubernetes.errors import ObjectExists, ObjectMissing
+from apollo_coordinator.pools.kubernetes.errors import KubernetesRefused, ObjectExists, ObjectMissing
+from apollo_coordinator.pools.kubernetes.job_keys import (
+    AUTHORITY_KEY,
+    COORDINATOR_CERTIFICATE_KEY,
+    COORDINATOR_KEY_KEY,
+    make_job_keys,
+)
 from apollo_coordinator.pools.kubernetes.names import JOB_LABEL, Names
-from apollo_coordinator.pools.kubernetes.template import TOKEN_KEY, JobOwner, owner_reference
+from apollo_coordinator.pools.kubernetes.template import JobOwner, owner_reference
 from apollo_coordinator.ports import JobSecrets
 
 _COMPONENT = "job"
 _STORAGE_KEY = "access.json"
+_COORDINATORS_OWN = (AUTHORITY_KEY, COORDINATOR_CERTIFICATE_KEY, COORDINATOR_KEY_KEY)
 
 
 @dataclass(frozen=True, slots=True)
 class JobObjects:
-    """A job's ConfigMap, and the token that its workers ask callers for."""
+    """A job's ConfigMap, and what the coordinator calls its workers with."""
 
     owner: JobOwner
-    token: str = field(repr=False)
+    tls: ssl.SSLContext
 
 
 class JobOwnership:
@@ -40,6 +50,7 @@ class JobOwnership:
         self._stateful_set = stateful_set
         self._root: list[Object] | None = None
         self._known: dict[JobId, JobObjects] = {}
+        self._read: dict[JobId, ssl.SSLContext] = {}  # of jobs that a coordinator before this one began
         self._making = asyncio.Lock()
 
     async def ensure(self, job: JobId) -> JobObjects:
@@ -47,20 +58,24 @@ class JobOwnership:
         async with self._making:
             if job not in self._known:
                 owner = await self._config_map(job)
-                self._known[job] = JobObjects(owner, await self._token(owner))
+                self._known[job] = JobObjects(owner, await self._keys(owner))
             return self._known[job]
 
-    async def token(self, job: JobId) -> str:
-        """Of the job's workers. ObjectMissing when nothing is left of the job."""
-        known = self._known.get(job)
-        if known is not None:
-            return known.token
-        return secret_value(await self._api.get(SECRETS, self._names.job_object(job)), TOKEN_KEY)
+    async def tls(self, job: JobId) -> ssl.SSLContext:
+        """What the job's workers know the coordinator by. ObjectMissing when nothing is left of the job."""
+        async with self._making:
+            known = self._known.get(job)
+            if known is not None:
+                return known.tls
+            if job not in self._read:
+                self._read[job] = await self._keys_of(self._names.job_object(job))
+            return self._read[job]
 
     async def delete(self, job: JobId) -> None:
         """Delete the ConfigMap, and with it the job's pods and Secrets."""
         async with self._making:
             self._known.pop(job, None)
+            self._read.pop(job, None)
             await self._api.delete(CONFIG_MAPS, self._names.job_object(job))
 
     async def jobs(self) -> list[JobId]:
@@ -91,13 +106,20 @@ class JobOwnership:
             made = await self._api.get(CONFIG_MAPS, name)
         return JobOwner(job, name, made["metadata"]["uid"])
 
-    async def _token(self, owner: JobOwner) -> str:
-        token = secrets.token_urlsafe(32)
+    async def _keys(self, owner: JobOwner) -> ssl.SSLContext:
+        keys = await in_thread(make_job_keys)
         try:
-            await self.create_secret(owner, owner.name, {TOKEN_KEY: token})
-        except ObjectExists:
-            return secret_value(await self._api.get(SECRETS, owner.name), TOKEN_KEY)
-        return token
+            await self.create_secret(owner, owner.name, keys)
+        except ObjectExists:  # made by a coordinator before this one
+            return await self._keys_of(owner.name)
+        return _context(keys)
+
+    async def _keys_of(self, name: str) -> ssl.SSLContext:
+        secret = await self._api.get(SECRETS, name)
+        try:
+            return _context({key: secret_value(secret, key) for key in _COORDINATORS_OWN})
+        except ValueError as error:
+            raise KubernetesRefused(f"Secret {name}: {error}") from None
 
     async def _root_owners(self) -> list[Object]:
         if self._root is None:
@@ -144,6 +166,10 @@ class ClusterSecrets:
         for job in over:
             await self._ownership.delete(job)
         return len(over)
+
+
+def _context(keys: Mapping[str, str]) -> ssl.SSLContext:
+    return coordinator_context(*(keys[key] for key in _COORDINATORS_OWN))
 
 
 def secret_value(secret: Object, key: str) -> str:

@@ -190,9 +190,9 @@ class KubernetesPool:
     async def _look_after(self, pod: Pod, served: _Served) -> None:
         """Meet the worker of a running pod, look after it until it is gone, then have the pod deleted."""
         try:
-            token = await self._ownership.token(pod.job)
+            tls = await self._ownership.tls(pod.job)
             address = f"[{pod.ip}]:{WORKER_PORT}" if ":" in pod.ip else f"{pod.ip}:{WORKER_PORT}"
-            link = ObservedLink(self._connect(address, token))
+            link = ObservedLink(self._connect(address, tls=tls))
             if await self._met(pod, served, link):
                 await self._watch_over(pod, served, link, address)
             else:

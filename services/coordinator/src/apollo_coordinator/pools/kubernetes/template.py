@@ -10,12 +10,18 @@ import yaml
 
 from apollo_common.errors import InvalidSetting
 from apollo_common.ids import JobId
+from apollo_common.tls import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE
 from apollo_coordinator.pools.kubernetes.api import Object
+from apollo_coordinator.pools.kubernetes.job_keys import AUTHORITY_KEY, WORKER_CERTIFICATE_KEY, WORKER_KEY_KEY
 from apollo_coordinator.pools.kubernetes.names import WORKER_CONTAINER, WORKER_PORT, Names
 
 VOLUME_PATH: Final = "/var/lib/apollo/intermediate"  # where a worker looks for map outputs unless it is told otherwise
 STORAGE_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
-TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key, not a token
+KEYS_PATH: Final = "/var/run/secrets/apollo.io/tls"
+"""Below no directory that a sandboxed program is shown."""
+
+_KEYS_VOLUME: Final = "apollo-keys"
+_KEYS_MODE: Final = 0o440  # root's, and the group's of the pod (fsGroup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +87,33 @@ class PodTemplate:
         pod["spec"] |= {"restartPolicy": "Never", "automountServiceAccountToken": False}
         container = _worker_container(pod)
         given = _merge_named(self._storage, container.get("env") or [])
-        container["env"] = _merge_named(given, _environment(owner, orphan_seconds))
+        container["env"] = _merge_named(given, _environment(orphan_seconds))
+        _mount_keys(pod, container, owner)
         return pod
 
 
-def _environment(owner: JobOwner, orphan_seconds: int) -> list[Object]:
+def _environment(orphan_seconds: int) -> list[Object]:
     return [
         {"name": "APOLLO_WORKER_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "APOLLO_TOKEN", "valueFrom": {"secretKeyRef": {"name": owner.name, "key": TOKEN_KEY}}},
+        {"name": "APOLLO_TLS_DIR", "value": KEYS_PATH},
         {"name": "APOLLO_PORT", "value": str(WORKER_PORT)},
         {"name": "APOLLO_ORPHAN_DEADLINE_SECONDS", "value": str(orphan_seconds)},
     ]
+
+
+def _mount_keys(pod: Object, container: Object, owner: JobOwner) -> None:
+    """The worker's own keys, out of the job's Secret; those of the coordinator never come near a pod."""
+    files = {
+        AUTHORITY_KEY: AUTHORITY_FILE,
+        WORKER_CERTIFICATE_KEY: CERTIFICATE_FILE,
+        WORKER_KEY_KEY: KEY_FILE,
+    }
+    items = [{"key": key, "path": path} for key, path in files.items()]
+    secret = {"secretName": owner.name, "defaultMode": _KEYS_MODE, "items": items}
+    mount = {"name": _KEYS_VOLUME, "mountPath": KEYS_PATH, "readOnly": True}
+    volumes = pod["spec"].get("volumes") or []
+    pod["spec"]["volumes"] = _merge_named(volumes, [{"name": _KEYS_VOLUME, "secret": secret}])
+    container["volumeMounts"] = _merge_named(container.get("volumeMounts") or [], [mount])
 
 
 def _merge_named(items: list[Object], stronger: list[Object]) -> list[Object]:
