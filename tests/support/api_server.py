@@ -13,6 +13,7 @@ from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.callers import Authenticator
 from apollo_coordinator.store.artifacts import ArtifactFiles
 from apollo_coordinator.store.logs import LogFiles
 from support.memory_jobs import MemoryJobs
@@ -35,24 +36,35 @@ class RunningApi:
         async with self.http.request(method, path, **options) as answer:
             return answer.status, await answer.json(content_type=None)
 
-    async def upload(self, name: str, content: bytes = SCRIPT, **query: str) -> tuple[int, Any]:
+    async def upload(
+        self, name: str, content: bytes = SCRIPT, *, headers: dict[str, str] | None = None, **query: str
+    ) -> tuple[int, Any]:
         form = aiohttp.FormData(quote_fields=False)
         form.add_field("program", content, filename=name, content_type="application/octet-stream")
-        return await self.call("PUT", "/api/v1/artifacts", data=form, params=query)
+        return await self.call("PUT", "/api/v1/artifacts", data=form, params=query, headers=headers)
 
 
 @asynccontextmanager
-async def running_api(root: Path, settings: ApiSettings | None = None) -> AsyncIterator[RunningApi]:
+async def running_api(
+    root: Path, settings: ApiSettings | None = None, authenticator: Authenticator | None = None
+) -> AsyncIterator[RunningApi]:
+    """Calls bring no token of their own."""
     settings = settings or ApiSettings(store_policy=StorePolicy())
     jobs, registry = MemoryJobs(), CollectorRegistry()
     artifacts = await ArtifactFiles.open(root / "artifacts", machine="x86_64", max_bytes=settings.max_upload_bytes)
     logs = LogFiles(root / "logs")
-    app = make_api(service=jobs, artifacts=artifacts, logs=logs, settings=settings, registry=registry)
+    app = make_api(
+        service=jobs,
+        artifacts=artifacts,
+        logs=logs,
+        settings=settings,
+        registry=registry,
+        authenticator=authenticator,
+    )
     server = ApiServer(app, settings)
     port = await server.listen("127.0.0.1", 0)
-    headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
     try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers) as http:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
             yield RunningApi(port, http, jobs, artifacts, logs, registry, root)
     finally:
         await server.close()

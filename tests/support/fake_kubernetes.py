@@ -28,6 +28,10 @@ class FakeKubernetes:
         self.objects: dict[str, dict[str, Object]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []  # method, plural, query
         self.refusals: dict[str, Object] = {}  # plural -> the Status that answers a creation
+        self.reviews: dict[str, Object] = {}  # token -> the status of its review; others are not authenticated
+        self.reviewed: list[Object] = []
+        self.review_gate = asyncio.Event()  # reviews are answered while it is set
+        self.review_gate.set()
         self.quiet_watches = False  # watches end at once, without an event
         self.pod_deleted: Callable[[Object], None] = lambda pod: self.remove("pods", pod["metadata"]["name"])
         """What ends a pod whose deletion was asked for; a kubelet takes its time."""
@@ -100,6 +104,7 @@ class FakeKubernetes:
             app.router.add_post(root + "/namespaces/{namespace}/{plural}", self._create)
             app.router.add_get(root + "/namespaces/{namespace}/{plural}/{name}", self._get)
             app.router.add_delete(root + "/namespaces/{namespace}/{plural}/{name}", self._delete)
+        app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", self._review)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -133,6 +138,15 @@ class FakeKubernetes:
         if owners and not alive.intersection(owners):
             self.delete(plural, made["metadata"]["name"])
         return web.json_response(made, status=201)
+
+    async def _review(self, request: web.Request) -> web.Response:
+        review = await request.json()
+        self.reviewed.append(review)
+        await self.review_gate.wait()
+        if (refusal := self.refusals.get("tokenreviews")) is not None:
+            return web.json_response(refusal, status=refusal["code"])
+        answer = self.reviews.get(review["spec"]["token"], {"authenticated": False})
+        return web.json_response(review | {"status": answer}, status=201)
 
     async def _delete(self, request: web.Request) -> web.Response:
         name, plural = request.match_info["name"], request.match_info["plural"]

@@ -100,6 +100,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptStarted(14, REDUCE, WORKER, speculative=True),
     facts.JobAccepted(15, JOB, replace(SPEC, job_timeout_seconds=3600)),
     facts.AttemptReattached(16, MAP, WORKER),
+    facts.JobAccepted(17, JOB, replace(SPEC, user="alice")),
 )
 
 SUMMARY = JobSummary(

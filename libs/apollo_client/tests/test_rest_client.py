@@ -10,8 +10,7 @@ from apollo_client import rest
 from apollo_client.errors import CoordinatorUnreachable, NotACoordinator, RequestRefused
 from apollo_client.rest import RestClient
 from apollo_common.errors import StorageUnavailable
-from apollo_common.storage.policy import StorePolicy
-from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.auth.static_tokens import OperatorToken
 from apollo_coordinator.core.model import AttemptStatus, JobStatus
 from support.api_server import running_api
 from support.proxy import CuttingProxy
@@ -184,14 +183,19 @@ class TestConnection:
                 assert await asked == {"id": "x"}
 
     async def test_the_token_is_sent(self, tmp_path):
-        settings = ApiSettings(token="s3cret", store_policy=StorePolicy())
-        async with running_api(tmp_path / "coordinator", settings) as api:
+        authenticator = OperatorToken("s3cret")
+        async with running_api(tmp_path / "coordinator", authenticator=authenticator) as api:
             url = f"http://127.0.0.1:{api.port}"
             async with RestClient(url, token="s3cret") as client:
                 assert [job async for job in client.jobs()] == []
             async with RestClient(url) as stranger:
-                with pytest.raises(RequestRefused, match="APOLLO_TOKEN"):
+                with pytest.raises(RequestRefused, match=r"Set APOLLO_TOKEN") as refused:
                     await stranger.job("x")
+            assert refused.value.status == 401
+            async with RestClient(url, token="expired-one") as late:
+                with pytest.raises(RequestRefused, match=r"has expired.*get a new one") as refused:
+                    await late.job("x")
+            assert "expired-one" not in str(refused.value)
 
     async def test_something_else_at_the_address_is_told_apart(self):
         async def web_page(reader, writer):

@@ -276,7 +276,8 @@ class RestClient:
                 status=response.status,
             )
         if response.status == 401:
-            message = f"{message} Set APOLLO_TOKEN to the coordinator's token."
+            fix = "The one in APOLLO_TOKEN does not do: get a new one." if self._token else "Set APOLLO_TOKEN to yours."
+            message = f"{message} {fix}"
         return RequestRefused(message, status=response.status, fields=fields)
 
     async def _bounded(self, response: aiohttp.ClientResponse) -> bytes:

@@ -18,6 +18,9 @@ from apollo_coordinator.abandoned import end_abandoned
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.auth.several import FirstThatKnows
+from apollo_coordinator.auth.static_tokens import OperatorToken, TokensFile
+from apollo_coordinator.callers import Authenticator
 from apollo_coordinator.clock import SystemClock
 from apollo_coordinator.core.limits import DAY_MS, Limits
 from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
@@ -121,13 +124,20 @@ class Coordinator:
             registry=registry,
         )
         api_settings = ApiSettings(
-            token=settings.token.get_secret_value() if settings.token else "",
-            local_names_only=settings.token is None and settings.host is not None and is_loopback(settings.host),
+            local_names_only=not settings.authenticates and settings.host is not None and is_loopback(settings.host),
             store_policy=policy,
             volume=settings.volume,
             max_upload_bytes=settings.max_artifact_bytes,
         )
-        api = make_api(service=engine, artifacts=artifacts, logs=logs, settings=api_settings, registry=registry)
+        authenticator = await _open_authenticator(settings, opened) if settings.authenticates else None
+        api = make_api(
+            service=engine,
+            artifacts=artifacts,
+            logs=logs,
+            settings=api_settings,
+            registry=registry,
+            authenticator=authenticator,
+        )
         server = ApiServer(api, api_settings)
         # Listening comes before working: an address that is taken must not start workers.
         opened.push_async_callback(engine.close)
@@ -140,6 +150,30 @@ class Coordinator:
         self._engine = engine
         chores = await opened.enter_async_context(TaskOwner())
         chores.spawn(_expire_artifacts(artifacts, engine, clock, limits.retention_ms), name="expire artifacts")
+
+
+async def _open_authenticator(settings: Settings, opened: AsyncExitStack) -> Authenticator:
+    """Whoever knows the tokens that the settings speak of. InvalidSetting."""
+    known: list[Authenticator] = []
+    if settings.token is not None:
+        known.append(OperatorToken(settings.token.get_secret_value()))
+    if settings.tokens_file is not None:
+        known.append(await TokensFile.open(settings.tokens_file))
+    if settings.token_review:
+        # Loaded only where they are asked for: the client library takes 2 s.
+        from apollo_coordinator.auth.token_review import (  # noqa: PLC0415
+            ReviewSettings,
+            RoleMap,
+            TokenReviewer,
+        )
+        from apollo_coordinator.pools.kubernetes.api import KubernetesApi  # noqa: PLC0415
+
+        roles = RoleMap.parse(settings.token_roles)
+        api = await KubernetesApi.connect(settings.kubernetes_namespace, settings.kubeconfig)
+        known.append(TokenReviewer(api, roles, ReviewSettings(audience=settings.token_audience)))
+    authenticator = FirstThatKnows(known)
+    opened.push_async_callback(authenticator.close)
+    return authenticator
 
 
 async def _open_workers(settings: Settings, opened: AsyncExitStack) -> tuple[WorkerPool, SecretStore]:
@@ -257,9 +291,9 @@ def _store_policy(settings: Settings) -> StorePolicy:
 
 def _check_exposure(settings: Settings) -> None:
     """Whoever can reach the API can run programs: beyond loopback it asks for a token."""
-    if settings.host is None or settings.port is None or settings.token or settings.allow_anonymous:
+    if settings.host is None or settings.port is None or settings.authenticates or is_loopback(settings.host):
         return
-    if not is_loopback(settings.host):
-        raise InvalidSetting(
-            f"the API would listen on {settings.host} without a token: set APOLLO_TOKEN, or APOLLO_HOST=127.0.0.1"
-        )
+    raise InvalidSetting(
+        f"the API would listen on {settings.host} and ask nobody for a token: set APOLLO_TOKENS_FILE, "
+        "APOLLO_TOKEN_REVIEW=true or APOLLO_TOKEN, or APOLLO_HOST=127.0.0.1"
+    )

@@ -9,6 +9,7 @@ from typing import Protocol
 from apollo_common.assignment import Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.callers import ANYONE, Caller
 from apollo_coordinator.core.model import Job, Task
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import AttemptOrder, AttemptReport, OutputTarget, WorkerDescription
@@ -171,15 +172,19 @@ class ArtifactInfo:
     protocol: str
     created_ms: int
     uploaded_ms: int = 0  # the last time under this name; 0: as created, by a version that did not note it
+    user: str = ""  # who uploaded it first under this name; empty: nobody was asked
 
 
 class ArtifactStore(Protocol):
     """Files by digest, names that point at them. Errors: ObjectNotFound, VolumeFull."""
 
-    async def receive(self, name: str, chunks: AsyncIterator[bytes], *, kind: str = "executable") -> ArtifactInfo:
+    async def receive(
+        self, name: str, chunks: AsyncIterator[bytes], *, kind: str = "executable", caller: Caller = ANYONE
+    ) -> ArtifactInfo:
         """Store an upload under its name; nothing is kept unless `chunks` ends well. `kind`: executable or file.
 
-        ArtifactRejected, ArtifactTooLarge, and whatever `chunks` raises.
+        ArtifactRejected, ArtifactTooLarge, NotOwner when something else is there under that name which is not the
+        caller's to replace, and whatever `chunks` raises.
         """
         ...
 

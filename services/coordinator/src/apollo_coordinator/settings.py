@@ -19,8 +19,11 @@ class CoordinatorSettings(Settings):
     host: str | None = "127.0.0.1"  # None: no TCP
     port: int | None = Field(default=DEFAULT_PORT, ge=0, le=65535)  # 0: the system chooses
     unix_socket: Path | None = None
-    token: SecretStr | None = None  # bearer token of the REST API
-    allow_anonymous: bool = False  # beyond loopback without a token
+    token: SecretStr | None = None  # bearer token of the REST API that may do everything
+    tokens_file: Path | None = None  # a line for each token: NAME ROLE sha256:DIGEST
+    token_review: bool = False  # take tokens of the cluster's accounts
+    token_audience: str = Field(default="apollo", min_length=1)  # that those are made for
+    token_roles: CommaSeparated = ()  # of those: USER=ROLE, group:GROUP=ROLE
 
     pool: Literal["process", "static", "kubernetes"] = "process"
     workers: int = Field(default=2, ge=1, le=1000)  # process pool: at most
@@ -49,6 +52,11 @@ class CoordinatorSettings(Settings):
 
     log_format: LogFormat = "json"
     log_level: str = "INFO"
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether the REST API asks for tokens."""
+        return self.token is not None or self.tokens_file is not None or self.token_review
 
     @property
     def volume(self) -> Path:

@@ -12,6 +12,7 @@ from apollo_client.local import coordinator_app, default_workers
 from apollo_common.addresses import is_loopback
 from apollo_common.logging import configure_logging
 
+_TOKENS = ("APOLLO_TOKEN", "APOLLO_TOKENS_FILE")
 _EXAMPLE = """\
 In another terminal:
   export APOLLO_COORDINATOR={url}
@@ -30,11 +31,12 @@ In another terminal:
 def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> int:
     """Run a coordinator with worker processes on this machine, until Ctrl-C. Jobs that are cut off go on next time.
 
-    On any other address than loopback clients need the token of APOLLO_TOKEN.
+    On any other address than loopback clients need the token of APOLLO_TOKEN, or one of those in APOLLO_TOKENS_FILE.
     """
-    if not is_loopback(host) and not os.environ.get("APOLLO_TOKEN"):
+    if not is_loopback(host) and not any(map(os.environ.get, _TOKENS)):
         raise click.UsageError(
-            f"--host {host} can be reached from other machines: set APOLLO_TOKEN, here and where the commands run."
+            f"--host {host} can be reached from other machines: set APOLLO_TOKEN, here and where the commands run, "
+            "or APOLLO_TOKENS_FILE for tokens with roles."
         )
     directory = (data_dir or _default_data_dir()).absolute()
     return run_async(_serve(host, port, workers or default_workers(), directory))

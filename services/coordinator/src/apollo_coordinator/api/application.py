@@ -8,9 +8,10 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from apollo_coordinator.api import middleware
+from apollo_coordinator.api import access, middleware
 from apollo_coordinator.api.artifact_routes import ArtifactRoutes
 from apollo_coordinator.api.attempt_routes import AttemptRoutes
+from apollo_coordinator.api.audit import audit
 from apollo_coordinator.api.docs import render
 from apollo_coordinator.api.event_routes import EventRoutes
 from apollo_coordinator.api.job_routes import JobRoutes
@@ -20,6 +21,7 @@ from apollo_coordinator.api.routing import Route, add_routes
 from apollo_coordinator.api.service_routes import ServiceRoutes
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.tasks import OwnedTasks
+from apollo_coordinator.callers import Authenticator
 from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import ArtifactStore, LogStore
 
@@ -27,9 +29,18 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; 
 
 
 def make_api(
-    *, service: JobService, artifacts: ArtifactStore, logs: LogStore, settings: ApiSettings, registry: CollectorRegistry
+    *,
+    service: JobService,
+    artifacts: ArtifactStore,
+    logs: LogStore,
+    settings: ApiSettings,
+    registry: CollectorRegistry,
+    authenticator: Authenticator | None = None,
 ) -> web.Application:
-    """The application; `server.ApiServer` serves it. `registry` is what /metrics shows and gets the API's metrics."""
+    """The application; `server.ApiServer` serves it. `registry` is what /metrics shows and gets the API's metrics.
+
+    Without an `authenticator` nobody is asked for a token, and everybody may do everything.
+    """
     tasks = OwnedTasks(settings.max_streams)
     routes = [
         *ArtifactRoutes(artifacts, service, settings).routes(),
@@ -38,15 +49,18 @@ def make_api(
         *AttemptRoutes(service, logs, settings, tasks).routes(),
         *ServiceRoutes(service, registry).routes(),
     ]
-    routes += _description([*routes])
+    open_to_all = authenticator is None
+    routes += _description([*routes], open_to_all=open_to_all)
+    metrics = ApiMetrics(registry)
     app = web.Application(
         client_max_size=settings.max_body_bytes,
         middlewares=[
-            middleware.observe(ApiMetrics(registry)),
+            middleware.observe(metrics),
             middleware.finish_in_time(settings),
+            audit(metrics),
             middleware.problems,
-            middleware.authorize(settings, frozenset(route.path for route in routes if route.public)),
-            middleware.refuse_other_sites(settings),
+            access.refuse_other_sites(settings, open_to_all=open_to_all),
+            access.authenticate(authenticator, frozenset(route.path for route in routes if route.public)),
             middleware.await_recovery(service),
         ],
     )
@@ -63,10 +77,10 @@ def make_api(
     return app
 
 
-def _description(routes: list[Route]) -> list[Route]:
+def _description(routes: list[Route], *, open_to_all: bool) -> list[Route]:
     @functools.cache
     def document() -> dict[str, Any]:  # made when it is first asked for: starting up has better things to do
-        return describe(routes)
+        return describe(routes, open_to_all=open_to_all)
 
     async def openapi(_request: web.Request) -> web.Response:
         text = await asyncio.to_thread(lambda: json.dumps(document(), indent=1))

@@ -7,11 +7,14 @@ from typing import TypeVar
 from aiohttp import BodyPartReader, MultipartReader, web
 
 from apollo_common.errors import ArtifactTooLarge, ObjectNotFound
+from apollo_coordinator.api.access import CALLER
+from apollo_coordinator.api.audit import ARTIFACT
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.routing import Answer, Route, page
 from apollo_coordinator.api.schemas import PageQuery, UploadQuery
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.views import ArtifactView, view_artifact
+from apollo_coordinator.callers import Role
 from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import ArtifactInfo, ArtifactStore
 
@@ -35,10 +38,11 @@ class ArtifactRoutes:
                 "PUT",
                 "/api/v1/artifacts",
                 self.upload,
-                "Upload an artifact under its file name; the same name again replaces it",
+                "Upload an artifact under its file name; the same name again replaces it, if it is one's own",
                 content=ArtifactView,
                 query=UploadQuery,
                 upload_field=UPLOAD_FIELD,
+                role=Role.SUBMITTER,
                 problems=(408, 413, 422, 507),
             ),
             Route(
@@ -62,9 +66,10 @@ class ArtifactRoutes:
                 "DELETE",
                 f"/api/v1/artifacts/{_NAME}",
                 self.delete,
-                "Delete an artifact that no unfinished job uses",
+                "Delete an artifact of one's own that no unfinished job uses; an admin deletes any",
                 status=204,
                 problems=(404, 409),
+                role=Role.SUBMITTER,
                 finishes=True,
             ),
         ]
@@ -76,7 +81,10 @@ class ArtifactRoutes:
         try:
             async with asyncio.timeout(self._settings.upload_timeout_s):
                 reader, part = await self._program_part(request)
-                info = await self._artifacts.receive(part.filename or "", self._content(reader, part), kind=query.type)
+                request[ARTIFACT] = name = part.filename or ""
+                info = await self._artifacts.receive(
+                    name, self._content(reader, part), kind=query.type, caller=request[CALLER]
+                )
         except TimeoutError as error:
             raise _too_slow() from error
         except (ValueError, AssertionError, web.RequestPayloadError) as error:
@@ -98,6 +106,7 @@ class ArtifactRoutes:
 
     async def delete(self, request: web.Request) -> Answer:
         info = await self._get(request)
+        request[CALLER].check_owner(f"artifact {info.name!r}", info.user)
         if self._service.artifact_in_use(info.digest):
             detail = f"A job that has not ended uses artifact {info.name!r}. Stop the job or wait for it."
             raise ApiProblem(409, detail, reason="artifact_in_use")

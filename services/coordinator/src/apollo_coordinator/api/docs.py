@@ -53,6 +53,7 @@ def _call(method: str, path: str, operation: dict[str, Any]) -> str:
     return (
         f"<details><summary><span class=method>{method.upper()}</span> <span class=path>{escape(path)}</span> "
         f"<span class=note>{escape(operation['summary'])}</span></summary>"
+        f"<p>{escape(operation['description'])}</p>"
         + _table(("Parameter", "in", "type", ""), parameters)
         + _table(("Body", "schema"), bodies)
         + _table(("Status", "meaning", "content"), answers)

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from apollo_common.errors import UnknownJob
 from apollo_common.ids import JobId
+from apollo_coordinator.api.access import CALLER
+from apollo_coordinator.api.audit import JOB
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.routing import Answer, Route, link_page, page, unknown_cursor
 from apollo_coordinator.api.schemas import MAX_IDEMPOTENCY_KEY, JobBody, PageQuery
@@ -22,6 +24,7 @@ from apollo_coordinator.api.views import (
     view_program,
     view_task,
 )
+from apollo_coordinator.callers import Caller, Role
 from apollo_coordinator.core.model import Job
 from apollo_coordinator.core.spec import ProgramRef
 from apollo_coordinator.jobs import JobService
@@ -50,6 +53,7 @@ class JobRoutes:
                 problems=(400, 404, 408, 409, 413, 422, 429, 502, 503, 507),
                 body=JobBody,
                 headers={IDEMPOTENCY_KEY: "Makes a repeated request safe: the same key and body give the same job"},
+                role=Role.SUBMITTER,
                 finishes=True,
             ),
             Route(
@@ -66,9 +70,10 @@ class JobRoutes:
                 "DELETE",
                 _JOB,
                 self.stop,
-                "Stop a job",
+                "Stop a job of one's own; an admin stops any",
                 content=JobView,
                 problems=(404, 409),
+                role=Role.SUBMITTER,
                 finishes=True,
             ),
             Route(
@@ -92,18 +97,21 @@ class JobRoutes:
 
     async def submit(self, request: web.Request, body: JobBody) -> Answer:
         await check(body, self._settings)
-        key = _idempotency_key(request)
+        caller = request[CALLER]
+        key = _idempotency_key(request, caller)
         digest = await asyncio.to_thread(digest_body, await request.read(), key) if key else ""
         earlier = self._service.submitted(key, digest) if key else None
         if earlier is not None:
+            request[JOB] = earlier.id
             return await self._answer(earlier, created=False)
         if not self._service.ready and not self._service.full:  # `submit` says what a full volume means
             raise ApiProblem(
                 503, "The coordinator takes no jobs now.", reason="not_ready", headers={"Retry-After": "5"}
             )
-        submission = await resolve(body, self._artifacts, idempotency_key=key, body_digest=digest)
+        submission = await resolve(body, self._artifacts, user=caller.user, idempotency_key=key, body_digest=digest)
         with self._artifacts.pinned([info.digest for info in submission.artifacts.values()]):
             submitted = await self._service.submit(submission.spec, submission.secrets)
+        request[JOB] = submitted.job.id
         return await self._answer(submitted.job, created=submitted.created)
 
     async def list_all(self, request: web.Request, query: PageQuery) -> Answer:
@@ -124,7 +132,9 @@ class JobRoutes:
         return self._view(self._service.job(_job_id(request)))
 
     async def stop(self, request: web.Request) -> JobView:
-        return self._view(await self._service.stop(_job_id(request)))
+        job = self._service.job(_job_id(request))
+        request[CALLER].check_owner(f"job {job.id}", job.spec.user)
+        return self._view(await self._service.stop(job.id))
 
     async def tasks(self, request: web.Request, query: PageQuery) -> Answer:
         job = self._service.job(_job_id(request))
@@ -151,11 +161,12 @@ def _job_id(request: web.Request) -> JobId:
     return JobId(request.match_info["id"])
 
 
-def _idempotency_key(request: web.Request) -> str:
+def _idempotency_key(request: web.Request, caller: Caller) -> str:
+    """Users' keys are apart: one who knows another's key does not get the other's job."""
     keys = request.headers.getall(IDEMPOTENCY_KEY, [])
     if not keys:
         return ""
     if len(keys) > 1 or not 1 <= len(keys[0]) <= MAX_IDEMPOTENCY_KEY or not keys[0].isprintable():
         fix = f"Send it once, with 1 to {MAX_IDEMPOTENCY_KEY} printable characters, such as a UUID."
         raise invalid(FieldError(field=IDEMPOTENCY_KEY, message="This is no idempotency key.", fix=fix))
-    return keys[0]
+    return f"{caller.user}\n{keys[0]}" if caller.user else keys[0]

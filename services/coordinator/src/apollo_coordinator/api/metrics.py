@@ -5,6 +5,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from apollo_common.metrics import bounded_label
 
 UNMATCHED = "unmatched"
+REFUSALS = frozenset(
+    {
+        *("token_missing", "token_invalid", "authentication_unavailable"),
+        *("role_missing", "not_owner", "foreign_host", "foreign_origin"),
+    }
+)
+"""Reasons for which a caller is turned away: those of problem documents."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 
@@ -23,10 +30,19 @@ class ApiMetrics:
             registry=registry,
             buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60),
         )
+        self._refusals = Counter(
+            "apollo_http_refusals",
+            "Requests of callers who may not make them, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self._active = Gauge("apollo_http_requests_active", "HTTP requests under way.", registry=registry)
 
     def began(self) -> None:
         self._active.inc()
+
+    def refused(self, reason: str) -> None:
+        self._refusals.labels(bounded_label(reason, REFUSALS)).inc()
 
     def ended(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """`seconds` is None for a stream."""

@@ -1,26 +1,22 @@
-"""What happens to every request: counting and logging, problem documents, the bearer token, browsers of other sites."""
+"""What happens to every request: counting and logging, an end in time, problem documents, waiting for the journal."""
 
 import asyncio
-import hmac
-import ipaddress
 import time
 import traceback
-from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from apollo_common.errors import ApolloError
 from apollo_common.logging import get_logger
+from apollo_coordinator.api.audit import CLIENT_LEFT
 from apollo_coordinator.api.metrics import UNMATCHED, ApiMetrics
 from apollo_coordinator.api.problem import ApiProblem, problem_of_error
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.jobs import JobService
 
 _log = get_logger(__name__)
-_SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Server": "apollo"}
-CLIENT_LEFT = 499  # counted, never sent
 
 
 def observe(metrics: ApiMetrics) -> Middleware:
@@ -86,24 +82,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return ApiProblem(500, "The coordinator met an error of its own; its log says more.").response()
 
 
-def authorize(settings: ApiSettings, public: frozenset[str]) -> Middleware:
-    """Ask for the operator's token everywhere but on the `public` routes (templates)."""
-    expected = settings.token.encode()
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        resource = request.match_info.route.resource
-        if expected and (resource is None or resource.canonical not in public):
-            scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-            given = token.strip().encode(errors="surrogateescape")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given, expected):
-                detail = "This coordinator asks for a token: send Authorization: Bearer TOKEN."
-                raise ApiProblem(401, detail, reason="unauthorized", headers={"WWW-Authenticate": "Bearer"})
-        return await handler(request)
-
-    return middleware
-
-
 def await_recovery(service: JobService) -> Middleware:
     """Answer nothing about jobs and artifacts before the journal is read: what is there would seem not to be."""
 
@@ -115,42 +93,6 @@ def await_recovery(service: JobService) -> Middleware:
         return await handler(request)
 
     return middleware
-
-
-def refuse_other_sites(settings: ApiSettings) -> Middleware:
-    """Keep web pages of other sites from doing anything through a visitor's browser.
-
-    A page may have had its own name resolve to this machine (DNS rebinding), and would then read answers as its own:
-    where only local names are right, Host must be one. Browsers send Origin with requests that change something;
-    without a token it must also name this machine by address or as localhost.
-    """
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = request.headers.get(hdrs.HOST)
-        if settings.local_names_only and host is not None and not _is_local_name(f"//{host}"):
-            detail = "This coordinator is for this machine alone: call it by its address, or as localhost."
-            raise ApiProblem(403, detail, reason="foreign_host")
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and request.method not in _SAFE_METHODS:
-            is_same = origin.partition("://")[2] == request.host
-            if not is_same or not (settings.token or _is_local_name(origin)):
-                raise ApiProblem(403, "Pages of other sites may not use this coordinator.", reason="foreign_origin")
-        return await handler(request)
-
-    return middleware
-
-
-def _is_local_name(url: str) -> bool:
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:  # half an IPv6 address
-        return False
-    try:
-        ipaddress.ip_address(host or "")
-    except ValueError:
-        return host == "localhost"
-    return True
 
 
 def _of_http(request: web.Request, error: web.HTTPException) -> ApiProblem:

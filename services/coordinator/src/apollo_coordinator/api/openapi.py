@@ -13,11 +13,12 @@ from apollo_coordinator.api.problem import PROBLEM_JSON, Problem
 from apollo_coordinator.api.routing import Route
 
 _REFERENCE = "#/components/schemas/{model}"
+_BEARER = "A token of the operator's file, or one of a Kubernetes service account. Each has a role."
 _PARAMETER = re.compile(r"{(\w+)(?::[^{}]*)?}")
 
 
-def describe(routes: Sequence[Route]) -> dict[str, Any]:
-    """The whole document as JSON-ready data."""
+def describe(routes: Sequence[Route], *, open_to_all: bool) -> dict[str, Any]:
+    """The whole document as JSON-ready data. `open_to_all`: no token is asked for."""
     schemas = _Schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -33,9 +34,9 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.definitions,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _BEARER}},
         },
-        "security": [{}, {"token": []}],
+        "security": [{}] if open_to_all else [{"token": []}],
     }
 
 
@@ -69,6 +70,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.handler.__qualname__.replace("Routes", "").replace(".", "_").lower(),
         "summary": route.summary,
+        "description": "Needs no token." if route.public else f"Needs the role {route.role}.",
         "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
         "responses": _responses(route, schemas),
     }

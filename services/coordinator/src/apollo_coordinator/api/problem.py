@@ -9,9 +9,12 @@ from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
 from apollo_common import errors
+from apollo_coordinator.callers import NotOwner
 
 PROBLEM_JSON = "application/problem+json"
 MAX_FIELD_ERRORS = 50
+REASON = web.ResponseKey("reason", str)
+"""On answers that are problem documents: their reason."""
 
 
 class FieldError(BaseModel):
@@ -59,6 +62,7 @@ class ApiProblem(Exception):
         )
         answer = web.Response(status=self.status, body=document.model_dump_json(), headers=self.headers)
         answer.content_type = PROBLEM_JSON
+        answer[REASON] = self.reason
         if self.close:
             answer.force_close()
         return answer
@@ -76,6 +80,7 @@ _STATUS: dict[type[errors.ApolloError], int] = {
     errors.ObjectNotFound: 404,
     errors.BucketNotFound: 404,
     errors.UnknownJob: 404,
+    NotOwner: 403,
     errors.OutputExists: 409,
     errors.JobEnded: 409,
     errors.ArtifactTooLarge: 413,

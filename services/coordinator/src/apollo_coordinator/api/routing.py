@@ -8,10 +8,13 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from apollo_coordinator.api import access
+from apollo_coordinator.api.audit import WORK
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid, problem_of_validation
 from apollo_coordinator.api.schemas import PageQuery
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.tasks import OwnedTasks
+from apollo_coordinator.callers import Role
 
 Item = TypeVar("Item")
 
@@ -51,6 +54,7 @@ class Route:
     upload_field: str = ""
     finishes: bool = False
     streams: bool = False
+    role: Role = Role.VIEWER  # that a caller needs
     public: bool = False  # needs no token
 
 
@@ -106,6 +110,8 @@ def _bind(
     adapter = TypeAdapter(route.content) if route.content is not None else None
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if not route.public:
+            access.require(request, route.role)
         models: dict[str, BaseModel] = {}
         if route.query is not None:
             models["query"] = _validate(route.query, lambda model: model.model_validate(dict(request.query)))
@@ -113,7 +119,11 @@ def _bind(
             raw = await read_body(request, settings)
             models["body"] = _validate(route.body, lambda model: model.model_validate_json(raw))
         work = route.handler(request, **models)
-        outcome = await (tasks.finish(work) if route.finishes else work)
+        if route.finishes:
+            request[WORK] = tasks.begin(work)
+            outcome = await asyncio.shield(request[WORK])
+        else:
+            outcome = await work
         if isinstance(outcome, web.StreamResponse):
             return outcome
         answer = outcome if isinstance(outcome, Answer) else Answer(outcome, route.status)

@@ -1,6 +1,6 @@
 """What an operator may set about the HTTP API. Parsed by the composition root, then frozen."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.storage.policy import NOTHING_ALLOWED, StorePolicy
@@ -12,7 +12,6 @@ MIB = 1 << 20
 class ApiSettings:
     """All times are seconds. The timeouts bound how long a stalled connection lives: 60 s in all by default."""
 
-    token: str = field(default="", repr=False)  # bearer token; empty: none is asked for (loopback, Unix socket)
     local_names_only: bool = False  # refuse requests that name this host otherwise than by address or as localhost
     store_policy: StorePolicy = NOTHING_ALLOWED
     volume: Path | None = None  # where map outputs lie, for jobs that keep theirs

@@ -46,7 +46,9 @@ async def check(body: JobBody, settings: ApiSettings) -> None:
         raise invalid(*wrong)
 
 
-async def resolve(body: JobBody, store: ArtifactStore, *, idempotency_key: str, body_digest: str) -> Submission:
+async def resolve(
+    body: JobBody, store: ArtifactStore, *, user: str, idempotency_key: str, body_digest: str
+) -> Submission:
     """Look the artifacts up and make the specification. 404 when one does not exist."""
     artifacts = await _find_artifacts(body, store)
     spec = JobSpec(
@@ -78,6 +80,7 @@ async def resolve(body: JobBody, store: ArtifactStore, *, idempotency_key: str, 
         max_bad_records=body.max_bad_records,
         ignore_input=body.ignore_input,
         credentials_secret=body.credentials_secret or "",
+        user=user,
         idempotency_key=idempotency_key,
         body_digest=body_digest,
     )

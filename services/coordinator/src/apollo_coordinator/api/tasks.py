@@ -11,19 +11,19 @@ Result = TypeVar("Result")
 
 
 class OwnedTasks:
-    """`finish` work to its end; `stream` while the server is open, at most `max_streams` at once."""
+    """`begin` work that goes on to its end; `stream` while the server is open, at most `max_streams` at once."""
 
     def __init__(self, max_streams: int) -> None:
         self._max_streams = max_streams
         self._working: set[asyncio.Task[Any]] = set()
         self._streaming: set[asyncio.Task[Any]] = set()
 
-    async def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Await `work`; when the caller is cancelled, the work still goes on and `close` waits for it."""
+    def begin(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        """Start `work`. Await it through a shield: without its caller it still goes on, and `close` waits for it."""
         task = asyncio.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        return task
 
     @contextmanager
     def stream(self) -> Iterator[None]:

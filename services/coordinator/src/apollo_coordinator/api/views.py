@@ -60,6 +60,7 @@ class ArtifactView(View):
     hash: Annotated[str, Field(description="SHA-256 in hex")]
     protocol: Maybe[Literal["frames", "text"]]
     created_time: int
+    user: Annotated[Maybe[str], Field(description="Whose it is: who uploaded it first under this name")]
 
 
 class ProgramView(View):
@@ -114,6 +115,7 @@ class JobView(View):
     start_time: Annotated[int, Field(description="While the job is queued: when it was accepted")]
     end_time: Maybe[int]
     name: str
+    user: Annotated[Maybe[str], Field(description="Who submitted it")]
     status: JobStatus
     created_time: int
     progress: Progress
@@ -216,6 +218,7 @@ def view_artifact(info: ArtifactInfo) -> ArtifactView:
             "hash": info.digest,
             "protocol": info.protocol or None,
             "created_time": info.created_ms,
+            "user": info.user or None,
         }
     )
 
@@ -246,6 +249,7 @@ def view_job(job: Job, volume: Path | None = None) -> JobView:
         start_time=job.created_ms if job.started_ms is None else job.started_ms,
         end_time=job.ended_ms,
         name=spec.name,
+        user=spec.user or None,
         status=job.status,
         created_time=job.created_ms,
         progress=_progress(job),

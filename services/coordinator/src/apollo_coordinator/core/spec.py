@@ -70,5 +70,6 @@ class JobSpec:
     max_bad_records: int = 0
     ignore_input: bool = False
     credentials_secret: str = ""
-    idempotency_key: str = ""
+    user: str = ""  # who submitted it; empty: nobody was asked
+    idempotency_key: str = ""  # after the user and a line break, if there is one
     body_digest: str = ""  # of the request, to tell a retry from another job under the same key

@@ -26,6 +26,7 @@ from typing import Self
 from apollo_common.errors import ArtifactTooLarge, ObjectNotFound
 from apollo_common.logging import get_logger
 from apollo_common.storage.files import fsync_directory, write_all
+from apollo_coordinator.callers import ANYONE, Caller
 from apollo_coordinator.ports import ArtifactInfo
 from apollo_coordinator.store.files import remove_temporaries, volume_errors, write_atomically
 from apollo_coordinator.store.inspect import Probe, check_name
@@ -62,7 +63,9 @@ class ArtifactFiles:
         await asyncio.to_thread(store._load)
         return store
 
-    async def receive(self, name: str, chunks: AsyncIterator[bytes], *, kind: str = "executable") -> ArtifactInfo:
+    async def receive(
+        self, name: str, chunks: AsyncIterator[bytes], *, kind: str = "executable", caller: Caller = ANYONE
+    ) -> ArtifactInfo:
         check_name(name)
         upload = _Upload(self._incoming)
         try:
@@ -76,7 +79,7 @@ class ArtifactFiles:
                     await asyncio.to_thread(upload.write, bytes(buffer))
                     buffer.clear()
             await asyncio.to_thread(upload.write, bytes(buffer))
-            return await asyncio.to_thread(self._publish, name, upload, kind)
+            return await asyncio.to_thread(self._publish, name, upload, kind, caller)
         finally:
             await asyncio.shield(asyncio.to_thread(upload.discard))
 
@@ -132,18 +135,21 @@ class ArtifactFiles:
             else:
                 _log.warning("an artifact's bytes are missing", name=info.name, digest=info.digest)
 
-    def _publish(self, name: str, upload: "_Upload", kind: str) -> ArtifactInfo:
+    def _publish(self, name: str, upload: "_Upload", kind: str, caller: Caller) -> ArtifactInfo:
         """Runs in a thread, to its end even when the request is cancelled: names and memory never disagree."""
         protocol = "" if kind == "file" else upload.probe.protocol(self._machine)
         digest = upload.seal()
         now_ms = self._now_ms()
         with self._changing, volume_errors():
+            known = self._infos.get(name)
+            if known is not None and (known.digest, known.type) != (digest, kind):
+                caller.check_owner(f"artifact {name!r}", known.user)
             blob = self.path(digest)
             if not blob.exists():
                 upload.path.replace(blob)
                 fsync_directory(self._blobs)
-            created_ms = self._infos[name].created_ms if name in self._infos else now_ms
-            info = ArtifactInfo(name, kind, upload.size_bytes, digest, protocol, created_ms, now_ms)
+            created_ms, user = (known.created_ms, known.user) if known is not None else (now_ms, caller.user)
+            info = ArtifactInfo(name, kind, upload.size_bytes, digest, protocol, created_ms, now_ms, user)
             write_atomically(self._name_path(name), json.dumps(asdict(info)).encode(), mode=0o644)
             self._infos[name] = info
         return info

@@ -37,15 +37,17 @@ _AUTHENTICATION: Final = ["BearerToken"]
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Where the objects of one kind lie in one namespace. `group` is empty for the core group."""
+    """Where the objects of one kind lie in one namespace, or in none. `group` is empty for the core group."""
 
     name: str  # pods, configmaps, ...
     group: str = ""
     version: str = "v1"
+    namespaced: bool = True
 
     def path(self, namespace: str, name: str = "") -> str:
         root = f"/apis/{self.group}" if self.group else "/api"
-        path = f"{root}/{self.version}/namespaces/{namespace}/{self.name}"
+        place = f"namespaces/{namespace}/" if self.namespaced else ""
+        path = f"{root}/{self.version}/{place}{self.name}"
         return f"{path}/{name}" if name else path
 
 
@@ -55,6 +57,7 @@ SECRETS: Final = Collection("secrets")
 EVENTS: Final = Collection("events")
 CLAIMS: Final = Collection("persistentvolumeclaims")
 STATEFUL_SETS: Final = Collection("statefulsets", group="apps")
+TOKEN_REVIEWS: Final = Collection("tokenreviews", group="authentication.k8s.io", namespaced=False)
 
 
 class KubernetesApi:

@@ -1,0 +1,142 @@
+"""Tokens that the operator has named: what a file may hold, and how it is replaced while the coordinator runs."""
+
+import subprocess
+
+import pytest
+from structlog.testing import capture_logs
+
+from apollo_common.errors import InvalidSetting
+from apollo_coordinator.auth import static_tokens
+from apollo_coordinator.auth.several import FirstThatKnows
+from apollo_coordinator.auth.static_tokens import OPERATOR, OperatorToken, TokensFile
+from apollo_coordinator.callers import Caller, Role
+from support.tokens import TOKENS, sha256, tokens_file
+
+ALICE = Caller("alice", Role.SUBMITTER)
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.setattr(static_tokens, "LOOK_AGAIN_SECONDS", 0.0)
+    return tokens_file(tmp_path / "tokens")
+
+
+def write(path, text, mode=0o600):
+    """As an editor or a Secret volume does: another file takes the place."""
+    new = path.with_name("new")
+    new.write_text(text)
+    new.chmod(mode)
+    new.replace(path)
+
+
+async def test_each_token_is_its_owners(path):
+    tokens = await TokensFile.open(path)
+    for name, (role, token) in TOKENS.items():
+        assert await tokens.authenticate(token) == Caller(name, Role(role))
+    for wrong in ("", "alice", TOKENS["alice"][1][:-1], TOKENS["alice"][1] + "x", sha256(TOKENS["alice"][1])):
+        assert await tokens.authenticate(wrong) is None
+
+
+async def test_the_digest_is_what_sha256sum_prints(tmp_path):
+    printed = subprocess.run(["sha256sum"], input=b"s3cret", capture_output=True, check=True).stdout.decode().split()[0]
+    path = tmp_path / "tokens"
+    write(path, f"# people\n\n  alice\tsubmitter  sha256:{printed}  # from the wiki\n")
+    assert await (await TokensFile.open(path)).authenticate("s3cret") == ALICE
+
+
+async def test_a_name_has_two_tokens_while_one_replaces_the_other(path):
+    write(path, f"alice submitter sha256:{sha256('old')}\nalice submitter sha256:{sha256('new')}\n")
+    tokens = await TokensFile.open(path)
+    assert [await tokens.authenticate(token) for token in ("old", "new")] == [ALICE, ALICE]
+
+
+async def test_a_file_that_changes_is_read_again(path):
+    tokens = await TokensFile.open(path)
+    with capture_logs() as logs:
+        assert await tokens.authenticate("new") is None
+        write(path, f"alice submitter sha256:{sha256('new')}\n")
+        assert await tokens.authenticate("new") == ALICE
+        assert await tokens.authenticate(TOKENS["alice"][1]) is None
+    assert [entry["event"] for entry in logs] == ["the tokens were read again"]
+
+
+async def test_a_change_that_cannot_be_used_is_told_once_and_the_tokens_from_before_stay(path):
+    tokens = await TokensFile.open(path)
+    with capture_logs() as logs:
+        for spoil in (lambda: write(path, "alice boss\n"), lambda: path.chmod(0o666), path.unlink):
+            spoil()
+            for _ in range(3):
+                assert await tokens.authenticate(TOKENS["alice"][1]) == ALICE
+    assert [("line 1" in e["error"], "chmod 600" in e["error"], "cannot be read" in e["error"]) for e in logs] == [
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+    ]
+    write(path, f"alice submitter sha256:{sha256('new')}\n")
+    assert await tokens.authenticate("new") == ALICE
+
+
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("alice", "write NAME ROLE sha256:DIGEST"),
+        ("alice submitter s3cret-token", "sha256sum"),
+        ("alice submitter sha256:beef", "sha256sum"),
+        (f"alice boss sha256:{'0' * 64}", "viewer, submitter, admin"),
+        (f"system:x admin sha256:{'0' * 64}", "a name has"),
+        (f"alice admin sha256:{'0' * 64} s3cret-token", "write NAME ROLE sha256:DIGEST"),
+        (f"bob admin sha256:{sha256('a')}", "a token of its own"),
+    ],
+)
+async def test_a_wrong_line_is_named_with_the_fix_and_not_repeated(path, line, fix):
+    write(path, f"alice submitter sha256:{sha256('a')}\n\n{line}\n")
+    with pytest.raises(InvalidSetting) as refused:
+        await TokensFile.open(path)
+    assert f"{path}, line 3: " in str(refused.value)
+    assert fix in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o620, 0o666, 0o644])
+async def test_a_file_that_others_reach_is_refused(path, mode):
+    path.chmod(mode)
+    with pytest.raises(InvalidSetting, match=f"mode {mode:04o}: .*chmod 600"):
+        await TokensFile.open(path)
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
+async def test_a_file_of_ones_own_or_of_a_secret_volume_is_read(path, mode):
+    path.chmod(mode)
+    assert await (await TokensFile.open(path)).authenticate(TOKENS["alice"][1]) == ALICE
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "holds no token"),
+        (b"# nobody yet\n", "holds no token"),
+        (b"\xff\xfe", "no text in UTF-8"),
+        (b"#" * (static_tokens.MAX_FILE_BYTES + 1), "larger than"),
+        (
+            b"".join(b"a%d viewer sha256:%064x\n" % (number, number) for number in range(static_tokens.MAX_TOKENS + 1)),
+            "1001 tokens; 1000",
+        ),
+    ],
+)
+async def test_a_file_without_sense_is_refused(path, content, why):
+    path.write_bytes(content)
+    with pytest.raises(InvalidSetting, match=why):
+        await TokensFile.open(path)
+
+
+async def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InvalidSetting, match=r"APOLLO_TOKENS_FILE: .*nowhere cannot be read: No such file"):
+        await TokensFile.open(tmp_path / "nowhere")
+
+
+async def test_the_operators_own_token_may_stand_beside_a_file(path):
+    both = FirstThatKnows([OperatorToken("mine"), await TokensFile.open(path)])
+    assert await both.authenticate("mine") == Caller(OPERATOR, Role.ADMIN)
+    assert await both.authenticate(TOKENS["alice"][1]) == ALICE
+    assert await both.authenticate("other") is None
+    await both.close()
