@@ -100,7 +100,10 @@ def test_files_are_out_of_reach_unless_the_operator_lists_their_root(tmp_path: P
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"APOLLO_HOST": "0.0.0.0"}, "APOLLO_TOKEN"),
+        ({"APOLLO_HOST": "0.0.0.0"}, "APOLLO_TOKENS_FILE, APOLLO_TOKEN_REVIEW=true or APOLLO_TOKEN"),
+        ({"APOLLO_TOKENS_FILE": "/nowhere/tokens"}, "/nowhere/tokens cannot be read"),
+        ({"APOLLO_TOKEN_REVIEW": "true"}, "APOLLO_TOKEN_ROLES"),
+        ({"APOLLO_TOKEN_REVIEW": "true", "APOLLO_TOKEN_ROLES": "alice=viewer"}, "APOLLO_KUBECONFIG"),
         ({"APOLLO_POOL": "static"}, "APOLLO_WORKER_ADDRESSES"),
         ({"APOLLO_WORKERS": "none"}, "APOLLO_WORKERS"),
     ],

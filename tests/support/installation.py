@@ -21,11 +21,11 @@ NAMESPACE = "apollo"
 COORDINATOR = "apollo-coordinator"
 COORDINATOR_POD = f"{COORDINATOR}-0"
 COORDINATOR_USER = f"system:serviceaccount:{NAMESPACE}:{COORDINATOR}"
+AUDIENCE = "apollo"
 BUCKET = "data"
 PATIENCE_SECONDS = 240.0
 ENDS = ("succeeded", "failed", "stopped")
 
-_TOKEN = "apollo-dev"  # as the overlay says
 _KEY, _SECRET = "apollo", "apollo-try-out"
 _JOB_OBJECTS = "pods,configmaps,secrets"
 _PORT = 4750
@@ -58,14 +58,20 @@ class Installation:
     def delete(self) -> None:
         self.namespace.cluster.kubectl("delete", "-k", OVERLAY, "--wait=true")
 
+    def token(self, account: str, *, audience: str = AUDIENCE) -> str:
+        """Of one of the namespace's service accounts."""
+        return self.namespace.kubectl("create", "token", account, f"--audience={audience}").strip()
+
     @asynccontextmanager
-    async def client(self, *, past_the_service: bool = False) -> AsyncIterator[RestClient]:
-        """As a user with the overlay's token. The Service leads nowhere while its pod's node is not ready."""
+    async def client(
+        self, account: str = "apollo-submitter", *, past_the_service: bool = False
+    ) -> AsyncIterator[RestClient]:
+        """As one of the overlay's accounts. The Service leads nowhere while its pod's node is not ready."""
         url = self.url
         if past_the_service:
             pod = json.loads(self.namespace.kubectl("get", "pod", COORDINATOR_POD, "--output=json"))
             url = f"http://{pod['status']['podIP']}:{_PORT}"
-        async with RestClient(url, token=_TOKEN) as client:
+        async with RestClient(url, token=self.token(account)) as client:
             yield client
 
     def put(self, key: str, content: bytes | Path) -> None:

@@ -1,0 +1,73 @@
+"""The commands and their token, as real processes against the coordinator's real HTTP API."""
+
+import asyncio
+
+import pytest
+
+from apollo_coordinator.auth.static_tokens import TokensFile
+from support.api_server import running_api
+from support.apollo_cli import Outcome, apollo
+from support.tokens import TOKENS, tokens_file
+
+NOWHERE = "http://nowhere.invalid:4750"  # resolves nowhere (RFC 2606)
+JOB = ("--mapper", "shell:cat", "--reducers", 0, "--input", "s3://in/x", "--output", "s3://out/y")
+TOKEN = TOKENS["alice"][1]
+
+
+@pytest.fixture
+async def call(tmp_path):
+    """`apollo` with a token, or without one."""
+    authenticator = await TokensFile.open(tokens_file(tmp_path / "tokens"))
+    async with running_api(tmp_path, authenticator=authenticator) as api:
+        address = f"http://127.0.0.1:{api.port}"
+
+        async def run(*arguments: object, token: str = "", url: str = address) -> Outcome:
+            given = {"APOLLO_TOKEN": token} if token else {}
+            return await asyncio.to_thread(apollo, *arguments, APOLLO_COORDINATOR=url, **given)
+
+        yield run
+
+
+async def test_a_token_in_the_environment_is_enough(call):
+    submitted = await call("submit", "--json", *JOB, token=TOKEN)
+    assert submitted.status == 0, submitted
+    assert submitted.job["user"] == "alice"
+    listed = await call("jobs", "--json", token=f"{TOKEN}\n")  # as `$(cat FILE)` would not leave it, but others do
+    assert [document["id"] for document in listed.documents] == [submitted.job["id"]]
+    assert all(TOKEN not in said for ended in (submitted, listed) for said in (ended.stdout, ended.stderr))
+    assert submitted.stderr.count("encrypted") == 0
+
+
+async def test_without_one_or_with_a_wrong_one_it_is_said_what_to_do(call):
+    stranger = await call("jobs")
+    assert (stranger.status, stranger.stdout) == (1, "")
+    assert stranger.stderr.endswith("Set APOLLO_TOKEN to yours.\n")
+    late = await call("jobs", token="taken-back")
+    assert (late.status, "taken-back" in late.stderr) == (1, False)
+    assert late.stderr.endswith("The one in APOLLO_TOKEN does not do: get a new one.\n")
+
+
+async def test_a_role_that_does_not_suffice_is_named(call):
+    refused = await call("submit", *JOB, token=TOKENS["vera"][1])
+    assert refused.status == 1
+    assert "This needs the role submitter; vera is viewer." in refused.stderr
+    job = (await call("submit", *JOB, token=TOKEN)).stdout.strip()
+    refused = await call("stop", job, token=TOKENS["bob"][1])
+    assert refused.status == 1
+    assert f"job {job} belongs to alice: only its owner or an admin may do this" in refused.stderr
+
+
+@pytest.mark.parametrize("token", ["two words", "a\nb", "tökén"])
+async def test_what_is_no_token_is_neither_sent_nor_shown(call, token):
+    refused = await call("jobs", token=token)
+    assert refused.status == 2
+    assert "APOLLO_TOKEN holds what no token has" in refused.stderr
+    assert token not in refused.stderr
+
+
+async def test_a_token_that_leaves_the_machine_in_the_clear_is_told_of_once(call):
+    ended = await call("jobs", token=TOKEN, url=NOWHERE)
+    assert ended.stderr.count("the connection is not encrypted") == 1
+    assert TOKEN not in ended.stderr
+    for url, token in ((NOWHERE, ""), (NOWHERE.replace("http:", "https:"), TOKEN)):
+        assert "not encrypted" not in (await call("jobs", token=token, url=url)).stderr
