@@ -35,6 +35,14 @@ async def test_the_number_of_open_stores_is_bounded(monkeypatch):
     await stores.close()
 
 
+async def test_a_store_whose_credentials_are_renewed_stays_the_same(monkeypatch):
+    stores = Stores()
+    before = await stores.open("s3://b/k", JOB)
+    await stores.renew(JOB, replace(JOB, access_key_id="other"))
+    assert await stores.open("s3://b/k", JOB) is before
+    await stores.close()
+
+
 async def test_the_environments_credentials_go_only_to_listed_endpoints():
     stores = Stores(StorePolicy(environment_endpoints=frozenset({"http://trusted:9000/"})))
     with pytest.raises(StorageAccessDenied, match="minio:9000 needs credentials"):

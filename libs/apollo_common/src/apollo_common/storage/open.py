@@ -11,8 +11,7 @@ from apollo_common.storage.port import ObjectStore, StorageAccess
 from apollo_common.storage.s3 import S3Store
 
 MAX_OPEN_S3_STORES = 256
-"""One per endpoint and credentials; the least recently used is closed for a new one. More than are in use at a time:
-input and output of the jobs that run."""
+"""One per endpoint and credentials; the least recently used is retired for a new one: who uses it goes on with it."""
 
 
 class StoreOpener(Protocol):
@@ -35,17 +34,28 @@ class Stores:
         if parse(url).scheme == "file":
             return self._files
         self._check_endpoint(url, access)
-        store = self._s3.pop(access, None) or S3Store(access)
-        self._s3[access] = store
-        if len(self._s3) > MAX_OPEN_S3_STORES:
-            _, oldest = self._s3.popitem(last=False)
-            await oldest.close()
-        return store
+        return await self._kept(access)
+
+    async def renew(self, access: StorageAccess, fresh: StorageAccess) -> None:
+        """Credentials that were given out for a time are followed by others.
+
+        Whoever has opened a store with `access`, or will, calls with the fresh ones.
+        """
+        store = await self._kept(access)
+        await store.renew(fresh)
 
     async def close(self) -> None:
         while self._s3:
             _, store = self._s3.popitem()
             await store.close()
+
+    async def _kept(self, access: StorageAccess) -> S3Store:
+        store = self._s3.pop(access, None) or S3Store(access)
+        self._s3[access] = store
+        if len(self._s3) > MAX_OPEN_S3_STORES:
+            _, oldest = self._s3.popitem(last=False)
+            await oldest.retire()
+        return store
 
     def _check_endpoint(self, url: str, access: StorageAccess) -> None:
         """No confused deputy: the environment's credentials go only where the operator lets them."""

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +22,7 @@ from apollo_common.errors import (
 from apollo_common.storage.glob import Pattern, has_wildcard
 from apollo_common.storage.location import parse
 from apollo_common.storage.port import ObjectInfo, StorageAccess, Upload
+from apollo_common.storage.shared_client import SharedClient
 from apollo_common.threads import in_thread
 
 READ_CHUNK_BYTES = 1 << 20
@@ -52,15 +53,16 @@ class S3Store:
     """Objects by `s3://bucket/key` at one endpoint with one set of credentials.
 
     The client is made on first use, and again on the first use after `close`. Without an endpoint in `access`,
-    AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL says where S3 lives, else AWS itself.
+    AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL says where S3 lives, else AWS itself. Calls under way keep their client,
+    whatever happens to the store: only `close` takes it from them.
     """
 
     def __init__(self, access: StorageAccess) -> None:
         self._access = access
         self._opening = asyncio.Lock()
-        self._resources = AsyncExitStack()
         self._library: ModuleType | None = None
-        self._client: Any = None
+        self._client: SharedClient | None = None
+        self._retired = False
 
     async def find(self, url: str) -> AsyncGenerator[ObjectInfo, None]:
         location = parse(url)
@@ -92,22 +94,23 @@ class S3Store:
         end = None if length_bytes is None else offset + length_bytes
         failures, progress_from = 0, offset
         while end is None or offset < end:
-            try:
-                body, version, end = await self._get(url, offset, end, version)
-            except _BeyondEnd:
-                await self._check_version(url, version)
-                return
-            async with body:
+            async with self._use("get_object", url) as client:
                 try:
-                    while offset < end:
-                        chunk = await self._read_chunk(url, body, min(READ_CHUNK_BYTES, end - offset))
-                        offset += len(chunk)
-                        yield chunk
-                except StorageUnavailable:  # the library repeats requests, but never a body that was cut
-                    failures = failures + 1 if offset - progress_from < MIN_PROGRESS_BYTES else 1
-                    progress_from = offset
-                    if failures > MAX_RESUMES:
-                        raise
+                    body, version, end = await self._get(client, url, offset, end, version)
+                except _BeyondEnd:
+                    await self._check_version(url, version)
+                    return
+                async with body:
+                    try:
+                        while offset < end:
+                            chunk = await self._read_chunk(url, body, min(READ_CHUNK_BYTES, end - offset))
+                            offset += len(chunk)
+                            yield chunk
+                    except StorageUnavailable:  # the library repeats requests, but never a body that was cut
+                        failures = failures + 1 if offset - progress_from < MIN_PROGRESS_BYTES else 1
+                        progress_from = offset
+                        if failures > MAX_RESUMES:
+                            raise
             if offset < end:
                 await asyncio.sleep(RESUME_PAUSE_SECONDS * 2**failures)
 
@@ -171,10 +174,27 @@ class S3Store:
                 return uploads
             markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
+    async def renew(self, access: StorageAccess) -> None:
+        """From now on call with other credentials. What is under way goes on with those that it began with."""
+        async with self._opening:
+            self._access = access
+            former, self._client = self._client, None
+        if former is not None:
+            await former.retire()
+
+    async def retire(self) -> None:
+        """Hold nothing open while no call is under way. Who still has the store may go on to use it."""
+        async with self._opening:
+            self._retired = True
+            former, self._client = self._client, None
+        if former is not None:
+            await former.retire()
+
     async def close(self) -> None:
         async with self._opening:
-            self._client = None
-            await self._resources.aclose()
+            former, self._client = self._client, None
+        if former is not None:
+            await former.close()
 
     async def _list(self, bucket: str, prefix: str) -> AsyncIterator[tuple[str, ObjectInfo]]:
         """Keys below a prefix, in byte order, with what is known of them."""
@@ -187,12 +207,15 @@ class S3Store:
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
-    async def _get(self, url: str, offset: int, end: int | None, version: str | None) -> tuple[Any, str, int]:
+    async def _get(
+        self, client: Any, url: str, offset: int, end: int | None, version: str | None
+    ) -> tuple[Any, str, int]:
         """An open body, the object's version, and the offset at which the body ends."""
         bounds: dict[str, Any] = (
             {} if offset == 0 and end is None else {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
         )
-        answer = await self._call("get_object", url, means={"InvalidRange": _BeyondEnd()}, **_object(url), **bounds)
+        beyond = {"InvalidRange": _BeyondEnd()}
+        answer = await self._ask(client, "get_object", url, means=beyond, **_object(url), **bounds)
         if version not in (None, answer["ETag"]):
             answer["Body"].close()
             raise _changed(url)
@@ -234,8 +257,14 @@ class S3Store:
             return False
         return bool(upload.metadata) and found["Metadata"] == dict(upload.metadata)
 
-    async def _call(
+    async def _call(self, operation: str, url: str, **arguments: Any) -> Any:
+        """See `_ask`."""
+        async with self._use(operation, url) as client:
+            return await self._ask(client, operation, url, **arguments)
+
+    async def _ask(
         self,
+        client: Any,
         operation: str,
         url: str,
         *,
@@ -247,7 +276,6 @@ class S3Store:
 
         `means` says what an error code means for this request.
         """
-        client = await self._opened(operation, url)
         with self._mapped(operation, url, means):
             async with asyncio.timeout(seconds):
                 answer = await getattr(client, operation)(**arguments)
@@ -256,14 +284,19 @@ class S3Store:
             raise StorageUnavailable(f"{operation} {url}: the answer lacks {', '.join(missing)}")
         return answer
 
-    async def _opened(self, operation: str, url: str) -> Any:
-        async with self._opening:
-            if self._client is None:
-                self._library = await in_thread(importlib.import_module, "apollo_common.storage.s3_client")
-                with self._mapped(operation, url):
-                    client = self._library.new_client(self._access)
-                    self._client = await self._resources.enter_async_context(client)
-            return self._client
+    @asynccontextmanager
+    async def _use(self, operation: str, url: str) -> AsyncIterator[Any]:
+        """An open client for a call; what goes wrong in opening it is told as that call's error."""
+        async with AsyncExitStack() as using:
+            async with self._opening:
+                if self._client is None or self._client.closed:
+                    self._library = await in_thread(importlib.import_module, "apollo_common.storage.s3_client")
+                    with self._mapped(operation, url):
+                        self._client = await SharedClient.open(self._library.new_client(self._access))
+                client = await using.enter_async_context(self._client.used())
+                if self._retired:
+                    await self._client.retire()
+            yield client
 
     @contextmanager
     def _mapped(self, operation: str, url: str, means: Mapping[str, ApolloError] = _NOTHING_SPECIAL) -> Iterator[None]:
