@@ -125,3 +125,11 @@ def test_images_are_of_this_version(service):
     dev = documents(KUSTOMIZE / "overlays/dev/kustomization.yaml")[0]
     tags += [image["newTag"] for image in dev["images"] if image["name"] == f"apollo-{service}"]
     assert set(tags) == {version}
+
+
+@pytest.mark.parametrize("service", ["coordinator", "worker"])
+def test_an_image_takes_from_an_index_only_what_has_a_hash(service):
+    content = (REPOSITORY / f"services/{service}/Dockerfile").read_text().replace("\\\n", " ")
+    installs = re.findall(r"/pip [^&\n]*install[^&\n]*", content)
+    assert len(installs) == 3
+    assert all("--require-hashes" in install or "--no-index" in install for install in installs)

@@ -1,0 +1,106 @@
+"""The commands that the README and the docs show, and a place to run them in.
+
+A block of `sh` is run; a comment line before it may say `<!-- in the background -->`, `<!-- not run: REASON -->`, or
+on which kind of place it runs: `<!-- on a cluster -->`, `<!-- on a cluster, in the background -->`.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.apollo_cli import REPOSITORY, environment
+
+BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```sh\n(?P<script>.*?)^```", re.DOTALL | re.MULTILINE)
+READY_SECONDS = 30
+_BACKGROUND = "in the background"
+_CLUSTER = "on a cluster"
+
+
+@dataclass(frozen=True)
+class Block:
+    mark: str
+    script: str
+
+    @property
+    def is_run(self) -> bool:
+        return not self.mark.startswith("not run:")
+
+    @property
+    def in_background(self) -> bool:
+        return self.mark.endswith(_BACKGROUND)
+
+    @property
+    def on_cluster(self) -> bool:
+        return self.mark.startswith(_CLUSTER)
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(found["mark"] or "", found["script"]) for found in BLOCK.finditer(page.read_text())]
+
+
+def make_checkout(folder: Path) -> Path:
+    """What a reader sees in a clone, without what takes long: `./apollo` is the same command, already set up."""
+    for name in ("README.md", "docs", "examples", "infra", "sdk"):
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name)
+        elif source.exists():
+            shutil.copy(source, folder / name)
+    shim = folder / "apollo"
+    shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m apollo_client "$@"\n')
+    shim.chmod(0o755)
+    return folder
+
+
+class Shell:
+    """Runs blocks one after another, as a reader does in one terminal; what is in the background in others."""
+
+    def __init__(self, checkout: Path, variables: Mapping[str, str] | None = None, *, ready: str = "http://") -> None:
+        """`ready`: what a block in the background says once it serves, on standard error or output."""
+        self._checkout = checkout
+        self._environment = environment() | dict(variables or {})
+        self._ready = ready
+        self._kept = ""
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def run(self, block: Block, *, timeout_seconds: float = 100) -> str:
+        """What it prints. Its `export`s and functions last."""
+        if block.in_background:
+            self._start(block.script)
+            return ""
+        done = subprocess.run(
+            ["/bin/bash", "-euo", "pipefail", "-c", self._kept + block.script], cwd=self._checkout,
+            env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=timeout_seconds, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{block.script}\n{done.stdout}{done.stderr}"
+        self._kept += "".join(f"{line}\n" for line in block.script.splitlines() if _lasts(line))
+        return done.stdout
+
+    def close(self) -> None:
+        for process in self._processes:
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=READY_SECONDS)
+
+    def _start(self, script: str) -> None:
+        process = subprocess.Popen(
+            ["/bin/bash", "-ec", script], cwd=self._checkout, env=self._environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self._processes.append(process)
+        deadline = time.monotonic() + READY_SECONDS
+        while self._ready not in (line := process.stdout.readline()):
+            assert line, f"ended with {process.wait()}"
+            assert time.monotonic() < deadline
+
+
+def _lasts(line: str) -> bool:
+    return line.startswith("export ") or re.match(r"\w+\(\) \{.*\}$", line) is not None
