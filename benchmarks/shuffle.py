@@ -35,6 +35,7 @@ from apollo_worker.shuffle.group import grouped
 from apollo_worker.shuffle.map_output import MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
+from apollo_worker.shuffle.volume_store import VolumeStore
 
 SEED = 20261122
 VOCABULARY = 500_000
@@ -108,7 +109,7 @@ async def measure_reduce(options: argparse.Namespace, volume: Path) -> tuple[int
 
 async def read(options: argparse.Namespace, outputs: list[MapOutputRef], volume: Path, partition: int) -> int:
     size_bytes = 0
-    async with aclosing(merged(outputs, volume, partition, options.budget << 20, scratch=volume)) as pairs:
+    async with aclosing(merged(outputs, VolumeStore(volume), partition, options.budget << 20, scratch=volume)) as pairs:
         async for batch in grouped(pairs):
             size_bytes += int(batch.value_offsets[-1] - batch.value_offsets[0])
             size_bytes += int(np.dot(np.diff(batch.key_offsets), batch.value_counts))

@@ -10,6 +10,8 @@ from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.map_output import MapOutputSummary, MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
+from apollo_worker.shuffle.store import MapOutputStore
+from apollo_worker.shuffle.volume_store import VolumeStore
 
 Pair = tuple[bytes, bytes]
 WORD = 1 << 64
@@ -59,8 +61,12 @@ async def streamed(items: Iterable[PairBatch]) -> AsyncIterator[PairBatch]:
         yield item
 
 
+def store_at(place: Path | MapOutputStore) -> MapOutputStore:
+    return VolumeStore(place) if isinstance(place, Path) else place
+
+
 async def write_map_output(
-    volume: Path,
+    place: Path | MapOutputStore,
     number: int,
     pairs: list[Pair],
     partitions: int,
@@ -71,17 +77,33 @@ async def write_map_output(
     batch_size: int = 100,
 ) -> tuple[MapOutputRef, MapOutputSummary]:
     path = f"job/m-{number}/0"
-    writer = MapOutputWriter(volume / path, partitions, parse_partitioner(partitioner), budget_bytes, combiner)
-    for batch in batches(pairs, batch_size):
-        await writer.add(batch)
-    return MapOutputRef(f"m-{number}", f"m-{number}-0", path), await writer.finish()
+    store = store_at(place)
+    writer = MapOutputWriter(
+        store.directory(path), partitions, parse_partitioner(partitioner), budget_bytes, combiner, store.disk
+    )
+    try:
+        for batch in batches(pairs, batch_size):
+            await writer.add(batch)
+        summary = await writer.finish()
+        await store.publish(path)
+    except BaseException:
+        await writer.abort()
+        raise
+    return MapOutputRef(f"m-{number}", f"m-{number}-0", path), summary
 
 
 async def read_partition(
-    outputs: list[MapOutputRef], volume: Path, partition: int, *, budget_bytes: int = 1 << 20, patience_s: float = 0
+    outputs: list[MapOutputRef],
+    place: Path | MapOutputStore,
+    partition: int,
+    *,
+    budget_bytes: int = 1 << 20,
+    patience_s: float = 0,
+    scratch: Path | None = None,
 ) -> list[Pair]:
     pairs: list[Pair] = []
-    async for batch in merged(outputs, volume, partition, budget_bytes, patience_s=patience_s):
+    source = merged(outputs, store_at(place), partition, budget_bytes, patience_s=patience_s, scratch=scratch)
+    async for batch in source:
         pairs += batch.to_pairs()
     return pairs
 

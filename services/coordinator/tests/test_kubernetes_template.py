@@ -105,3 +105,25 @@ def test_a_file_is_read(tmp_path):
     path = tmp_path / "pod.yaml"
     path.write_text(yaml.safe_dump(worker_manifest()))
     assert PodTemplate.load(path).pod("w", Names(), OWNER, orphan_seconds=1)["metadata"]["name"] == "w"
+
+
+def test_without_a_shared_volume_workers_mount_none(tmp_path):
+    """Map outputs lie in a bucket: the template that serves a cluster with a shared volume serves this one too."""
+    volumes = [
+        {"name": "shared", "persistentVolumeClaim": {"claimName": "apollo-intermediate"}},
+        {"name": "work", "emptyDir": {}},
+    ]
+    manifest = worker_manifest(volumes=volumes)
+    manifest["spec"]["containers"][0]["volumeMounts"] = [
+        {"name": "shared", "mountPath": "/var/lib/apollo/intermediate"},
+        {"name": "work", "mountPath": "/work"},
+    ]
+    path = tmp_path / "worker-pod.yaml"
+    path.write_text(yaml.safe_dump(manifest))
+    assert PodTemplate.load(path).claims == ["apollo-intermediate"]
+    template = PodTemplate.load(path, shared_volume=False)
+    assert template.claims == []
+    spec = template.pod("w", Names(), OWNER, orphan_seconds=1)["spec"]
+    assert volumes[1] in spec["volumes"]
+    assert {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]} >= {"/work"}
+    assert "/var/lib/apollo/intermediate" not in str(spec)

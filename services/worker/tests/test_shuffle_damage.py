@@ -12,6 +12,7 @@ from apollo_common.errors import FetchFailed, VolumeFull
 from apollo_worker.shuffle.map_output import MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
+from apollo_worker.shuffle.volume_store import VolumeStore
 from support.shuffling import batches, read_partition, write_map_output
 
 PAIRS = [(b"key%d" % (row % 7), b"value%d" % row) for row in range(40)]
@@ -85,7 +86,7 @@ async def test_a_merge_that_is_left_early_closes_its_files(tmp_path):
     pairs = [(b"%06d" % row, b"v" * 100) for row in range(20_000)]
     output, _ = await write_map_output(tmp_path, 0, pairs, 1, batch_size=5000)
     before = open_files()
-    batches_of_it = merged([output], tmp_path, 0, 1 << 20)
+    batches_of_it = merged([output], VolumeStore(tmp_path), 0, 1 << 20)
     first = await anext(batches_of_it)
     assert first.to_pairs()[0] == pairs[0]
     await batches_of_it.aclose()
@@ -95,7 +96,7 @@ async def test_a_merge_that_is_left_early_closes_its_files(tmp_path):
 async def test_files_open_at_once_are_bounded(tmp_path):
     outputs = [(await write_map_output(tmp_path, n, PAIRS, 1))[0] for n in range(200)]
     before = open_files()
-    source = merged(outputs, tmp_path, 0, 64 << 20)
+    source = merged(outputs, VolumeStore(tmp_path), 0, 64 << 20)
     await anext(source)
     assert open_files() - before < 80
     await source.aclose()

@@ -15,6 +15,7 @@ from apollo_worker.shuffle.group import grouped
 from apollo_worker.shuffle.map_output import DATA_FILE, MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
+from apollo_worker.shuffle.volume_store import VolumeStore
 from support.shuffling import (
     batches,
     groups_of,
@@ -84,7 +85,7 @@ async def test_more_runs_than_fit_are_merged_in_passes_and_leave_no_scratch(tmp_
         everything += pairs
         outputs.append((await write_map_output(tmp_path, number, pairs, 1))[0])
     found = []
-    async for batch in merged(outputs, tmp_path, 0, budget_bytes, scratch=scratch):
+    async for batch in merged(outputs, VolumeStore(tmp_path), 0, budget_bytes, scratch=scratch):
         found += batch.to_pairs()
     assert found == sorted(everything, key=lambda pair: pair[0])
     assert list(scratch.iterdir()) == []
@@ -95,7 +96,9 @@ async def test_what_a_partition_holds_is_told_before_its_first_batch(tmp_path):
     outputs = [(await write_map_output(tmp_path, number, pairs, 1))[0] for number in range(3)]
     stored_bytes = sum((tmp_path / output.path / DATA_FILE).stat().st_size for output in outputs)
     told: list[tuple[int, int]] = []
-    async for _ in merged(outputs, tmp_path, 0, 1 << 20, counted=lambda rows, size: told.append((rows, size))):
+    async for _ in merged(
+        outputs, VolumeStore(tmp_path), 0, 1 << 20, counted=lambda rows, size: told.append((rows, size))
+    ):
         assert len(told) == 1
     ((rows, size_bytes),) = told
     assert rows == 1500

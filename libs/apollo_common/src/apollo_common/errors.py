@@ -95,9 +95,15 @@ class UploadLost(TemporaryError):
 
 
 class VolumeFull(TemporaryError):
-    """The intermediate or output volume has no space left."""
+    """The intermediate or output volume has no space left, or a bucket no quota."""
 
     reason = "volume_full"
+
+
+class ScratchExceeded(PermanentError):
+    """An attempt needs more of its worker's own disk than the operator gives it."""
+
+    reason = "scratch_exceeded"
 
 
 # The user's program

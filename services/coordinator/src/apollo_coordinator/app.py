@@ -12,8 +12,10 @@ from apollo_common.addresses import is_loopback
 from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
+from apollo_common.storage.environment import environment_access
 from apollo_common.storage.open import Stores
 from apollo_common.storage.policy import StorePolicy
+from apollo_common.storage.s3 import S3Store
 from apollo_coordinator.abandoned import end_abandoned
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
@@ -25,15 +27,17 @@ from apollo_coordinator.clock import SystemClock
 from apollo_coordinator.core.limits import DAY_MS, Limits
 from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
 from apollo_coordinator.garbage import collect_garbage_rarely
+from apollo_coordinator.order import IntermediatePlace
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
-from apollo_coordinator.ports import Clock, SecretStore, WorkerPool
+from apollo_coordinator.ports import Clock, IntermediateStore, SecretStore, WorkerPool
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
 from apollo_coordinator.store.artifacts import ArtifactFiles
 from apollo_coordinator.store.commit import StoredOutput
 from apollo_coordinator.store.inputs import StoredInput
 from apollo_coordinator.store.intermediate import IntermediateFiles
+from apollo_coordinator.store.intermediate_objects import IntermediateObjects
 from apollo_coordinator.store.journal import SqliteJournal
 from apollo_coordinator.store.logs import LogFiles
 from apollo_coordinator.store.secrets import SecretFiles
@@ -94,7 +98,7 @@ class Coordinator:
 
     async def _open(self, opened: AsyncExitStack) -> None:
         settings, data = self._settings, self._settings.data_dir
-        _make_directories(data, settings.volume)
+        _make_directories(*(path for path in (data, settings.volume) if path is not None))
         journal = await SqliteJournal.open(data)
         opened.push_async_callback(journal.close)
         policy = _store_policy(settings)
@@ -106,6 +110,7 @@ class Coordinator:
         )
         logs = LogFiles(data / "logs")
         pool, secrets = await _open_workers(settings, opened)
+        intermediate, place = await _open_intermediate(settings, journal.identity, opened)
         registry = CollectorRegistry()
         limits = Limits(retention_ms=int(settings.retention_days * DAY_MS))
         engine = Engine(
@@ -114,11 +119,12 @@ class Coordinator:
                 pool=pool,
                 planner=StoredInput(stores),
                 committer=StoredOutput(stores),
-                intermediate=IntermediateFiles(settings.volume, coordinator=journal.identity),
+                intermediate=intermediate,
                 artifacts=artifacts,
                 logs=logs,
                 secrets=secrets,
                 clock=clock,
+                intermediate_place=place,
             ),
             EngineSettings(limits=limits),
             registry=registry,
@@ -126,7 +132,7 @@ class Coordinator:
         api_settings = ApiSettings(
             local_names_only=not settings.authenticates and settings.host is not None and is_loopback(settings.host),
             store_policy=policy,
-            volume=settings.volume,
+            intermediate_url=settings.intermediate_url,
             max_upload_bytes=settings.max_artifact_bytes,
         )
         authenticator = await _open_authenticator(settings, opened) if settings.authenticates else None
@@ -203,10 +209,23 @@ async def _open_cluster(settings: Settings, opened: AsyncExitStack) -> tuple[Wor
         instance=settings.kubernetes_instance,
         stateful_set=settings.kubernetes_stateful_set,
         kubeconfig=settings.kubeconfig,
+        shared_volume=settings.volume is not None,
     )
     opened.push_async_callback(cluster.api.close)
     opened.push_async_callback(cluster.pool.close)
     return cluster.pool, cluster.secrets
+
+
+async def _open_intermediate(
+    settings: Settings, coordinator: str, opened: AsyncExitStack
+) -> tuple[IntermediateStore, IntermediatePlace | None]:
+    """Where map outputs lie, and what workers have to be told of it. StorageUnavailable and other storage errors."""
+    if settings.volume is not None:
+        return IntermediateFiles(settings.volume, coordinator=coordinator), None
+    place = IntermediatePlace(settings.intermediate_url, environment_access(os.environ))
+    store = S3Store(place.access)
+    opened.push_async_callback(store.close)
+    return await IntermediateObjects.open(store, place.url, coordinator=coordinator), place
 
 
 def make_pool(settings: Settings) -> WorkerPool:

@@ -18,6 +18,14 @@ class OutputTarget:
     upload_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class IntermediatePlace:
+    """A prefix of a bucket for map outputs, without a trailing slash, and the operator's access to it."""
+
+    url: str
+    access: StorageAccess
+
+
 class MapOutputs(tuple[MapOutputRef, ...]):  # noqa: SLOT001 - it keeps what it has packed
     """The accepted map outputs of a job, in the order of their tasks. All its reduces share them, packed once."""
 
@@ -43,6 +51,7 @@ class AttemptOrder:
     map_outputs: MapOutputs = NO_MAP_OUTPUTS  # reduce attempts
     output: OutputTarget | None = None  # reduce and map-only attempts
     output_path: str = ""  # shuffling map attempts
+    intermediate: IntermediatePlace | None = None  # None: the volume that the worker mounts, or nothing is shuffled
 
 
 @dataclass(frozen=True, slots=True)

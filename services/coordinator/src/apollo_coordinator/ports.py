@@ -292,7 +292,7 @@ class OutputCommitter(Protocol):
 
 
 class IntermediateStore(Protocol):
-    """Map outputs on the volume that workers share. StorageUnavailable."""
+    """Map outputs where all workers reach them. StorageUnavailable; in a bucket also the errors of ObjectStore."""
 
     async def remove(self, job: JobId) -> None: ...
 
@@ -301,5 +301,5 @@ class IntermediateStore(Protocol):
         ...
 
     async def shared(self) -> bool:
-        """Whether another coordinator has ever used the volume, as far as is known. Asked after `jobs`, for these."""
+        """Whether another coordinator has ever used the place, as far as is known. Asked after `jobs`, for these."""
         ...

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ByteSize, Field, SecretStr
+from pydantic import ByteSize, Field, SecretStr, field_validator
 
+from apollo_common.errors import InvalidLocation
 from apollo_common.logging import LogFormat
 from apollo_common.settings import CommaSeparated, Settings
+from apollo_common.storage.location import parse
 
 MIB = 1 << 20
 DEFAULT_PORT = 4750
@@ -14,7 +16,8 @@ DEFAULT_PORT = 4750
 
 class CoordinatorSettings(Settings):
     data_dir: Path = Path("/var/lib/apollo/coordinator")  # journal, artifacts, logs, credentials
-    intermediate_dir: Path | None = None  # map outputs, shared with the workers; None: below data_dir
+    # Map outputs: a directory that workers share, or s3://bucket/prefix; None: below data_dir.
+    intermediate_dir: Path | str | None = None
 
     host: str | None = "127.0.0.1"  # None: no TCP
     port: int | None = Field(default=DEFAULT_PORT, ge=0, le=65535)  # 0: the system chooses
@@ -53,11 +56,30 @@ class CoordinatorSettings(Settings):
     log_format: LogFormat = "json"
     log_level: str = "INFO"
 
+    @field_validator("intermediate_dir")
+    @classmethod
+    def _check_place(cls, place: Path | str | None) -> Path | str | None:
+        if isinstance(place, str) and "://" in place:
+            try:
+                location = parse(place.rstrip("/"))
+            except InvalidLocation as error:
+                raise ValueError(str(error)) from None
+            return Path(location.key) if location.scheme == "file" else location.url.rstrip("/")
+        return Path(place) if place else None
+
     @property
     def authenticates(self) -> bool:
         """Whether the REST API asks for tokens."""
         return self.token is not None or self.tokens_file is not None or self.token_review
 
     @property
-    def volume(self) -> Path:
+    def volume(self) -> Path | None:
+        """The directory that workers share; None: map outputs lie in a bucket."""
+        if isinstance(self.intermediate_dir, str):
+            return None
         return self.intermediate_dir or self.data_dir / "intermediate"
+
+    @property
+    def intermediate_url(self) -> str:
+        """Below which map outputs lie, without a trailing slash."""
+        return str(self.intermediate_dir) if self.volume is None else f"file://{self.volume}"

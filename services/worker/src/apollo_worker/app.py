@@ -142,6 +142,7 @@ def load_runner(settings: WorkerSettings, cache: ArtifactCache) -> AttemptRunner
     return Runner(
         cache,
         work_dir=settings.work_dir / settings.worker_id,
+        scratch_limit_bytes=settings.scratch_limit_bytes,
         volume=settings.volume,
         memory=memory_limit(settings.memory_sharers),
     )

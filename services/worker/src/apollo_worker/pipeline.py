@@ -17,10 +17,13 @@ from apollo_worker.input.reader import SplitReader
 from apollo_worker.output.part import PartWriter, WrittenPart
 from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter
+from apollo_worker.shuffle.bucket_store import BucketStore
 from apollo_worker.shuffle.group import group_starts, key_at
 from apollo_worker.shuffle.map_output import MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
+from apollo_worker.shuffle.store import MapOutputStore
+from apollo_worker.shuffle.volume_store import VolumeStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Places:
     stores: StoreOpener
     volume: Path
     scratch: Path
+    scratch_limit_bytes: int
 
 
 class Pipeline:
@@ -62,16 +66,19 @@ class Pipeline:
         return await self._map_to_part(self._assignment.map)
 
     async def _map_to_shuffle(self, work: v1.MapWork) -> v1.Done:
+        store = await self._map_output_store()
         writer = MapOutputWriter(
-            self._places.volume / work.output_path,
+            store.directory(work.output_path),
             work.partitions,
             parse_partitioner(work.partitioner),
             self._budget_bytes,
             self._programs.combiner(),
+            store.disk,
         )
         try:
             await self._map(work, _ShuffleSink(writer, self._reporter))
             summary = await writer.finish()
+            await store.publish(work.output_path)
         except BaseException:
             await writer.abort()
             raise
@@ -107,7 +114,7 @@ class Pipeline:
         outputs = decode_map_outputs(work.map_outputs)
         pairs = merged(
             outputs,
-            self._places.volume,
+            await self._map_output_store(),
             work.partition,
             self._budget_bytes,
             scratch=self._places.scratch,
@@ -156,6 +163,13 @@ class Pipeline:
         self._rows_read += rows
         read_bytes = self._reporter.input_bytes_total * self._rows_read // max(1, self._rows_expected)
         self._reporter.read(read_bytes - self._reporter.input_bytes)
+
+    async def _map_output_store(self) -> MapOutputStore:
+        place = self._assignment.intermediate
+        if place is None:
+            return VolumeStore(self._places.volume)
+        store = await self._places.stores.open(place.url, _access(place.access))
+        return BucketStore(store, place.url, self._places.scratch, self._places.scratch_limit_bytes)
 
     async def _part_writer(self) -> PartWriter:
         target = self._assignment.output

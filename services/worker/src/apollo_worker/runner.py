@@ -18,13 +18,15 @@ from apollo_worker.reporting import AttemptReporter
 class Runner:
     """See apollo_worker.slot.AttemptRunner. Importing this module loads numpy and pyarrow."""
 
-    def __init__(self, cache: ArtifactCache, *, work_dir: Path, volume: Path, memory: MemoryLimit) -> None:
+    def __init__(
+        self, cache: ArtifactCache, *, work_dir: Path, scratch_limit_bytes: int, volume: Path, memory: MemoryLimit
+    ) -> None:
         """`work_dir` is this worker's own; `volume` is shared by all workers of a job."""
         self._cache = cache
         self._memory = memory
         self._work_root = work_dir / "attempts"
         self._stores = Stores()
-        self._places = Places(self._stores, volume, work_dir / "scratch")
+        self._places = Places(self._stores, volume, work_dir / "scratch", scratch_limit_bytes)
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
         """An attempt that fails, for whatever reason, tells so in its result."""

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import sys
 from pathlib import Path
 
 from pydantic import ByteSize, Field, SecretStr
@@ -31,6 +32,7 @@ class WorkerSettings(Settings):
     log_level: str = "INFO"
 
     work_dir: Path = Path("/tmp/apollo-worker")  # noqa: S108 - spills and private directories of attempts
+    scratch_limit_bytes: ByteSize = ByteSize(sys.maxsize)  # map output, or a reduce's share, that goes through work_dir
     volume: Path = Path("/var/lib/apollo/intermediate")  # map outputs, shared by all workers of a job
     artifact_cache_bytes: ByteSize = ByteSize(2 * GIB)
 

@@ -23,6 +23,7 @@ from apollo_common.errors import (
     StorageAccessDenied,
     StorageUnavailable,
     UploadLost,
+    VolumeFull,
 )
 from apollo_common.storage.port import StorageAccess
 
@@ -57,6 +58,18 @@ _MEANINGS: dict[type[ApolloError], tuple[str, frozenset[str]]] = {
     InvalidLocation: (
         "refuses the request: set AWS_REGION to the bucket's region and check the bucket's name",
         frozenset({"301", "400", "AuthorizationHeaderMalformed", "InvalidBucketName", "PermanentRedirect"}),
+    ),
+    VolumeFull: (
+        "has no space or quota left: free some or enlarge it",
+        frozenset(
+            {
+                "507",
+                "InsufficientStorage",
+                "QuotaExceeded",  # Ceph
+                "XMinioAdminBucketQuotaExceeded",
+                "XMinioStorageFull",
+            }
+        ),
     ),
     StorageUnavailable: (
         "cannot answer now",

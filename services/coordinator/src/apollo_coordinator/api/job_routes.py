@@ -126,7 +126,7 @@ class JobRoutes:
         return Answer([self._view(job) for job in answer.content], headers=answer.headers)
 
     def _view(self, job: Job) -> JobView:
-        return view_job(job, self._settings.volume)
+        return view_job(job, self._settings.intermediate_url)
 
     async def show(self, request: web.Request) -> JobView:
         return self._view(self._service.job(_job_id(request)))

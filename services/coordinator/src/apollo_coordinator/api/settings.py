@@ -1,7 +1,6 @@
 """What an operator may set about the HTTP API. Parsed by the composition root, then frozen."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from apollo_common.storage.policy import NOTHING_ALLOWED, StorePolicy
 
@@ -14,7 +13,7 @@ class ApiSettings:
 
     local_names_only: bool = False  # refuse requests that name this host otherwise than by address or as localhost
     store_policy: StorePolicy = NOTHING_ALLOWED
-    volume: Path | None = None  # where map outputs lie, for jobs that keep theirs
+    intermediate_url: str = ""  # where map outputs lie, for jobs that keep theirs
     secret_references: bool = False  # whether `credentialsSecret` can be resolved (Kubernetes)
     max_body_bytes: int = 4 * MIB
     max_upload_bytes: int = 256 * MIB  # as the artifact store's limit: refuses by Content-Length before reading

@@ -5,7 +5,6 @@ people put keys of other systems there.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -138,7 +137,7 @@ class JobView(View):
     speculative_won: Annotated[int, Field(description="Of those, how many were done before the attempt they backed up")]
     intermediate_location: Annotated[
         Maybe[str],
-        Field(description="With keepIntermediate: the directory of the map outputs, as the coordinator sees it"),
+        Field(description="With keepIntermediate: where the map outputs are, as the coordinator sees it"),
     ]
 
 
@@ -238,8 +237,8 @@ def view_program(program: ProgramRef, artifact: ArtifactInfo | None = None) -> P
     )
 
 
-def view_job(job: Job, volume: Path | None = None) -> JobView:
-    """`volume`: below it lie map outputs."""
+def view_job(job: Job, intermediate_url: str = "") -> JobView:
+    """`intermediate_url`: below it lie map outputs."""
     spec = job.spec
     return JobView(
         id=job.id,
@@ -270,7 +269,7 @@ def view_job(job: Job, volume: Path | None = None) -> JobView:
         priority=spec.priority,
         speculative_attempts=job.speculative_attempts,
         speculative_won=job.speculative_won,
-        intermediate_location=f"file://{volume / job.id}" if spec.keep_intermediate and volume else None,
+        intermediate_location=f"{intermediate_url}/{job.id}" if spec.keep_intermediate and intermediate_url else None,
     )
 
 

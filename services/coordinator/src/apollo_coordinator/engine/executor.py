@@ -45,7 +45,7 @@ class Executor:
         self._post = post
         self._jitter = jitter
         self._last_event = last_event
-        self._orders = OrderBook(state, ports.secrets)
+        self._orders = OrderBook(state, ports.secrets, ports.intermediate_place)
         self._attempts = AttemptRunner(ports, self._orders, post)
         self._streams: dict[WorkerId, asyncio.Task[None]] = {}
         self._stages: dict[JobId, asyncio.Task[None]] = {}  # the planning of a job, later its commit

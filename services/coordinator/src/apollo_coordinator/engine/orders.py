@@ -7,12 +7,12 @@ from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import JobSpec, ProgramSource
 from apollo_coordinator.core.state import JobQueue, State, locate, task_of
-from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, MapOutputs, OutputTarget
+from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, IntermediatePlace, MapOutputs, OutputTarget
 from apollo_coordinator.ports import JobSecrets, SecretStore
 
 
 def output_path(attempt: AttemptId) -> str:
-    """The directory of a map attempt's output, below the intermediate volume."""
+    """The directory of a map attempt's output, below the intermediate volume or prefix."""
     return f"{locate(attempt).job}/{task_of(attempt)}/{attempt}"
 
 
@@ -27,8 +27,9 @@ def artifact_digests(spec: JobSpec) -> list[str]:
 class OrderBook:
     """Builds orders. Keeps per unfinished job what all its orders share: credentials and the list of map outputs."""
 
-    def __init__(self, state: State, secrets: SecretStore) -> None:
+    def __init__(self, state: State, secrets: SecretStore, intermediate: IntermediatePlace | None = None) -> None:
         self._state = state
+        self._intermediate = intermediate
         self._secrets = secrets
         self._access: dict[JobId, JobSecrets] = {}
         self._map_outputs: dict[JobId, tuple[int, MapOutputs]] = {}
@@ -76,6 +77,7 @@ class OrderBook:
             map_outputs=map_outputs,
             output=None if shuffles else OutputTarget(attempt.output_url, attempt.upload_id),
             output_path=output_path(attempt_id) if shuffles else "",
+            intermediate=self._intermediate if queue.job.spec.n_reducers else None,
         )
 
     def _outputs_of_maps(self, queue: JobQueue) -> MapOutputs:

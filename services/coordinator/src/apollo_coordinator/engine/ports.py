@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from apollo_common.errors import ApolloError
 from apollo_coordinator.core.model import Failure
+from apollo_coordinator.order import IntermediatePlace
 from apollo_coordinator.ports import (
     ArtifactStore,
     Clock,
@@ -28,6 +29,7 @@ class EnginePorts:
     logs: LogStore
     secrets: SecretStore
     clock: Clock
+    intermediate_place: IntermediatePlace | None = None  # None: a volume that workers mount
 
 
 def failure_from(error: ApolloError) -> Failure:

@@ -33,7 +33,7 @@ def worker_command() -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class ProcessPoolSettings:
     data_dir: Path  # state, logs and work directories of workers lie below it
-    volume: Path  # map outputs, shared by all workers
+    volume: Path | None  # that the workers share; None: map outputs lie in a bucket
     workers: int  # at most
     initial_workers: int = 1  # started at once; more when jobs want them
     die_with_parent: bool = True  # `apollo run`; False: outlive a dead coordinator by `orphan_seconds`
@@ -160,17 +160,21 @@ class ProcessPool:
         """The coordinator's environment, which may hold the stores' credentials, with the worker's own settings."""
         settings = self._settings
         inherited = {name: value for name, value in settings.environment.items() if not name.startswith("APOLLO_")}
-        return inherited | {
-            "APOLLO_HOST": "127.0.0.1",
-            "APOLLO_PORT": "0",
-            "APOLLO_METRICS_PORT": "-1",
-            "APOLLO_WORK_DIR": str(self._directory),
-            "APOLLO_VOLUME": str(settings.volume.absolute()),
-            "APOLLO_PARENT_PID": str(os.getpid()) if settings.die_with_parent else "0",
-            "APOLLO_ORPHAN_DEADLINE_SECONDS": "0" if settings.die_with_parent else str(settings.orphan_seconds),
-            "APOLLO_MEMORY_SHARERS": str(settings.workers),
-            "APOLLO_LOG_LEVEL": settings.log_level,
-        }
+        volume = {"APOLLO_VOLUME": str(settings.volume.absolute())} if settings.volume is not None else {}
+        return (
+            inherited
+            | volume
+            | {
+                "APOLLO_HOST": "127.0.0.1",
+                "APOLLO_PORT": "0",
+                "APOLLO_METRICS_PORT": "-1",
+                "APOLLO_WORK_DIR": str(self._directory),
+                "APOLLO_PARENT_PID": str(os.getpid()) if settings.die_with_parent else "0",
+                "APOLLO_ORPHAN_DEADLINE_SECONDS": "0" if settings.die_with_parent else str(settings.orphan_seconds),
+                "APOLLO_MEMORY_SHARERS": str(settings.workers),
+                "APOLLO_LOG_LEVEL": settings.log_level,
+            }
+        )
 
     async def _adopt(self, directory: Path) -> None:
         """Go on with the worker of a coordinator of before on this data directory, or end it if it does not answer."""

@@ -54,6 +54,7 @@ def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
         memory_budget_bytes=spec.memory_budget_bytes,
         timeout_ms=spec.timeout_seconds * 1000,
         ignore_input=spec.ignore_input,
+        intermediate=_intermediate(order),
     )
 
 
@@ -124,6 +125,11 @@ def _output(order: AttemptOrder) -> v1.OutputTarget | None:
         compression=order.spec.compression,
         access=_access(order.output_access),
     )
+
+
+def _intermediate(order: AttemptOrder) -> v1.Intermediate | None:
+    place = order.intermediate
+    return v1.Intermediate(url=place.url, access=_access(place.access)) if place is not None else None
 
 
 def _access(access: StorageAccess) -> v1.StorageAccess:

@@ -5,19 +5,18 @@ older output, and writes `_SUCCESS` last. Each step does nothing when it was don
 anywhere is finished by running it again. Readers that wait for `_SUCCESS` never see a mixture of outputs.
 """
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
-from typing import TypeVar
 
 from apollo_common.errors import ObjectNotFound, OutputExists, OutputNotWritable, PermanentError, UploadLost
 from apollo_common.ids import AttemptId
 from apollo_common.lifecycle import opened, to_the_end
+from apollo_common.parallel import each
 from apollo_common.storage import glob
 from apollo_common.storage.location import resolve_output
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import ObjectStore, StorageAccess, Upload
+from apollo_common.threads import in_thread
 from apollo_coordinator.core.model import Job, JobStatus, Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import OutputTarget
@@ -29,8 +28,6 @@ ATTEMPT_METADATA = "apollo-attempt"
 
 _EXTENSIONS = {"": "", "gzip": ".gz", "bzip2": ".bz2", "zstd": ".zst"}
 _PART = re.compile(r"part-[mr]-\d{5,}(\.gz|\.bz2|\.zst)?")
-
-T = TypeVar("T")
 
 
 def part_name(kind: TaskKind, index: int, compression: str = "") -> str:
@@ -77,11 +74,11 @@ class StoredOutput:
             raise OutputExists(f"another output has appeared at {job.spec.output_path}; run the job to another place")
         if written_by is not None:  # who writes fresh outputs only needs no right to delete
             await store.delete([success])
-        await _each(_accepted(job), lambda task: _complete(store, task))
+        await each(_accepted(job), lambda task: _complete(store, task), at_once=CONCURRENT_REQUESTS)
         await _abort_uploads(store, output, job, published=True)
         if job.spec.overwrite:
             await store.delete(await _surplus_parts(store, output, job))
-        await store.put(success, await asyncio.to_thread(encode_manifest, job))
+        await store.put(success, await in_thread(encode_manifest, job))
 
     async def discard(self, job: Job, access: StorageAccess) -> None:
         """Abort the uploads of all attempts of the job. What was published, or was there before, stays."""
@@ -143,7 +140,7 @@ async def _abort_uploads(store: ObjectStore, output: str, job: Job, *, published
     output is reserved for the job until its clean-up is over, so they are no other job's of this coordinator. What
     began clearly before the job is another writer's, and stays.
     """
-    await _each(_noted_uploads(job, published=published), store.abort_upload)
+    await each(_noted_uploads(job, published=published), store.abort_upload, at_once=CONCURRENT_REQUESTS)
     keys = {f"{output}/{name}" for name in (SUCCESS, *_part_names(job))}
     begun_from_ms = job.created_ms - MAX_CLOCK_SKEW_MS
     left: list[Upload] = []
@@ -153,7 +150,7 @@ async def _abort_uploads(store: ObjectStore, output: str, job: Job, *, published
             for upload in await store.list_uploads(f"{output}/")
             if upload.url in keys and (upload.begun_ms is None or upload.begun_ms >= begun_from_ms)
         ]
-    await _each(left, store.abort_upload)
+    await each(left, store.abort_upload, at_once=CONCURRENT_REQUESTS)
 
 
 def _noted_uploads(job: Job, *, published: bool) -> list[Upload]:
@@ -174,19 +171,3 @@ async def _surplus_parts(store: ObjectStore, output: str, job: Job) -> list[str]
     ours = {task.output.url for task in job.output_tasks if task.output is not None}
     found = [info.url async for info in store.find(f"{glob.escape(output)}/part-*")]
     return [url for url in found if url not in ours and _PART.fullmatch(url.rpartition("/")[2])]
-
-
-async def _each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
-    """Await `work` for every item, a bounded number at once. The first error ends it."""
-    waiting = iter(items)
-
-    async def worker() -> None:
-        for item in waiting:
-            await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONCURRENT_REQUESTS):
-                group.create_task(worker())
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None

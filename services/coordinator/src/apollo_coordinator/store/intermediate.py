@@ -12,7 +12,7 @@ from pathlib import Path
 from apollo_common.errors import StorageUnavailable
 from apollo_common.ids import JOB_ID_LENGTH, JobId
 
-_JOB_DIRECTORY = re.compile(rf"[a-z0-9]{{{JOB_ID_LENGTH}}}")
+JOB_DIRECTORY = re.compile(rf"[a-z0-9]{{{JOB_ID_LENGTH}}}")
 _MARK = ".apollo-coordinator-"
 
 
@@ -33,7 +33,7 @@ class IntermediateFiles:
 
     async def jobs(self) -> list[JobId]:
         names = await asyncio.to_thread(self._names)
-        return [JobId(name) for name in names if _JOB_DIRECTORY.fullmatch(name)]
+        return [JobId(name) for name in names if JOB_DIRECTORY.fullmatch(name)]
 
     async def shared(self) -> bool:
         # Directories are listed before marks are: who made one of them has left its mark by now.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.arena import Chunk, SortedArena
 from apollo_worker.shuffle.arrow import STREAM_END, STREAM_START, encode_message, record_batch
+from apollo_worker.shuffle.disk import Disk, disk_errors
 from apollo_worker.shuffle.segment_index import ENTRY, FIRST_KEY_BYTES, Entries
-from apollo_worker.shuffle.volume import volume_errors
 
 BATCH_BYTES = 256 << 10  # of one message; a larger pair has a message of its own
 _BUFFER_BYTES = 256 << 10
@@ -32,14 +32,15 @@ class DataFile:
     """Blocking; one thread at a time. `stopped` ends a long write early with Stopped.
 
     `first_keys` are the first keys of all batches, in file order, cut to FIRST_KEY_BYTES. Raises VolumeFull when the
-    volume has no space or quota left.
+    disk has no space or quota left, ScratchExceeded when the file grows beyond the disk's limit.
     """
 
-    def __init__(self, path: Path, batch_bytes: int, stopped: threading.Event) -> None:
+    def __init__(self, path: Path, batch_bytes: int, stopped: threading.Event, disk: Disk) -> None:
         self._path = path
         self._batch_bytes = batch_bytes
         self._stopped = stopped
-        with volume_errors():
+        self._disk = disk
+        with disk_errors(self._disk):
             self._file = path.open("wb", buffering=_BUFFER_BYTES)
         self.size_bytes = 0
         self._entries: list[Entries] = []
@@ -68,12 +69,12 @@ class DataFile:
         """The index entries of all ended runs, in file order."""
         return np.concatenate(self._entries) if self._entries else np.zeros(0, ENTRY)
 
-    def finish(self, *, durable: bool) -> None:
-        """End the stream and close the file, forced to the volume if it is to be `durable`."""
+    def finish(self) -> None:
+        """End the stream and close the file, forced to a durable disk."""
         self._write(STREAM_END)
-        with volume_errors():
+        with disk_errors(self._disk):
             self._file.flush()
-            if durable:
+            if self._disk.durable:
                 os.fsync(self._file.fileno())
             self._file.close()
 
@@ -103,6 +104,7 @@ class DataFile:
         self._write(message)
 
     def _write(self, content: Any) -> None:
-        with volume_errors():
+        self._disk.check(self.size_bytes + len(content))
+        with disk_errors(self._disk):
             self._file.write(content)
         self.size_bytes += len(content)

@@ -16,10 +16,10 @@ from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, PairArena, SortedArena
 from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
+from apollo_worker.shuffle.disk import VOLUME, Disk, make_directories, sync_directory, write_file
 from apollo_worker.shuffle.partition import Partitioner
 from apollo_worker.shuffle.segment_index import encode_index
 from apollo_worker.shuffle.threads import in_stoppable_thread, iterate_in_thread
-from apollo_worker.shuffle.volume import make_directories, sync_directory, write_durably
 
 DATA_FILE = "data.arrow"
 INDEX_FILE = "index"
@@ -48,7 +48,8 @@ class MapOutputWriter:
     """Buffers pairs up to a budget, sorts, combines and spills them below `directory`.
 
     Used by one task at a time: `add` any number of times, then `finish`; after an error or a cancellation of either,
-    `abort`. Errors: RecordTooLarge, VolumeFull, and whatever the combiner raises.
+    `abort`. Errors: RecordTooLarge, VolumeFull, ScratchExceeded, and whatever
+    the combiner raises.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class MapOutputWriter:
         partitioner: Partitioner,
         budget_bytes: int,
         combiner: Combiner | None = None,
+        disk: Disk = VOLUME,
     ) -> None:
         if budget_bytes < MIN_BUDGET_BYTES:
             raise ValueError(f"a budget of {budget_bytes} bytes is below the least, {MIN_BUDGET_BYTES}")
@@ -66,6 +68,7 @@ class MapOutputWriter:
         self._partitions = partitions
         self._partitioner = partitioner
         self._combiner = combiner
+        self._disk = disk
         self._record_limit_bytes = record_limit_bytes(budget_bytes)
         self._batch_bytes = min(BATCH_BYTES, budget_bytes // 16)
         self._incoming = PairArena(int(budget_bytes * (_INCOMING_SHARE_COMBINED if combiner else _INCOMING_SHARE)))
@@ -87,7 +90,7 @@ class MapOutputWriter:
             rest = await self._fill(self._incoming, rest)
 
     async def finish(self) -> MapOutputSummary:
-        """Write what is left and the index. When this returns, both files are durable."""
+        """Write what is left and the index. When this returns, both files are on the disk, durable if that is."""
         await self._spill()
         return await in_stoppable_thread(self._finish, self._stopped.set)
 
@@ -146,19 +149,21 @@ class MapOutputWriter:
 
     def _open(self) -> DataFile:
         if self._data is None:
-            self._changed_directories = make_directories(self._directory)
-            self._data = DataFile(self._directory / DATA_FILE, self._batch_bytes, self._stopped)
+            self._changed_directories = make_directories(self._directory, self._disk)
+            self._data = DataFile(self._directory / DATA_FILE, self._batch_bytes, self._stopped, self._disk)
         return self._data
 
     def _finish(self) -> MapOutputSummary:
         self._write(self._combined)
+        self._incoming = self._combined = PairArena(0)  # what comes after needs the memory
         data = self._open()
-        data.finish(durable=True)
+        data.finish()
         entries = data.entries()
         index = encode_index(entries, data.first_keys, self._partitions)
-        write_durably(self._directory / INDEX_FILE, index)
-        for directory in (self._directory, *self._changed_directories):
-            sync_directory(directory)
+        write_file(self._directory / INDEX_FILE, index, self._disk)
+        if self._disk.durable:
+            for directory in (self._directory, *self._changed_directories):
+                sync_directory(directory, self._disk)
         sizes = np.bincount(entries["partition"], entries["length_bytes"], self._partitions)
         return MapOutputSummary(
             partition_bytes=tuple(sizes.astype(np.int64).tolist()),

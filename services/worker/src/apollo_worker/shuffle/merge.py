@@ -6,8 +6,6 @@ values of a key keep that order. When one batch of every run would not fit, neig
 files first.
 """
 
-import shutil
-import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
@@ -21,11 +19,13 @@ from apollo_worker.core.merge_plan import Batch, Cut, plan_pass, plan_slices
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, ROW_COST_BYTES, PairArena
 from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
+from apollo_worker.shuffle.disk import SCRATCH
 from apollo_worker.shuffle.group import key_at
+from apollo_worker.shuffle.scratch import Scratch
 from apollo_worker.shuffle.segment_index import FIRST_KEY_BYTES
 from apollo_worker.shuffle.segments import Run, SegmentReader
+from apollo_worker.shuffle.store import MapOutputStore
 from apollo_worker.shuffle.threads import iterate_in_thread
-from apollo_worker.shuffle.volume import volume_errors
 
 PATIENCE_S = 60.0
 OUTPUT_BATCH_BYTES = 1 << 20
@@ -33,7 +33,7 @@ OUTPUT_BATCH_BYTES = 1 << 20
 
 async def merged(
     outputs: Sequence[MapOutputRef],
-    volume: Path,
+    store: MapOutputStore,
     partition: int,
     budget_bytes: int,
     *,
@@ -43,53 +43,44 @@ async def merged(
 ) -> AsyncGenerator[PairBatch, None]:
     """All pairs of a partition in key order, in batches of about 1 MiB; a key's values by map task, then by emission.
 
-    `outputs` are in map task order, their paths below `volume`. A missing output is waited for up to `patience_s`.
-    Scratch files, needed only for very many runs, lie in a directory of their own below `scratch` (default: the
-    system's temporary directory). `counted` is told, from a thread, the partition's pairs and its bytes in the map
-    outputs before the first batch. Errors: FetchFailed, VolumeFull.
+    `outputs` are in map task order. One that is missing on a volume is waited for up to `patience_s`. Scratch files,
+    needed for very many runs and by stores that are no volume, lie in a directory of their own below `scratch`
+    (default: the system's temporary directory). `counted` is told the partition's pairs and its bytes in the map
+    outputs before the first batch. Errors: FetchFailed, VolumeFull; those of the store.
     """
     reader = SegmentReader(patience_s)
-    merge = _Merge(reader, min(budget_bytes, MAX_BUDGET_BYTES), scratch)
+    own = Scratch(scratch)
+    merge = _Merge(reader, min(budget_bytes, MAX_BUDGET_BYTES), own)
     try:
-        pairs = merge.partition(outputs, volume, partition, counted)
+        runs = await store.runs(outputs, partition, reader, own)
+        counted(*await in_thread(_size, runs))
+        pairs = merge.pairs(runs)
         async with aclosing(iterate_in_thread(pairs, reader.stop)) as batches:
             async for batch in batches:
                 yield batch
                 del batch  # a batch may be one large pair: none is kept while the next is awaited
     finally:
-        await in_thread(merge.close)
+        await in_thread(_close, reader, own)
 
 
 class _Merge:
     """The blocking work behind `merged`."""
 
-    def __init__(self, reader: SegmentReader, budget_bytes: int, scratch: Path | None) -> None:
+    def __init__(self, reader: SegmentReader, budget_bytes: int, scratch: Scratch) -> None:
         # What remains of the budget holds one batch of every run, then the batch that is being read or passed on.
         self._slice_bytes = budget_bytes // 2
         self._boundary_bytes = budget_bytes // 4
         self._small_batch_bytes = min(BATCH_BYTES, budget_bytes // 16)
         self._output_batch_bytes = min(OUTPUT_BATCH_BYTES, budget_bytes // 16)
         self._reader = reader
-        self._scratch_parent = scratch
-        self._scratch: Path | None = None
-        self._scratch_files = 0
+        self._scratch = scratch
+        self._files_made = 0
+        self._files: set[Path] = set()
 
-    def partition(
-        self, outputs: Sequence[MapOutputRef], volume: Path, partition: int, counted: Callable[[int, int], None]
-    ) -> Iterator[PairBatch]:
-        runs = [run for output in outputs for run in self._reader.runs(output, volume, partition)]
-        counted(
-            sum(int(run.entries["rows"].sum(dtype="i8")) for run in runs),
-            sum(int(run.entries["length_bytes"].sum(dtype="i8")) for run in runs),
-        )
+    def pairs(self, runs: list[Run]) -> Iterator[PairBatch]:
         while len(groups := plan_pass([_boundary_cost(run) for run in runs], self._boundary_bytes)) > 1:
             runs = [self._to_file([runs[number] for number in group]) for group in groups]
         yield from self._merge(runs, self._output_batch_bytes)
-
-    def close(self) -> None:
-        self._reader.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch)
 
     def _merge(self, runs: Sequence[Run], batch_bytes: int) -> Iterator[PairBatch]:
         batches = [batch for run in runs for batch in _plan_batches(run)]
@@ -107,32 +98,24 @@ class _Merge:
         """Merge some runs to one in a scratch file."""
         if len(runs) == 1:
             return runs[0]
-        scratch = self._open_scratch()
-        path = scratch / f"{self._scratch_files}.arrow"
-        self._scratch_files += 1
-        file = DataFile(path, self._small_batch_bytes, self._reader.stopped)
+        path = self._scratch.directory() / f"{self._files_made}.arrow"
+        self._files_made += 1
+        file = DataFile(path, self._small_batch_bytes, self._reader.stopped, SCRATCH)
         try:
             for batch in self._merge(runs, self._small_batch_bytes):
                 file.write_batch(batch)
             file.end_run()
-            file.finish(durable=False)
+            file.finish()
         except BaseException:
             file.discard()
             raise
         for run in runs:
-            if run.path.parent == scratch:
+            if run.path in self._files:
+                self._files.remove(run.path)
                 self._reader.forget(run.path)
                 run.path.unlink()
+        self._files.add(path)
         return Run(path, file.entries(), file.first_keys, _scratch_failure)
-
-    def _open_scratch(self) -> Path:
-        """The directory of this merge's scratch files, made when the first is needed."""
-        if self._scratch is None:
-            with volume_errors():
-                if self._scratch_parent is not None:
-                    self._scratch_parent.mkdir(parents=True, exist_ok=True)
-                self._scratch = Path(tempfile.mkdtemp(prefix="merge-", dir=self._scratch_parent))
-        return self._scratch
 
 
 class _Cursor:
@@ -224,6 +207,17 @@ def _streamed(cursors: Sequence[_Cursor], cut: Cut) -> Iterator[PairBatch]:
 
 def _smallest_key(cursors: Sequence[_Cursor]) -> bytes | None:
     return min((key for cursor in cursors if (key := cursor.first_key()) is not None), default=None)
+
+
+def _size(runs: Sequence[Run]) -> tuple[int, int]:
+    """Pairs and bytes."""
+    rows = sum(int(run.entries["rows"].sum(dtype="i8")) for run in runs)
+    return rows, sum(int(run.entries["length_bytes"].sum(dtype="i8")) for run in runs)
+
+
+def _close(reader: SegmentReader, scratch: Scratch) -> None:
+    reader.close()
+    scratch.remove()
 
 
 def _plan_batches(run: Run) -> Iterator[Batch]:

@@ -71,9 +71,24 @@ def read_partition(read: Callable[[int, int], bytes], partition: int) -> Partiti
 
     Raises IndexDamaged when a checksum does not match.
     """
-    entry = read(_HEADER.size + partition * _DIRECTORY.size, _DIRECTORY.size)
-    offset, length, checksum = _DIRECTORY.unpack(entry)
-    block = read(offset, length)
+    entry = read(*entry_range(partition))
+    return decode_partition(partition, entry, read(*block_range(entry)))
+
+
+def entry_range(partition: int) -> tuple[int, int]:
+    """Offset and length of a partition's entry in the directory."""
+    return _HEADER.size + partition * _DIRECTORY.size, _DIRECTORY.size
+
+
+def block_range(entry: bytes) -> tuple[int, int]:
+    """Offset and length of the block that a directory entry names."""
+    offset, length, _ = _DIRECTORY.unpack(entry)
+    return offset, length
+
+
+def decode_partition(partition: int, entry: bytes, block: bytes) -> PartitionIndex:
+    """A partition's directory entry and block -> what they say. IndexDamaged."""
+    offset, _, checksum = _DIRECTORY.unpack(entry)
     if _checksum(partition, offset, block) != checksum:
         raise IndexDamaged
     return _decode_block(block)

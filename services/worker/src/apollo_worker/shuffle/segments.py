@@ -19,7 +19,13 @@ from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.arrow import decode_message
 from apollo_worker.shuffle.data_file import Stopped
 from apollo_worker.shuffle.map_output import DATA_FILE, INDEX_FILE
-from apollo_worker.shuffle.segment_index import FIRST_KEY_BYTES, Entries, IndexDamaged, read_partition
+from apollo_worker.shuffle.segment_index import (
+    FIRST_KEY_BYTES,
+    Entries,
+    IndexDamaged,
+    PartitionIndex,
+    read_partition,
+)
 
 MAX_OPEN_FILES = 64
 _RETRY_SECONDS = 0.25
@@ -62,8 +68,8 @@ class SegmentReader:
             os.close(self._open.popitem()[1])
 
     def runs(self, output: MapOutputRef, volume: Path, partition: int) -> Iterator[Run]:
-        """The runs of one partition of a map output, in the order in which the mapper emitted them."""
-        failed = _fetch_failure(output)
+        """The runs of one partition of a map output on the volume, in the order in which the mapper emitted them."""
+        failed = fetch_failure(output)
         index = volume / output.path / INDEX_FILE
         try:
             found = read_partition(lambda offset, length: self._read(index, offset, length, failed), partition)
@@ -71,10 +77,7 @@ class SegmentReader:
             raise failed("its index is damaged") from None
         finally:
             self.forget(index)
-        bounds = np.flatnonzero(np.diff(found.entries["run"].astype(np.int64), prepend=-1, append=-1)).tolist()
-        for start, stop in pairwise(bounds):
-            path = volume / output.path / DATA_FILE
-            yield Run(path, found.entries[start:stop], found.first_keys[start:stop], failed)
+        yield from split_runs(volume / output.path / DATA_FILE, found, failed)
 
     def batch(self, run: Run, number: int) -> PairBatch:
         """Read one batch of a run and verify it."""
@@ -126,7 +129,16 @@ class SegmentReader:
             os.close(descriptor)
 
 
-def _fetch_failure(output: MapOutputRef) -> Callable[[str], ApolloError]:
+def split_runs(path: Path, found: PartitionIndex, failed: Callable[[str], ApolloError]) -> Iterator[Run]:
+    """A partition's batches, that lie in `path`, as the runs that they were written in."""
+    bounds = np.flatnonzero(np.diff(found.entries["run"].astype(np.int64), prepend=-1, append=-1)).tolist()
+    for start, stop in pairwise(bounds):
+        yield Run(path, found.entries[start:stop], found.first_keys[start:stop], failed)
+
+
+def fetch_failure(output: MapOutputRef) -> Callable[[str], ApolloError]:
+    """Makes the error that names a map output, and says why it cannot be read."""
+
     def failed(why: str) -> ApolloError:
         message = f"cannot read the map output of {output.attempt}: {why}"
         return FetchFailed(message, task=output.task, attempt=output.attempt)

@@ -14,6 +14,7 @@ __all__ = (
     "DescribeResponse",
     "Done",
     "Failed",
+    "Intermediate",
     "LogChunk",
     "MapWork",
     "OutputTarget",
@@ -327,6 +328,23 @@ default_message_pool.register_message("apollo.v1", "Failed", Failed)
 
 
 @dataclass(eq=False, repr=False)
+class Intermediate(betterproto2.Message):
+    """
+    Where map outputs lie, when that is no volume that the workers mount.
+    """
+
+    url: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    s3://bucket/prefix, without a trailing slash
+    """
+
+    access: "StorageAccess | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
+
+
+default_message_pool.register_message("apollo.v1", "Intermediate", Intermediate)
+
+
+@dataclass(eq=False, repr=False)
 class LogChunk(betterproto2.Message):
     content: "bytes" = betterproto2.field(1, betterproto2.TYPE_BYTES)
     """
@@ -368,7 +386,7 @@ class MapWork(betterproto2.Message):
 
     output_path: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    directory of this attempt below the intermediate volume
+    directory of this attempt below the intermediate volume, or below `Intermediate.url`
     """
 
 
@@ -571,6 +589,11 @@ class TaskAssignment(betterproto2.Message):
     """
 
     ignore_input: "bool" = betterproto2.field(16, betterproto2.TYPE_BOOL)
+
+    intermediate: "Intermediate | None" = betterproto2.field(17, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    absent: the worker's volume
+    """
 
 
 default_message_pool.register_message("apollo.v1", "TaskAssignment", TaskAssignment)

@@ -36,11 +36,13 @@ async def open_cluster(
     instance: str,
     stateful_set: str = "",
     kubeconfig: Path | None = None,
+    shared_volume: bool = True,
 ) -> ClusterAccess:
     """`namespace` is the pod's own unless it is given, `image` the template's. Workers learn from `environment` where
-    `s3://` lives. InvalidSetting. The API server is not called yet.
+    `s3://` lives. `shared_volume`: whether map outputs lie on a volume that they mount. InvalidSetting. The API server
+    is not called yet.
     """
-    manifest = PodTemplate.load(template, image=image, environment=environment)
+    manifest = PodTemplate.load(template, image=image, environment=environment, shared_volume=shared_volume)
     names = Names(instance)
     api = await KubernetesApi.connect(namespace or _own_namespace(), kubeconfig)
     ownership = JobOwnership(api, names, stateful_set)

@@ -53,8 +53,12 @@ class PodTemplate:
         ]
 
     @classmethod
-    def load(cls, path: Path, *, image: str = "", environment: Mapping[str, str] | None = None) -> "PodTemplate":
-        """`image` is run in place of the file's. InvalidSetting when the file cannot be read or describes no worker."""
+    def load(
+        cls, path: Path, *, image: str = "", environment: Mapping[str, str] | None = None, shared_volume: bool = True
+    ) -> "PodTemplate":
+        """`image` is run in place of the file's. Without a `shared_volume`, because map outputs lie in a bucket, what
+        the file mounts for it is left out. InvalidSetting when the file cannot be read or describes no worker.
+        """
         try:
             manifest = yaml.safe_load(path.read_text())
         except (OSError, yaml.YAMLError) as error:
@@ -67,6 +71,8 @@ class PodTemplate:
         container["image"] = image or container.get("image")
         if not container["image"]:
             raise InvalidSetting(f"the worker pod's template {path} names no image: set APOLLO_WORKER_IMAGE")
+        if not shared_volume:
+            _drop_volume(manifest, VOLUME_PATH)
         return cls(manifest, environment)
 
     @property
@@ -114,6 +120,16 @@ def _mount_keys(pod: Object, container: Object, owner: JobOwner) -> None:
     volumes = pod["spec"].get("volumes") or []
     pod["spec"]["volumes"] = _merge_named(volumes, [{"name": _KEYS_VOLUME, "secret": secret}])
     container["volumeMounts"] = _merge_named(container.get("volumeMounts") or [], [mount])
+
+
+def _drop_volume(manifest: Object, path: str) -> None:
+    """Take away what the worker mounts at `path`."""
+    container = _worker_container(manifest)
+    mounts = container.get("volumeMounts") or []
+    dropped = {mount["name"] for mount in mounts if mount["mountPath"] == path}
+    container["volumeMounts"] = [mount for mount in mounts if mount["name"] not in dropped]
+    volumes = manifest["spec"].get("volumes") or []
+    manifest["spec"]["volumes"] = [volume for volume in volumes if volume["name"] not in dropped]
 
 
 def _merge_named(items: list[Object], stronger: list[Object]) -> list[Object]:
