@@ -1,0 +1,64 @@
+"""Where a job may read and write, and whose credentials go there, on a real server."""
+
+import json
+
+import pytest
+
+from apollo_common.ids import JobId
+from apollo_common.storage.policy import StorePolicy
+from apollo_coordinator.api.settings import ApiSettings
+from support.api_jobs import fields, submit, upload_programs
+from support.api_server import running_api
+
+
+@pytest.fixture
+async def strict(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "escape").symlink_to("/etc")
+    settings = ApiSettings(store_policy=StorePolicy((str(tmp_path / "data"),), frozenset({"https://Store.example/"})))
+    async with running_api(tmp_path / "server", settings) as running:
+        await upload_programs(running)
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("{data}/books/*.txt", 201),
+        ("{data}/", 201),
+        ("{data}", 201),
+        ("{data}*/books", 422),
+        ("{data}/../x", 422),
+        ("{data}/escape/passwd", 422),
+        ("{data}/escape/*", 422),
+        ("/etc/passwd", 422),
+        ("/*", 422),
+    ],
+)
+async def test_files_are_read_below_the_operators_roots_only(strict, tmp_path, path, status):
+    location = "file://" + path.format(data=tmp_path / "data")
+    found, problem = await submit(strict, inputPath=location, outputPath=f"file://{tmp_path}/data/out")
+    assert found == status
+    if status == 422:
+        assert fields(problem) == ["inputPath"]
+        assert str(tmp_path) not in json.dumps(problem)
+
+
+async def test_the_coordinators_credentials_go_to_listed_endpoints_only(strict):
+    status, problem = await submit(strict, inputPath="https://evil.example/in/a")
+    assert (status, fields(problem)) == (422, ["inputStorageCredentials"])
+    credentials = {"username": "u", "password": "p"}
+    assert (await submit(strict, inputPath="https://evil.example/in/a", inputStorageCredentials=credentials))[0] == 201
+    assert (await submit(strict, inputPath="https://store.example/in/a"))[0] == 201
+
+
+async def test_credentials_reach_the_engine(strict):
+    _, answer = await submit(
+        strict,
+        inputPath="http://minio:9000/in/a",
+        inputStorageCredentials={"username": "u1", "password": "p1"},
+        outputStorageCredentials={"username": "u2", "password": "p2"},
+    )
+    secrets = strict.jobs.secrets[JobId(answer["job"]["id"])]
+    assert (secrets.input_access.access_key_id, secrets.input_access.secret_access_key) == ("u1", "p1")
+    assert (secrets.output_access.access_key_id, secrets.output_access.secret_access_key) == ("u2", "p2")
