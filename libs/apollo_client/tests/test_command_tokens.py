@@ -34,6 +34,8 @@ async def test_a_token_in_the_environment_is_enough(call):
     assert submitted.job["user"] == "alice"
     listed = await call("jobs", "--json", token=f"{TOKEN}\n")  # as `$(cat FILE)` would not leave it, but others do
     assert [document["id"] for document in listed.documents] == [submitted.job["id"]]
+    shown = await call("job", submitted.job["id"], token=TOKEN)
+    assert "\nuser      alice\n" in shown.stdout
     assert all(TOKEN not in said for ended in (submitted, listed) for said in (ended.stdout, ended.stderr))
     assert submitted.stderr.count("encrypted") == 0
 

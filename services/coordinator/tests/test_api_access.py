@@ -112,6 +112,17 @@ class TestTokens:
         changing = {call for call, role in roles.items() if role == "Needs the role submitter."}
         assert changing == {call for call in roles if not call.startswith("get ")}
 
+    async def test_every_call_that_is_described_asks_as_it_says(self, api):
+        async with api.http.get("/openapi.json", headers=bearer("vera")) as answer:
+            document = await answer.json()
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                target = path.replace("{id}", "none").replace("{name}", "none")
+                async with api.http.request(method, target) as answer:
+                    assert (answer.status == 401) == (operation.get("security") != []), (method, path)
+                async with api.http.request(method, target, headers=bearer("vera")) as answer:
+                    assert (answer.status == 403) == (method != "get"), (method, path)
+
 
 class TestRoles:
     @pytest.mark.parametrize(

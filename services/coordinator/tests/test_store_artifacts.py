@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from apollo_common.errors import ArtifactRejected, ArtifactTooLarge, ObjectNotFound, VolumeFull
+from apollo_coordinator.callers import Caller, NotOwner, Role
 from apollo_coordinator.store.artifacts import ArtifactFiles
 
 SCRIPT = b"#!/bin/sh\ncat\n"
+ALICE, BOB = Caller("alice", Role.SUBMITTER), Caller("bob", Role.SUBMITTER)
 
 
 async def pieces(*chunks):
@@ -92,6 +95,39 @@ async def test_a_refused_upload_leaves_nothing(store, tmp_path, name, content, e
     assert files(tmp_path) == []
 
 
+async def test_who_uploaded_a_name_first_owns_it_also_after_a_restart(store, tmp_path):
+    mine = await put(store, "one", caller=ALICE)
+    before = files(tmp_path)
+    with pytest.raises(NotOwner, match="belongs to alice"):
+        await put(store, "one", SCRIPT * 2, caller=BOB)
+    assert files(tmp_path) == before
+    again = await ArtifactFiles.open(tmp_path)
+    assert (await again.get("one")).user == "alice"
+    with pytest.raises(NotOwner, match="belongs to alice"):
+        await put(again, "one", SCRIPT * 2, caller=BOB)
+    assert (await put(again, "one", caller=BOB)).created_ms == mine.created_ms  # the same bytes replace nothing
+
+
+async def test_of_two_that_upload_a_new_name_at_once_one_owns_it(store):
+    uploads = [put(store, "one", SCRIPT + who.user.encode(), caller=who) for who in (ALICE, BOB)]
+    outcomes = await asyncio.gather(*uploads, return_exceptions=True)
+    (info,) = [outcome for outcome in outcomes if not isinstance(outcome, NotOwner)]
+    assert await store.get("one") == info
+    assert store.path(info.digest).read_bytes() == SCRIPT + info.user.encode()
+
+
+async def test_names_that_an_older_version_kept_belong_to_nobody(store, tmp_path):
+    info = await put(store, "one")
+    (kept,) = (tmp_path / "names").iterdir()
+    document = json.loads(kept.read_bytes())
+    del document["user"]
+    kept.write_text(json.dumps(document))
+    again = await ArtifactFiles.open(tmp_path)
+    assert await again.get("one") == info
+    with pytest.raises(NotOwner, match="belongs to nobody"):
+        await put(again, "one", SCRIPT * 2, caller=ALICE)
+
+
 async def test_an_upload_that_ends_badly_leaves_the_old_artifact(store, tmp_path):
     old = await put(store, "one")
 
@@ -154,6 +190,7 @@ async def test_a_full_volume_has_its_own_error(tmp_path, monkeypatch):
 UPLOADER = """
 import asyncio, itertools, sys
 from pathlib import Path
+from apollo_coordinator.callers import Caller, NotOwner, Role
 from apollo_coordinator.store.artifacts import ArtifactFiles
 
 async def pieces(index):

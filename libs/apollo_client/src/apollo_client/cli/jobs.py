@@ -130,6 +130,7 @@ def _description(job: Document, tasks: list[Document]) -> list[str]:
     paths = job["inputData"]["path"]
     lines = [
         f"job       {job['id']}" + (f" ({job['name']})" if job["name"] else ""),
+        *([f"user      {job['user']}"] if "user" in job else []),
         f"status    {progress_line(job)}",
         f"input     {paths if isinstance(paths, str) else ' '.join(paths)}",
         f"output    {job['outputLocation']['location']}",
