@@ -12,11 +12,11 @@ import pytest
 from apollo_common.errors import InvalidSetting
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.order import AttemptDone, AttemptStarted
+from apollo_coordinator.order import AttemptCancelled, AttemptDone, AttemptStarted
 from apollo_coordinator.pools.kubernetes import pool as module
 from apollo_coordinator.pools.kubernetes.names import Names
 from apollo_coordinator.pools.kubernetes.ownership import ClusterSecrets, JobOwnership
-from apollo_coordinator.ports import JobSecrets, PoolTrouble, WorkerGone, WorkerUp
+from apollo_coordinator.ports import JobSecrets, PoolTrouble, WorkerDraining, WorkerGone, WorkerUp
 from support.fake_kubelet import FakeKubelet
 from support.fake_kubernetes import FakeKubernetes, quota_refusal
 from support.kubernetes_pools import kubernetes_pool, reach, worker_manifest
@@ -93,12 +93,43 @@ async def test_an_idle_worker_is_let_go_and_one_at_work_is_not(cluster):
         busy = pool.link(first).run(map_order("hang"))
         assert isinstance(await anext(busy), AttemptStarted)
         await pool.scale(JOB, 0)
+        (draining,) = await heard.until(WorkerDraining)
+        assert draining == WorkerDraining(second, "its job has no work for it")
+        await pool.release(second)  # as the engine does unless it has just given out an attempt
         (gone,) = await heard.until(WorkerGone)
-        assert gone.worker == second
-        assert gone.reason == f"worker pod {second}: its job has no work for it"
+        assert gone == WorkerGone(second, f"worker pod {second}: its job has no work for it")
         await cluster.until(lambda: list(cluster.pods) == [first])
         await busy.aclose()
-        await heard.until(WorkerGone, count=2)
+        await heard.until(WorkerDraining, count=2)
+
+
+async def test_a_pod_is_not_deleted_while_the_engine_has_not_released_its_worker(cluster):
+    """An attempt may be on its way to a worker that looks idle here."""
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api, keep_idle_seconds=0.1) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        await pool.scale(JOB, 0)
+        await heard.until(WorkerDraining)
+        reports = [report async for report in pool.link(up.worker).run(map_order("steps:10"))]
+        assert isinstance(reports[-1], AttemptDone)
+        assert list(cluster.pods) == [up.worker]
+        await pool.release(up.worker)
+        await cluster.until(lambda: not cluster.pods)
+
+
+async def test_pods_are_shared_fairly_when_there_are_too_few(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api, max_pods=4) as pool, running(pool) as heard:
+        await pool.scale(JOB, 9)
+        await heard.until(WorkerUp, count=4)
+        await pool.scale(JobId("other"), 9)
+        for draining in await heard.until(WorkerDraining, count=2):
+            await pool.release(draining.worker)
+        ups = await heard.until(WorkerUp, count=6)
+        assert [up.job for up in ups[4:]] == ["other", "other"]
+        await asyncio.sleep(0.3)
+        assert len(cluster.pods) == 4
 
 
 async def test_pods_that_have_not_started_go_as_soon_as_they_are_not_needed(cluster):
@@ -130,18 +161,61 @@ async def test_a_killed_worker_is_replaced_by_another_pod(cluster):
         await cluster.until(lambda: list(cluster.pods) == [second.worker])
 
 
-async def test_an_evicted_pod_hands_its_work_back_at_once(cluster):
+EVICTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+
+
+async def test_an_evicted_worker_drains_and_another_pod_comes_at_once(cluster):
     cluster.kubelet.start()
     async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
         await pool.scale(JOB, 1)
         (up,) = await heard.until(WorkerUp)
         cluster.api.pod_deleted = lambda _pod: None  # its grace lasts
-        evicted = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
-        cluster.api.set_status(up.worker, conditions=[evicted])
+        attempt = pool.link(up.worker).run(map_order("steps:10"))
+        await anext(attempt)
+        cluster.api.set_status(up.worker, conditions=[EVICTED])
         cluster.api.delete("pods", up.worker)
+        (draining,) = await heard.until(WorkerDraining)
+        assert draining.worker == up.worker
+        assert "it was evicted" in draining.reason
+        await heard.until(WorkerUp, count=2)
+        assert isinstance([report async for report in attempt][-1], AttemptDone)
+        await pool.release(up.worker)
         (gone,) = await heard.until(WorkerGone)
         assert "it was evicted" in gone.reason
-        await heard.until(WorkerUp, count=2)
+        await asyncio.sleep(0.5)
+        assert [event.worker for event in heard.events if isinstance(event, WorkerUp)].count(up.worker) == 1
+
+
+async def test_a_worker_that_is_terminated_finishes_its_attempt_or_hands_it_back(cluster):
+    cluster.kubelet.start()
+    manifest = worker_manifest(terminationGracePeriodSeconds=13)  # three seconds of it are for the attempt
+    async with kubernetes_pool(cluster.api, manifest=manifest) as pool, running(pool) as heard:
+        await pool.scale(JOB, 2)
+        first, second = await heard.until(WorkerUp, count=2)
+        short = pool.link(first.worker).run(map_order("steps:10", number=0))
+        endless = pool.link(second.worker).run(map_order("hang", number=1))
+        for attempt in (short, endless):
+            await anext(attempt)
+        for up in (first, second):
+            cluster.api.delete("pods", up.worker)
+        assert isinstance([report async for report in short][-1], AttemptDone)
+        assert (await pool.link(second.worker).describe()).draining
+        assert [report async for report in endless][-1] == AttemptCancelled(handed_back=True)
+        await heard.until(WorkerGone, count=2)
+
+
+async def test_the_next_coordinator_meets_a_worker_that_drains(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        cluster.api.pod_deleted = lambda _pod: None
+        cluster.api.delete("pods", up.worker)
+        await heard.until(WorkerDraining)
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        (draining,) = await heard.until(WorkerDraining)
+        assert [type(event) for event in heard.events] == [WorkerUp, WorkerDraining]
+        assert draining.worker == up.worker
 
 
 async def test_a_call_per_change_and_no_polling(cluster):

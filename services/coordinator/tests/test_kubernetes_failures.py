@@ -1,6 +1,7 @@
 """What users are told of pods that do not start, or end. The pods are shaped as real API servers tell them."""
 
-from apollo_coordinator.pools.kubernetes.failures import end_reason, volume_reason, waiting_reason
+from apollo_coordinator.pools.kubernetes.failures import end_reason, leaving_reason, volume_reason, waiting_reason
+from apollo_coordinator.pools.kubernetes.pods import parse_pod
 
 
 def a_pod(*, deleting: bool = False, **status) -> dict:
@@ -48,9 +49,18 @@ def test_a_living_pod_has_no_end():
 
 def test_out_of_memory_names_the_limit():
     ended = worker_state(terminated={"reason": "OOMKilled", "exitCode": 137})
-    assert "OOMKilled: it used all of its memory limit of 512Mi" in end_reason(
-        a_pod(phase="Failed", containerStatuses=ended)
-    )
+    pod = a_pod(phase="Failed", containerStatuses=ended)
+    assert end_reason(pod) == "its container worker was OOMKilled: limit 512.0 MiB"
+    told = "its container worker was OOMKilled: limit 512.0 MiB, last seen peak 509.0 MiB"
+    assert parse_pod(pod).end_with_peak(509 << 20) == told
+    assert parse_pod(pod).end_with_peak(0) == end_reason(pod)
+
+
+def test_a_pod_whose_worker_outlived_the_kill_of_a_program_did_not_end_of_it():
+    """Containerd keeps the reason; the worker had gone on, and ended well."""
+    ended = worker_state(terminated={"reason": "OOMKilled", "exitCode": 0})
+    told = end_reason(a_pod(deleting=True, phase="Succeeded", containerStatuses=ended))
+    assert told == "it was deleted"
 
 
 def test_an_eviction_by_the_node_repeats_the_kubelet():
@@ -60,13 +70,16 @@ def test_an_eviction_by_the_node_repeats_the_kubelet():
 
 def test_a_drain_shows_in_the_disruption_target():
     drained = [condition("DisruptionTarget", "True", "EvictionByEvictionAPI", "Eviction API: evicting")]
-    told = end_reason(a_pod(deleting=True, phase="Running", conditions=drained))
-    assert told == "it was evicted, as when its node node7 is drained: Eviction API: evicting"
+    pod = a_pod(deleting=True, phase="Running", conditions=drained)
+    assert end_reason(pod) == ""  # its worker has a grace to finish in
+    told = "it was evicted, as when its node node7 is drained: Eviction API: evicting"
+    assert leaving_reason(pod) == told
+    assert end_reason(pod | {"status": pod["status"] | {"phase": "Succeeded"}}) == told
 
 
 def test_a_lost_node_is_named():
     taint = [condition("DisruptionTarget", "True", "DeletionByTaintManager", "node.kubernetes.io/unreachable")]
-    assert "its node node7 is lost" in end_reason(a_pod(deleting=True, phase="Running", conditions=taint))
+    assert "its node node7 is lost" in leaving_reason(a_pod(deleting=True, phase="Running", conditions=taint))
 
 
 def test_a_container_that_exits_shows_its_last_words():
@@ -80,7 +93,9 @@ def test_a_container_that_exits_shows_its_last_words():
 
 
 def test_a_pod_that_somebody_deletes_says_so():
-    assert end_reason(a_pod(deleting=True, phase="Running")) == "it was deleted"
+    assert leaving_reason(a_pod(deleting=True, phase="Running")) == "it was deleted"
+    assert end_reason(a_pod(deleting=True, phase="Failed")) == "it was deleted"
+    assert leaving_reason(a_pod(phase="Running")) == ""
 
 
 def test_events_tell_of_a_volume():

@@ -1,4 +1,5 @@
-from apollo_coordinator.pools.kubernetes.scaling import Member, Plan, plan
+from apollo_common.ids import JobId
+from apollo_coordinator.pools.kubernetes.scaling import Member, Plan, fair_shares, in_turn, plan
 
 BUSY = Member(name="busy", started=True, idle_seconds=None)
 
@@ -11,14 +12,17 @@ def idle(name: str, seconds: float) -> Member:
     return Member(name=name, started=True, idle_seconds=seconds)
 
 
-def settle(wanted: int, *members: Member, room: int = 100) -> Plan:
-    return plan(wanted, members, room=room, keep_idle_seconds=30)
+def settle(wanted: int, *members: Member, share: int = 100) -> Plan:
+    return plan(wanted, members, share=share, keep_idle_seconds=30)
 
 
-def test_what_is_missing_is_created_as_far_as_there_is_room():
+def shares(most: int, **wanted: int) -> dict[str, int]:
+    return {str(job): count for job, count in fair_shares({JobId(j): w for j, w in wanted.items()}, most).items()}
+
+
+def test_what_is_missing_is_created_as_far_as_the_jobs_share_goes():
     assert settle(5, BUSY) == (4, [])
-    assert settle(5, BUSY, room=1) == (1, [])
-    assert settle(5, BUSY, room=-3) == (0, [])
+    assert settle(5, BUSY, share=2) == (1, [])
 
 
 def test_enough_is_enough():
@@ -42,3 +46,24 @@ def test_the_longest_idle_go_first_and_no_more_than_the_surplus():
 
 def test_who_works_stays_whatever_is_wanted():
     assert settle(0, BUSY) == (0, [])
+
+
+def test_a_job_over_its_share_gives_up_pods_that_work_but_first_those_that_do_not():
+    assert settle(3, BUSY, waiting("w"), idle("fresh", 3), share=1) == (0, ["w", "fresh"])
+    assert settle(3, BUSY, idle("a", 0), idle("b", 0), share=0) == (0, ["busy", "a", "b"])
+
+
+def test_all_get_what_they_want_while_there_is_enough():
+    assert shares(10, a=3, b=7) == {"a": 3, "b": 7}
+
+
+def test_the_small_wishes_are_met_and_the_others_share_the_rest_to_the_last_pod():
+    assert shares(10, a=100, b=1, c=100) == {"a": 4, "b": 1, "c": 5}
+    assert shares(2, a=5, b=5, c=5) == {"a": 0, "b": 1, "c": 1}
+    assert shares(5) == {}
+
+
+def test_creations_take_turns():
+    missing = {JobId("big"): 3, JobId("small"): 1}
+    assert list(in_turn(missing)) == ["big", "small", "big", "big"]
+    assert list(in_turn({})) == []

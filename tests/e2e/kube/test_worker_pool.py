@@ -15,7 +15,7 @@ from apollo_coordinator.pools.kubernetes.ownership import JobOwnership
 from apollo_coordinator.pools.kubernetes.pool import KubernetesPool
 from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings
 from apollo_coordinator.pools.kubernetes.template import PodTemplate
-from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
+from apollo_coordinator.ports import PoolTrouble, WorkerDraining, WorkerGone, WorkerUp
 from contracts.test_worker_pool import *  # noqa: F403 - the same suite on another pool
 from contracts.test_worker_pool import WORKERS, Case
 from support.cluster.namespaces import Namespace, restricted_worker
@@ -76,6 +76,8 @@ async def test_idle_pods_go_and_with_the_config_map_goes_everything(namespace):
         await pool.scale(JOB, 1)
         await heard.until(WorkerUp)
         await pool.scale(JOB, 0)
+        (draining,) = await heard.until(WorkerDraining)
+        await pool.release(draining.worker)
         (gone,) = await heard.until(WorkerGone)
         assert "its job has no work for it" in gone.reason
         await pool.scale(JOB, 1)
@@ -106,7 +108,7 @@ async def test_a_worker_over_its_memory_limit_is_told_with_the_limit(namespace):
         await pool.scale(JOB, 1)
         told = await trouble(heard, "OOMKilled")
         assert told.job == JOB
-        assert "memory limit of 64Mi" in told.message
+        assert "was OOMKilled: limit 64.0 MiB" in told.message
 
 
 async def test_an_unschedulable_pod_quotes_the_scheduler(namespace):

@@ -239,6 +239,12 @@ class WorkerBusy(TemporaryError):
     reason = "worker_busy"
 
 
+class WorkerDrained(TemporaryError):
+    """A worker that was asked to stop takes no attempt any more, or hands back the one that it ran."""
+
+    reason = "worker_drained"
+
+
 class UnknownJob(PermanentError):
     reason = "unknown_job"
 

@@ -67,6 +67,7 @@ class AttemptProgress:
     input_bytes_total: int
     counters: Counters
     status: str = ""
+    memory_peak_bytes: int = 0  # of the worker and its programs, since the worker started; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptCancelled:
-    pass
+    handed_back: bool = False  # nobody asked for it: the worker was told to end
 
 
 AttemptReport = AttemptStarted | AttemptProgress | AttemptLog | AttemptDone | AttemptFailed | AttemptCancelled
@@ -116,3 +117,4 @@ class WorkerDescription:
     artifact_digests: frozenset[str] = field(default_factory=frozenset)
     platform: str = ""
     memory_limit_bytes: int = 0
+    draining: bool = False  # it was told to end, and takes no attempt any more

@@ -35,6 +35,18 @@ class WorkerUp:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDraining:
+    """A worker is going to end, or its job has no work for it: it gets no further attempt.
+
+    The engine releases it as soon as it runs none, at once if it is idle: an attempt that it has given out meanwhile
+    is safe. What still runs when the worker is gone was lost without anybody's fault.
+    """
+
+    worker: WorkerId
+    reason: str  # a sentence for the user
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerGone:
     worker: WorkerId
     reason: str  # a sentence for the user
@@ -48,11 +60,11 @@ class PoolTrouble:
     message: str
 
 
-PoolEvent = WorkerUp | WorkerGone | PoolTrouble
+PoolEvent = WorkerUp | WorkerDraining | WorkerGone | PoolTrouble
 
 
 class WorkerLink(Protocol):
-    """One worker, as the engine speaks with it. Errors: WorkerUnreachable, WorkerBusy."""
+    """One worker, as the engine speaks with it. Errors: WorkerUnreachable, WorkerBusy, WorkerDrained."""
 
     def run(self, order: AttemptOrder) -> AsyncIterator[AttemptReport]:
         """Start an attempt and hear of it until it ends. Silence past the deadline raises WorkerUnreachable."""

@@ -64,7 +64,10 @@ def main() -> int:
 
 
 async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
-    """Serve until a signal, the parent's end or the orphan deadline. InvalidSetting, DirectoryInUse, OSError."""
+    """Serve until a signal, the parent's end or the orphan deadline, then drain.
+
+    InvalidSetting, DirectoryInUse, OSError.
+    """
     await in_thread(_sweep, settings)
     tls = await in_thread(worker_context, settings.tls_dir) if settings.tls_dir is not None else None
     async with AsyncExitStack() as opened:
@@ -88,6 +91,7 @@ async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
                 for condition in _ends_of_life(settings, server):
                     background.spawn(_stop_after(condition, stop), name="end of life")
                 await stop.wait()
+                await slot.drain(settings.drain_seconds)
                 _log.info("worker stops")
                 _exit_hard_after(_HARD_EXIT_SECONDS)
 

@@ -3,12 +3,20 @@
 from apollo_common.errors import ApolloError, FetchFailed, ProgramError, ProgramExited, VolumeFull
 from apollo_common.logging import get_logger
 from apollo_common.storage.file_errors import NO_SPACE
+from apollo_common.units import format_size
 from apollo_proto.apollo.v1 import Failed
 
 STDERR_TAIL_BYTES = 4 << 10
 
 _NO_EXIT_STATUS = -1
 _log = get_logger(__name__)
+
+
+def tell_of_memory(error: ProgramError, limit_bytes: int, peak_bytes: int) -> None:
+    """Add to a program's failure that the kernel has killed something of the attempt for want of memory."""
+    used = f", and {format_size(peak_bytes)} were used" if peak_bytes else ""
+    words = f"Memory had run out: the worker and its programs may use {format_size(limit_bytes)} together{used}"
+    error.args = (f"{error}. {words}; let them use less, lower memoryBudget, or give the workers more memory",)
 
 
 def failed_event(error: Exception, stderr_tail: bytes = b"") -> Failed:

@@ -1,10 +1,12 @@
 """What the coordinator hears of a running attempt: progress as the heartbeat, and the program's log, rate-limited."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from apollo_common.assignment import encode_counters
 from apollo_common.errors import ProgramProtocolError
+from apollo_common.threads import in_thread
 from apollo_proto.apollo.v1 import LogChunk, Progress, Running
 from apollo_worker.events import LOG_CHUNK_BYTES, EventLog
 from apollo_worker.failure import STDERR_TAIL_BYTES
@@ -24,8 +26,11 @@ class AttemptReporter:
     A ProgramObserver for the map or reduce program and, by `combiner_observer`, for the combiner.
     """
 
-    def __init__(self, events: EventLog) -> None:
+    def __init__(self, events: EventLog, memory_peak_bytes: Callable[[], int] = lambda: 0) -> None:
+        """`memory_peak_bytes` reads a file of the kernel's."""
         self._events = events
+        self._memory_peak_bytes = memory_peak_bytes
+        self._peak_bytes = 0
         self._counters: Counters = {BUILT_IN_GROUP: {}}
         self._counter_count = 0
         self._status = ""
@@ -84,6 +89,7 @@ class AttemptReporter:
         quiet_ticks = 0
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._peak_bytes = await in_thread(self._memory_peak_bytes)
             self.flush_log()
             quiet_ticks += 1
             if self._changed or quiet_ticks >= HEARTBEAT_TICKS:
@@ -115,5 +121,6 @@ class AttemptReporter:
                 input_bytes_total=self.input_bytes_total,
                 counters=encode_counters(self._counters),
                 status=self._status,
+                memory_peak_bytes=self._peak_bytes,
             )
         )

@@ -3,13 +3,16 @@
 import asyncio
 from pathlib import Path
 
+from apollo_common.errors import ProgramError
 from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.storage.open import Stores
+from apollo_common.threads import in_thread
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog
-from apollo_worker.failure import failed_event
+from apollo_worker.failure import failed_event, tell_of_memory
+from apollo_worker.memory import MemoryMeter
 from apollo_worker.pipeline import Pipeline, Places
 from apollo_worker.programs import AttemptPrograms, artifact_digests
 from apollo_worker.reporting import AttemptReporter
@@ -19,24 +22,37 @@ class Runner:
     """See apollo_worker.slot.AttemptRunner. Importing this module loads numpy and pyarrow."""
 
     def __init__(
-        self, cache: ArtifactCache, *, work_dir: Path, scratch_limit_bytes: int, volume: Path, memory: MemoryLimit
+        self,
+        cache: ArtifactCache,
+        *,
+        work_dir: Path,
+        scratch_limit_bytes: int,
+        volume: Path,
+        memory: MemoryLimit,
+        meter: MemoryMeter | None = None,
     ) -> None:
         """`work_dir` is this worker's own; `volume` is shared by all workers of a job."""
         self._cache = cache
         self._memory = memory
+        self._meter = meter or MemoryMeter()
         self._work_root = work_dir / "attempts"
         self._stores = Stores()
         self._places = Places(self._stores, volume, work_dir / "scratch", scratch_limit_bytes)
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
         """An attempt that fails, for whatever reason, tells so in its result."""
-        reporter = AttemptReporter(events)
+        reporter = AttemptReporter(events, self._meter.peak_bytes)
+        kills = await in_thread(self._meter.kills)
         reporting = asyncio.create_task(reporter.report_until_cancelled(), name="report")
         try:
             with self._cache.pinned(artifact_digests(assignment)):
                 budget_bytes = self._memory.budget_bytes(assignment.memory_budget_bytes)
                 programs = AttemptPrograms(assignment, self._cache, self._work_root, reporter, budget_bytes)
                 return await Pipeline(assignment, programs, self._places, reporter, budget_bytes).run()
+        except ProgramError as error:
+            if await in_thread(self._meter.kills) > kills:
+                tell_of_memory(error, self._memory.limit_bytes, await in_thread(self._meter.peak_bytes))
+            return failed_event(error)
         except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
             return failed_event(error, reporter.stderr_tail)
         finally:

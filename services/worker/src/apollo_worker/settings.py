@@ -40,6 +40,7 @@ class WorkerSettings(Settings):
 
     parent_pid: int = Field(default=0, ge=0)  # end with this process; 0: no such bond
     orphan_deadline_seconds: float = Field(default=0, ge=0)  # of silence by the coordinator, then end; 0: never
+    drain_seconds: float = Field(default=0, ge=0)  # to finish the attempt that runs when told to end; then it goes back
     announce: bool = False  # print {worker_id, port, pid} on standard output once ready
 
     def check_exposure(self) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from typing import Protocol
 
 from apollo_common.assignment import Counters, decode_counters
-from apollo_common.errors import WorkerBusy
+from apollo_common.errors import WorkerBusy, WorkerDrained
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait
 from apollo_common.logging import get_logger, log_context
 from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment
@@ -47,6 +47,9 @@ class AttemptSlot:
         self._tasks = TaskOwner()
         self._task: asyncio.Task[None] | None = None
         self._events: EventLog | None = None
+        self._closing = False
+        self.draining = False
+        """Whether it takes no attempt any more."""
 
     @property
     def running(self) -> str:
@@ -58,16 +61,18 @@ class AttemptSlot:
         return self._task is not None and not self._task.done()
 
     def start(self, assignment: TaskAssignment) -> EventLog:
-        """Begin an attempt. The same one again joins what is already there. WorkerBusy."""
+        """Begin an attempt. The same one again joins what is already there. WorkerBusy, WorkerDrained."""
         if self._events is not None and self._events.attempt_id == assignment.attempt_id:
             return self._events
+        if self.draining:
+            raise WorkerDrained("this worker was told to end")
         if self._busy:
             raise WorkerBusy(f"this worker runs attempt {self.running}")
         events = EventLog(assignment)
         events.publish(Accepted())
         self._events = events
         self._task = self._tasks.spawn(self._run(assignment, events), name=f"attempt {assignment.attempt_id}")
-        self._task.add_done_callback(lambda _: _end_cancelled(events))
+        self._task.add_done_callback(lambda _: _end_cancelled(events, handed_back=self._closing))
         if self._meter is not None:
             self._measure(self._meter, self._task, assignment.kind.name or "", events)
         return events
@@ -85,8 +90,16 @@ class AttemptSlot:
         await asyncio.wait({self._task}, timeout=CANCEL_GRACE_SECONDS)
         return True
 
+    async def drain(self, within_seconds: float) -> None:
+        """Take nothing more, and wait for the end of the attempt that runs, for a bounded time."""
+        self.draining = True
+        if self._task is not None and self._busy:
+            _log.info("worker drains", attempt=self.running, within_seconds=within_seconds)
+            await asyncio.wait({self._task}, timeout=within_seconds)
+
     async def close(self) -> None:
-        """Stop whatever runs, for good."""
+        """Stop whatever runs, for good: it goes back to the coordinator."""
+        self.draining = self._closing = True
         if self._task is not None:
             await cancel_and_wait(self._task)
         await self._tasks.close()
@@ -117,8 +130,8 @@ class AttemptSlot:
                 _log.info("attempt done", output_records=end.output_records, output_bytes=end.output_bytes)
 
 
-def _end_cancelled(events: EventLog) -> None:
+def _end_cancelled(events: EventLog, *, handed_back: bool) -> None:
     """A task that ends without a result was cancelled, perhaps before its first step."""
     if not events.ended:
-        events.publish(Cancelled())
+        events.publish(Cancelled(handed_back=handed_back))
         _log.info("attempt cancelled", attempt=events.attempt_id)

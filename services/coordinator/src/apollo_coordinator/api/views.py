@@ -191,7 +191,7 @@ class AttemptView(View):
 class WorkerView(View):
     id: str
     address: str
-    status: Literal["idle", "busy", "quarantined"]
+    status: Literal["idle", "busy", "draining", "quarantined"]
     job: Maybe[str]
     attempt: Maybe[str]
     pod_name: Maybe[str]
@@ -317,13 +317,21 @@ def view_worker(worker: Worker) -> WorkerView:
     return WorkerView(
         id=worker.id,
         address=worker.address,
-        status="quarantined" if worker.quarantined else "busy" if worker.attempt else "idle",
+        status=_worker_status(worker),
         job=worker.job,
         attempt=worker.attempt,
         pod_name=worker.pod_name or None,
         joined_time=worker.joined_ms,
         heard_time=worker.heard_ms,
     )
+
+
+def _worker_status(worker: Worker) -> Literal["idle", "busy", "draining", "quarantined"]:
+    if worker.draining:
+        return "draining"
+    if worker.quarantined:
+        return "quarantined"
+    return "busy" if worker.attempt else "idle"
 
 
 def view_counters(counters: Counters) -> CountersView:

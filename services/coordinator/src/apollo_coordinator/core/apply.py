@@ -30,6 +30,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.Recovered: apply_workers.recovered,
     facts.GraceEnded: apply_workers.grace_ended,
     facts.WorkerAdded: apply_workers.worker_added,
+    facts.DrainStarted: apply_workers.drain_started,
     facts.WorkerRemoved: apply_workers.worker_removed,
     facts.WorkerSuspected: apply_workers.worker_suspected,
     facts.WorkerTrusted: apply_workers.worker_trusted,

@@ -1,6 +1,6 @@
 """How facts about workers change the state."""
 
-from apollo_common.ids import job_of
+from apollo_common.ids import JobId, job_of
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.indexes import make_idle, note_cleanable, occupy, refresh_bound, trouble_over
 from apollo_coordinator.core.model import Worker
@@ -16,18 +16,16 @@ def worker_added(state: State, fact: facts.WorkerAdded) -> None:
         heard_ms=fact.at_ms,
         pod_name=fact.pod_name,
         quarantined=fact.quarantined,
+        draining=fact.draining,
     )
     if fact.quarantined:
         state.quarantined[fact.worker] = state.records[known_as(fact.worker)].quarantined_until_ms
-    else:
+    elif not fact.draining:
         state.worker_counts[fact.job] = state.worker_counts.get(fact.job, 0) + 1
-    for job in list(state.troubled) if fact.job is None else [fact.job]:
-        queue = state.queues.get(job)
-        if queue is None or not queue.cautious:  # a worker makes no room on a volume
-            trouble_over(state, job)
+    if not fact.draining:
+        _end_troubles(state, fact.job)
     if fact.attempt is None:
-        if not fact.quarantined:
-            make_idle(state, fact.worker)
+        make_idle(state, fact.worker)
         return
     occupy(state, fact.worker, fact.attempt)
     queue = state.queues.get(job_of(fact.attempt))
@@ -36,11 +34,32 @@ def worker_added(state: State, fact: facts.WorkerAdded) -> None:
         state.cleanable.pop(queue.job.id, None)
 
 
+def _end_troubles(state: State, binding: JobId | None) -> None:
+    """A worker has come to a job, or (None) to all."""
+    for job in list(state.troubled) if binding is None else [binding]:
+        queue = state.queues.get(job)
+        if queue is None or not queue.cautious:  # a worker makes no room on a volume
+            trouble_over(state, job)
+
+
+def drain_started(state: State, fact: facts.DrainStarted) -> None:
+    worker = state.workers[fact.worker]
+    if worker.usable:
+        state.worker_counts[worker.job] -= 1
+    state.quarantined.pop(worker.id, None)
+    worker.quarantined, worker.draining = False, True
+    state.idle.get(worker.job, {}).pop(worker.id, None)
+    refresh_bound(state, worker.job)
+    if worker.attempt is None:
+        make_idle(state, worker.id)
+
+
 def worker_removed(state: State, fact: facts.WorkerRemoved) -> None:
     worker = state.workers.pop(fact.worker)
     state.idle.get(worker.job, {}).pop(worker.id, None)
     state.quarantined.pop(worker.id, None)
-    if not worker.quarantined:
+    state.drained.pop(worker.id, None)
+    if worker.usable:
         state.worker_counts[worker.job] -= 1
     for index in (state.idle, state.worker_counts):  # a job's own entries go with the last of its workers
         if not index.get(worker.job):
@@ -93,8 +112,7 @@ def stream_ended(state: State, fact: facts.StreamEnded) -> None:
         worker.slow = False
         if not worker.quarantined:
             state.records.pop(known_as(worker.id), None)
-    if not worker.quarantined:
-        make_idle(state, worker.id)
+    make_idle(state, worker.id)
 
 
 def recovered(state: State, fact: facts.Recovered) -> None:

@@ -1,4 +1,5 @@
-"""What to start next: queued jobs, attempts on idle workers, a wish to the pool, a clean-up. One move at a time.
+"""What to do next: start queued jobs and attempts on idle workers, tell the pool a wish or that a worker may go, clean
+up. One move at a time.
 
 Fair sharing: a worker that serves any job goes to the one with the fewest running attempts for its priority, among
 equals to the one whose last turn was longest ago; within a job, tasks run in order of their index, maps before reduces.
@@ -29,6 +30,9 @@ def next_move(state: State, now_ms: int) -> Move | None:
             return started
     if state.unscaled:
         return _scale(state, now_ms)
+    if state.drained:
+        worker = next(iter(state.drained))
+        return facts.WorkerRemoved(now_ms, worker), [commands.ReleaseWorker(worker)]
     if state.cleanable:
         job = next(iter(state.cleanable))
         return facts.CleanUpStarted(now_ms, job), [commands.CleanUp(job)]

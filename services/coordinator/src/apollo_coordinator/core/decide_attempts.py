@@ -4,7 +4,7 @@ Stale messages are ignored by name: an attempt that does not run any more (lost,
 whatever its worker reports; only the worker becomes free.
 """
 
-from apollo_common.errors import FetchFailed, WorkerUnreachable
+from apollo_common.errors import FetchFailed, WorkerDrained, WorkerUnreachable
 from apollo_common.ids import job_of
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import end_job, start_commit
@@ -134,7 +134,7 @@ def attempt_cancelled(state: State, event: events.AttemptCancelled, now_ms: int,
 def attempt_lost(state: State, event: events.AttemptLost, now_ms: int, out: Outcome) -> None:
     running = state.running(event.attempt)
     if running is not None:
-        if not event.worker_usable:
+        if not event.worker_usable and event.failure.reason != WorkerDrained.reason:
             suspect(state, running, now_ms, out, lost=True)
         lose(state, running, event.failure, now_ms, out)
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))

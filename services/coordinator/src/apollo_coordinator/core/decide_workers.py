@@ -18,11 +18,13 @@ def worker_joined(state: State, event: events.WorkerJoined, now_ms: int, out: Ou
     moved = _ran_under_another_name(state, event)
     # A worker that says it is idle may have ended the attempt while nobody listened; it still knows the result.
     attempt = event.attempt or (own.attempt.id if own else None)
-    quarantined = comes_in_quarantine(state, event.worker, event.job, now_ms)
+    quarantined = not event.draining and comes_in_quarantine(state, event.worker, event.job, now_ms)
     if moved is not None:
         out.facts.append(facts.AttemptReattached(now_ms, moved.attempt.id, event.worker))
     out.facts.append(
-        facts.WorkerAdded(now_ms, event.worker, event.address, event.job, event.pod_name, attempt, quarantined),
+        facts.WorkerAdded(
+            now_ms, event.worker, event.address, event.job, event.pod_name, attempt, quarantined, event.draining
+        ),
     )
     if attempt is None:
         return
@@ -43,6 +45,12 @@ def _ran_under_another_name(state: State, event: events.WorkerJoined) -> Running
     if running is None or running.attempt.worker == event.worker or running.attempt.worker in state.workers:
         return None
     return running if state.orphans.get(running.attempt.worker) == running.attempt.id else None
+
+
+def worker_draining(state: State, event: events.WorkerDraining, now_ms: int, out: Outcome) -> None:
+    worker = state.workers.get(event.worker)
+    if worker is not None and not worker.draining:
+        out.facts.append(facts.DrainStarted(now_ms, event.worker))
 
 
 def worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outcome) -> None:

@@ -46,6 +46,14 @@ class WorkerJoined:
     job: JobId | None = None
     pod_name: str = ""
     attempt: AttemptId | None = None
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDraining:
+    """The worker will end: it was evicted, or its job has no work for it. It gets nothing more."""
+
+    worker: WorkerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +200,7 @@ Event = (
     | InputPlanned
     | PlanFailed
     | WorkerJoined
+    | WorkerDraining
     | WorkerLeft
     | PoolTroubled
     | AttemptEvent

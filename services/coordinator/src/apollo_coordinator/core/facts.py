@@ -144,6 +144,12 @@ class WorkerAdded(_Fact):
     pod_name: str
     attempt: AttemptId | None
     quarantined: bool = False
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStarted(_Fact):
+    worker: WorkerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +270,7 @@ TransientFact = (
     Recovered
     | GraceEnded
     | WorkerAdded
+    | DrainStarted
     | WorkerRemoved
     | WorkerSuspected
     | WorkerTrusted

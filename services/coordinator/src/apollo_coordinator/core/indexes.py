@@ -125,9 +125,13 @@ def occupy(state: State, worker_id: WorkerId, attempt: AttemptId) -> None:
 
 
 def make_idle(state: State, worker_id: WorkerId) -> None:
-    binding = state.workers[worker_id].job
-    state.idle.setdefault(binding, {})[worker_id] = None
-    refresh_bound(state, binding)
+    """Nothing runs on the worker: it may get an attempt, or may go if it drains. In quarantine it waits."""
+    worker = state.workers[worker_id]
+    if worker.draining:
+        state.drained[worker_id] = None
+    elif not worker.quarantined:
+        state.idle.setdefault(worker.job, {})[worker_id] = None
+        refresh_bound(state, worker.job)
 
 
 def note_cleanable(state: State, queue: JobQueue) -> None:

@@ -138,8 +138,11 @@ def _check_workers(state: State) -> None:
     busy: dict[str, str] = {}
     for worker in state.workers.values():
         idle = worker.id in state.idle.get(worker.job, {})
-        usable = worker.attempt is None and not worker.quarantined
-        _require(idle == usable, "idle workers are indexed", at=worker.id)
+        _require(idle == (worker.attempt is None and worker.usable), "idle workers are indexed", at=worker.id)
+        _require(
+            worker.attempt is not None or not worker.draining, "an idle worker that drains is let go", at=worker.id
+        )
+        _require(not (worker.quarantined and worker.draining), "who drains is in no quarantine", at=worker.id)
         if worker.attempt is not None:
             _require(worker.attempt not in busy, "an attempt runs on one worker", at=worker.attempt)
             busy[worker.attempt] = worker.id
@@ -153,7 +156,7 @@ def _check_workers(state: State) -> None:
     for held in state.quarantined:
         _require(held in state.workers and state.workers[held].quarantined, "who waits in quarantine is here", at=held)
     for binding, count in state.worker_counts.items():
-        usable_workers = sum(1 for w in state.workers.values() if w.job == binding and not w.quarantined)
+        usable_workers = sum(1 for w in state.workers.values() if w.job == binding and w.usable)
         _require(count == usable_workers, "usable workers are counted", at=binding)
 
 

@@ -166,6 +166,12 @@ class Worker:
     joined_ms: int = 0
     heard_ms: int = 0
     quarantined: bool = False
+    draining: bool = False  # what it runs may end there, and it gets nothing more. Such a worker is in no quarantine
     slow: bool = False  # a backup attempt elsewhere has overtaken it, since its last success
     pod_name: str = ""
     failed_tasks: list[TaskId] = field(default_factory=list)  # different ones since its last success; bounded
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may get attempts, now or once it is idle."""
+        return not self.quarantined and not self.draining

@@ -44,6 +44,7 @@ _DECIDE: dict[type, Callable[[State, Any, int, Outcome], None]] = {
     events.InputPlanned: decide_jobs.input_planned,
     events.PlanFailed: decide_jobs.plan_failed,
     events.WorkerJoined: decide_workers.worker_joined,
+    events.WorkerDraining: decide_workers.worker_draining,
     events.WorkerLeft: decide_workers.worker_left,
     events.PoolTroubled: decide_workers.pool_troubled,
     events.OutputOpened: decide_attempts.output_opened,

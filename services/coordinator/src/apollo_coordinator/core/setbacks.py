@@ -1,12 +1,14 @@
 """What it means for a task and its job that an attempt ended without a result.
 
 Lost is not failed: a failed attempt counts towards the job's `maxAttempts`, a lost one towards a larger cap of its own.
+One that was lost because its worker was told to end (an eviction) counts towards nothing.
 A task whose budget is used up ends its job, but not while another attempt of it still runs: that one may be done.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from apollo_common.errors import WorkerDrained, WorkerUnreachable
 from apollo_common.ids import job_of
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.decide_jobs import end_job
@@ -40,6 +42,9 @@ def lose(state: State, running: Running, failure: Failure, now_ms: int, out: Out
 
     `lost_beside`: other attempts of the task that the same event has lost.
     """
+    worker = state.workers.get(running.attempt.worker)
+    if failure.reason == WorkerUnreachable.reason and worker is not None and worker.draining:
+        failure = replace(failure, reason=WorkerDrained.reason)
     out.facts.append(facts.AttemptLost(now_ms, running.attempt.id, failure))
     return _judge(state, running, AttemptStatus.LOST, failure, now_ms, out, lost_beside)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from apollo_common.errors import StorageUnavailable, UploadLost, VolumeFull, WorkerBusy
+from apollo_common.errors import StorageUnavailable, UploadLost, VolumeFull, WorkerBusy, WorkerDrained
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind, Worker
@@ -166,6 +166,7 @@ class State:
 
     records: dict[str, Record] = field(default_factory=dict)  # by `known_as`, at most MAX_RECORDS
     quarantined: dict[WorkerId, int] = field(default_factory=dict)  # those that came back so, and until when
+    drained: dict[WorkerId, None] = field(default_factory=dict)  # drain and run nothing: to be released
 
     ready: list[Listing] = field(default_factory=list)  # heap; the top is never stale
     attempts_started: int = 0
@@ -221,8 +222,8 @@ def is_failure(attempt: Attempt) -> bool:
 
 
 def is_loss(attempt: Attempt) -> bool:
-    """Whether it ended without a result by nobody's fault."""
-    return attempt.status is AttemptStatus.LOST or (
+    """Whether it ended without a result by nobody's fault, and not because its worker was told to end."""
+    return (attempt.status is AttemptStatus.LOST and not _handed_back(attempt)) or (
         attempt.status is AttemptStatus.FAILED
         and _excused(attempt)
         and not _met_full_volume(attempt)  # the job waits for room, which uses up nothing
@@ -235,6 +236,10 @@ def counted_failures(attempts: Iterable[Attempt]) -> int:
 
 def counted_losses(attempts: Iterable[Attempt]) -> int:
     return sum(1 for attempt in attempts if is_loss(attempt))
+
+
+def _handed_back(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.reason == WorkerDrained.reason
 
 
 def _met_full_volume(attempt: Attempt) -> bool:

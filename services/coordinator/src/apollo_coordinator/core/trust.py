@@ -14,7 +14,7 @@ from apollo_coordinator.core.state import Record, Running, State, known_as
 def suspect(state: State, running: Running, now_ms: int, out: Outcome, *, lost: bool) -> bool:
     """Note that an attempt failed or was `lost` on its worker. Whether the worker is to be released for it."""
     worker = state.workers.get(running.attempt.worker)
-    if worker is None or worker.quarantined:
+    if worker is None or not worker.usable:
         return False
     if lost:
         bad = state.records.get(known_as(worker.id), Record()).losses + 1 >= state.limits.quarantine_after_losses

@@ -6,7 +6,14 @@ from typing import Any, cast
 
 import structlog
 
-from apollo_common.errors import ApolloError, ArtifactMissing, ObjectNotFound, WorkerBusy, WorkerUnreachable
+from apollo_common.errors import (
+    ApolloError,
+    ArtifactMissing,
+    ObjectNotFound,
+    WorkerBusy,
+    WorkerDrained,
+    WorkerUnreachable,
+)
 from apollo_common.ids import AttemptId, WorkerId, job_of
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import events
@@ -57,7 +64,7 @@ class AttemptRunner:
         ):
             try:
                 end = await speak(attempt, worker)
-            except (WorkerUnreachable, WorkerBusy) as error:
+            except (WorkerUnreachable, WorkerBusy, WorkerDrained) as error:
                 end = _lost(attempt, worker, error)
             except ApolloError as error:
                 end = events.AttemptFailed(attempt, worker, failure_from(error))
@@ -128,6 +135,8 @@ class AttemptRunner:
                     self.forget(worker)
                 return _failed(attempt, worker, report)
             case AttemptCancelled():
+                if report.handed_back:
+                    return _lost(attempt, worker, WorkerDrained("the worker was told to end before the attempt had"))
                 return events.AttemptCancelled(attempt, worker)
         return None
 

@@ -35,7 +35,15 @@ from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.engine.sweep import sweep
 from apollo_coordinator.jobs import JobEvent, Submitted
 from apollo_coordinator.metrics import EngineMetrics
-from apollo_coordinator.ports import JobSecrets, PoolEvent, PoolTrouble, StoredFact, WorkerGone, WorkerUp
+from apollo_coordinator.ports import (
+    JobSecrets,
+    PoolEvent,
+    PoolTrouble,
+    StoredFact,
+    WorkerDraining,
+    WorkerGone,
+    WorkerUp,
+)
 
 _log = get_logger(__name__)
 
@@ -202,6 +210,9 @@ class Engine:
         match event:
             case WorkerUp():
                 self._greetings[event.worker] = self._tasks.spawn(self._greet(event), name=f"greet {event.worker}")
+            case WorkerDraining(worker, reason):
+                _log.info("worker drains", worker=worker, reason=reason)
+                self._drain(worker)
             case WorkerGone(worker, reason):
                 greeting = self._greetings.pop(worker, None)
                 if greeting is not None:
@@ -210,6 +221,14 @@ class Engine:
             case PoolTrouble(job, message):
                 _log.warning("the pool has trouble", job=job, error=message)
                 self.post(events.PoolTroubled(job, message))
+
+    def _drain(self, worker: WorkerId) -> None:
+        """The core has to know the worker first."""
+        greeting = self._greetings.get(worker)
+        if greeting is None:
+            self.post(events.WorkerDraining(worker))
+        else:
+            greeting.add_done_callback(lambda _: self.post(events.WorkerDraining(worker)))
 
     async def _greet(self, up: WorkerUp) -> None:
         """Ask a worker what it is doing before it gets work."""
@@ -222,7 +241,7 @@ class Engine:
         finally:
             self._greetings.pop(up.worker, None)
         attempt = AttemptId(described.attempt_id) if described.attempt_id else None
-        self.post(events.WorkerJoined(up.worker, up.address, up.job, up.pod_name, attempt))
+        self.post(events.WorkerJoined(up.worker, up.address, up.job, up.pod_name, attempt, described.draining))
 
     # What users want
 

@@ -65,7 +65,11 @@ def to_report(event: v1.TaskEvent) -> AttemptReport | None:
     if event.progress is not None:
         progress = event.progress
         return AttemptProgress(
-            progress.input_bytes, progress.input_bytes_total, decode_counters(progress.counters), progress.status
+            progress.input_bytes,
+            progress.input_bytes_total,
+            decode_counters(progress.counters),
+            progress.status,
+            progress.memory_peak_bytes,
         )
     if event.log is not None:
         return AttemptLog(event.log.content, event.log.offset)
@@ -73,7 +77,7 @@ def to_report(event: v1.TaskEvent) -> AttemptReport | None:
         return _done(event.done)
     if event.failed is not None:
         return _failed(event.failed)
-    return AttemptCancelled() if event.cancelled is not None else None
+    return AttemptCancelled(event.cancelled.handed_back) if event.cancelled is not None else None
 
 
 def to_description(response: v1.DescribeResponse) -> WorkerDescription:
@@ -84,6 +88,7 @@ def to_description(response: v1.DescribeResponse) -> WorkerDescription:
         artifact_digests=frozenset(response.artifact_digests),
         platform=response.platform,
         memory_limit_bytes=response.memory_limit_bytes,
+        draining=response.draining,
     )
 
 

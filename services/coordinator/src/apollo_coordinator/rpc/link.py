@@ -18,7 +18,7 @@ from grpclib.const import Status
 from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
 from apollo_common.backoff import Backoff
-from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
+from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.grpc import ChannelClosed, GrpcChannel, bearer_metadata, keepalive_configuration
 from apollo_common.ids import AttemptId
 from apollo_common.logging import get_logger
@@ -169,6 +169,8 @@ class GrpcWorkerLink:
         except GRPCError as error:
             if error.status is Status.RESOURCE_EXHAUSTED:
                 raise WorkerBusy(f"{name} is busy: {error.message}") from None
+            if error.status is Status.ABORTED:
+                raise WorkerDrained(f"{name} takes nothing more: {error.message}") from None
             if error.status is Status.NOT_FOUND:
                 raise ObjectNotFound(f"{name}: {error.message}") from None
             raise WorkerUnreachable(f"{name} answered {error.status.name}: {error.message}") from None

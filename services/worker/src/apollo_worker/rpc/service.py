@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from apollo_common.errors import ApolloError, WorkerBusy
+from apollo_common.errors import ApolloError, WorkerBusy, WorkerDrained
 from apollo_common.logging import get_logger
 from apollo_proto.apollo.v1 import (
     ArtifactChunk,
@@ -47,6 +47,7 @@ class WorkerService(WorkerBase):
             platform=f"{platform.system().lower()}/{platform.machine()}",
             memory_limit_bytes=self._memory_limit_bytes,
             process_id=os.getpid(),
+            draining=self._slot.draining,
         )
 
     async def put_artifact(self, messages: AsyncIterator[ArtifactChunk]) -> PutArtifactResponse:
@@ -66,6 +67,8 @@ class WorkerService(WorkerBase):
             events = self._slot.start(message)
         except WorkerBusy as error:
             raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from error
+        except WorkerDrained as error:
+            raise GRPCError(Status.ABORTED, str(error)) from error
         async for event in events.follow():
             yield event
 

@@ -195,7 +195,10 @@ default_message_pool.register_message("apollo.v1", "AttachTaskRequest", AttachTa
 
 @dataclass(eq=False, repr=False)
 class Cancelled(betterproto2.Message):
-    pass
+    handed_back: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
+    """
+    nobody asked for it: the worker was told to end
+    """
 
 
 default_message_pool.register_message("apollo.v1", "Cancelled", Cancelled)
@@ -251,6 +254,11 @@ class DescribeResponse(betterproto2.Message):
     memory_limit_bytes: "int" = betterproto2.field(6, betterproto2.TYPE_INT64)
 
     process_id: "int" = betterproto2.field(7, betterproto2.TYPE_UINT32)
+
+    draining: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
+    """
+    it was told to end: it takes no attempt any more
+    """
 
 
 default_message_pool.register_message("apollo.v1", "DescribeResponse", DescribeResponse)
@@ -472,6 +480,11 @@ class Progress(betterproto2.Message):
     status: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
     the program's last status line
+    """
+
+    memory_peak_bytes: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+    """
+    of the worker and its programs, since the worker started; 0: unknown
     """
 
 
@@ -696,7 +709,8 @@ class WorkerStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "AsyncIterator[TaskEvent]":
         """
-        Runs one attempt and streams what happens to it. RESOURCE_EXHAUSTED when an attempt is already running.
+        Runs one attempt and streams what happens to it. RESOURCE_EXHAUSTED when an attempt is already running, ABORTED when
+        the worker drains.
         """
 
         async for response in self._unary_stream(
@@ -770,7 +784,8 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
 
     async def run_task(self, message: "TaskAssignment") -> "AsyncIterator[TaskEvent]":
         """
-        Runs one attempt and streams what happens to it. RESOURCE_EXHAUSTED when an attempt is already running.
+        Runs one attempt and streams what happens to it. RESOURCE_EXHAUSTED when an attempt is already running, ABORTED when
+        the worker drains.
         """
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)

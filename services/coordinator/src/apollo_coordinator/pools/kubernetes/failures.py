@@ -6,6 +6,9 @@ Conditions, reasons and phases: https://kubernetes.io/docs/concepts/workloads/po
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from apollo_common.quantity import parse_quantity
+from apollo_common.units import format_size
+
 Object = dict[str, Any]
 
 MAX_MESSAGE_CHARS: Final = 600
@@ -46,25 +49,37 @@ def waiting_reason(pod: Object) -> str:
 
 
 def end_reason(pod: Object) -> str:
-    """Why a pod has ended or is about to, empty while it lives."""
+    """Why a pod has ended, empty while it may run."""
     status = pod.get("status") or {}
-    failed = status.get("phase") in ("Failed", "Succeeded")
-    deleting = bool(pod["metadata"].get("deletionTimestamp"))
-    if not failed and not deleting:
+    if status.get("phase") not in ("Failed", "Succeeded"):
         return ""
-    node = (pod.get("spec") or {}).get("nodeName") or "(none)"
+    return (
+        out_of_memory_reason(pod)
+        or _pod_reason(pod)
+        or leaving_reason(pod)
+        or _exit_reason(pod)
+        or _sentence(str(status.get("reason") or "it ended"), status.get("message"))
+    )
+
+
+def leaving_reason(pod: Object) -> str:
+    """Why a pod is being deleted, empty unless it is. Its containers may have some time left."""
     disruption = _condition(pod, "DisruptionTarget")
-    out_of_memory = _out_of_memory(pod)
-    if out_of_memory:
-        return out_of_memory
-    if status.get("reason") in _POD_REASONS:
-        return _sentence(_POD_REASONS[status["reason"]].format(node=node), status.get("message"))
     if disruption.get("status") == "True":
         words = _DISRUPTIONS.get(str(disruption.get("reason")), "it was disrupted")
-        return _sentence(words.format(node=node), disruption.get("message"))
-    if deleting:
-        return "it was deleted"
-    return _exit_reason(pod) or _sentence(str(status.get("reason") or "it ended"), status.get("message"))
+        return _sentence(words.format(node=_node(pod)), disruption.get("message"))
+    return "it was deleted" if pod["metadata"].get("deletionTimestamp") else ""
+
+
+def out_of_memory_reason(pod: Object) -> str:
+    """Which container of a pod has ended for want of memory, and what its limit was; empty if none has."""
+    for status in _container_statuses(pod):
+        ended = _terminated(status)
+        # A container that outlived the kill of one of its processes keeps the reason, but ends well.
+        if ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0:
+            name = str(status.get("name"))
+            return f"its container {name} was OOMKilled: limit {_memory_limit(pod, name)}"
+    return ""
 
 
 def volume_reason(events: Sequence[Object]) -> str:
@@ -79,12 +94,11 @@ def volume_reason(events: Sequence[Object]) -> str:
     return ""
 
 
-def _out_of_memory(pod: Object) -> str:
-    for status in _container_statuses(pod):
-        if _terminated(status).get("reason") == "OOMKilled":
-            limit = _memory_limit(pod, str(status.get("name")))
-            return f"its container {status.get('name')} was OOMKilled: it used all of its memory limit of {limit}"
-    return ""
+def _pod_reason(pod: Object) -> str:
+    """Of a pod that failed as a whole."""
+    status = pod.get("status") or {}
+    words = _POD_REASONS.get(str(status.get("reason")), "")
+    return _sentence(words.format(node=_node(pod)), status.get("message")) if words else ""
 
 
 def _exit_reason(pod: Object) -> str:
@@ -129,10 +143,17 @@ def _image(pod: Object, status: Object) -> str:
 
 
 def _memory_limit(pod: Object, container_name: str) -> str:
-    for container in (pod.get("spec") or {}).get("containers") or ():
-        if container.get("name") == container_name:
-            return str(((container.get("resources") or {}).get("limits") or {}).get("memory") or "its node")
-    return "its node"
+    spec = pod.get("spec") or {}
+    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
+        limit = str(((container.get("resources") or {}).get("limits") or {}).get("memory") or "")
+        if container.get("name") == container_name and limit:
+            size = parse_quantity(limit)
+            return limit if size is None else format_size(int(size))
+    return "that of its node"
+
+
+def _node(pod: Object) -> str:
+    return str((pod.get("spec") or {}).get("nodeName") or "(none)")
 
 
 def _sentence(words: str, detail: object) -> str:

@@ -1,4 +1,4 @@
-"""A worker's link that knows since when nothing runs over it."""
+"""A worker's link that knows since when nothing runs over it, and how much memory the worker said that it has used."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from apollo_common.ids import AttemptId
-from apollo_coordinator.order import AttemptOrder, AttemptReport, WorkerDescription
+from apollo_coordinator.order import AttemptOrder, AttemptProgress, AttemptReport, WorkerDescription
 from apollo_coordinator.ports import WorkerLink
 
 
@@ -17,6 +17,8 @@ class ObservedLink:
         self._link = link
         self._streams = 0
         self._idle_since = asyncio.get_running_loop().time()
+        self.memory_peak_bytes = 0
+        """As last reported; 0: never."""
 
     @property
     def idle_since(self) -> float | None:
@@ -26,11 +28,15 @@ class ObservedLink:
     async def run(self, order: AttemptOrder) -> AsyncGenerator[AttemptReport, None]:
         async with self._busy(self._link.run(order)) as reports:
             async for report in reports:
+                if isinstance(report, AttemptProgress):
+                    self.memory_peak_bytes = report.memory_peak_bytes
                 yield report
 
     async def attach(self, attempt: AttemptId) -> AsyncGenerator[AttemptReport, None]:
         async with self._busy(self._link.attach(attempt)) as reports:
             async for report in reports:
+                if isinstance(report, AttemptProgress):
+                    self.memory_peak_bytes = report.memory_peak_bytes
                 yield report
 
     async def cancel(self, attempt: AttemptId, reason: str) -> None:

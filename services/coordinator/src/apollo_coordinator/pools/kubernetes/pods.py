@@ -3,26 +3,39 @@
 from dataclasses import dataclass
 
 from apollo_common.ids import JobId
+from apollo_common.units import format_size
 from apollo_coordinator.pools.kubernetes.api import Object
-from apollo_coordinator.pools.kubernetes.failures import end_reason, waiting_reason
+from apollo_coordinator.pools.kubernetes.failures import (
+    end_reason,
+    leaving_reason,
+    out_of_memory_reason,
+    waiting_reason,
+)
 from apollo_coordinator.pools.kubernetes.names import JOB_LABEL
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """As last seen. `waiting` and `ended` are sentences about it, empty when there is nothing to say."""
+    """As last seen. `waiting`, `leaving` and `ended` are sentences about it, empty when there is nothing to say."""
 
     name: str
     job: JobId
-    ip: str  # empty until its container runs
+    ip: str  # empty unless its containers run
     waiting: str
-    ended: str  # also while it is being deleted
-    deleting: bool
+    leaving: str  # it is being deleted, but its worker may have a grace to finish in
+    ended: str
+    out_of_memory: bool = False  # how it ended
 
     @property
     def runs(self) -> bool:
         """Whether there may be a worker to talk to."""
         return bool(self.ip) and not self.ended
+
+    def end_with_peak(self, peak_bytes: int) -> str:
+        """How it ended, also with the memory that its worker was last heard to have used; 0: not known."""
+        if self.out_of_memory and peak_bytes:
+            return f"{self.ended}, last seen peak {format_size(peak_bytes)}"
+        return self.ended or self.leaving or "its pod is gone"
 
 
 def parse_pod(pod: Object) -> Pod:
@@ -33,6 +46,7 @@ def parse_pod(pod: Object) -> Pod:
         job=JobId((metadata.get("labels") or {}).get(JOB_LABEL, "")),
         ip=str(status.get("podIP") or "") if running else "",
         waiting="" if running else waiting_reason(pod),
+        leaving=leaving_reason(pod),
         ended=end_reason(pod),
-        deleting=bool(metadata.get("deletionTimestamp")),
+        out_of_memory=bool(out_of_memory_reason(pod)),
     )

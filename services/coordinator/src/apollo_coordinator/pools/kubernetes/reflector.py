@@ -94,7 +94,14 @@ class Reflector(Generic[T]):
         self._version = version
 
     async def run(self) -> None:
-        """Follow the changes for ever, from the last `list`."""
+        """Follow the changes for ever, from the last `list`. An error other than the API's ends it: run it again."""
+        try:
+            await self._keep_following()
+        except Exception:
+            self._version = ""  # what was told last may be half heard: the next run lists again
+            raise
+
+    async def _keep_following(self) -> None:
         failures = 0
         clock = asyncio.get_running_loop().time
         while True:

@@ -1,17 +1,20 @@
-"""How many pods a job gets and which ones it does not need any more. Pure.
+"""How many pods each job gets and which ones it does not need any more. Pure.
 
 A job asks for as many workers as it has tasks to run in its present phase. Pods are reused from map to reduce, so one
-that is idle is kept for a while; one that has not started yet goes at once.
+that is idle is kept for a while; one that has not started yet goes at once. Pods belong to one job: where jobs want
+more than there may be, each gets a fair share, and one that has more gives up pods as their attempts end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from apollo_common.ids import JobId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A pod of the job that has not ended."""
+    """A pod of the job that has not ended and is not about to."""
 
     name: str
     started: bool  # a worker is there, or may be any moment
@@ -20,15 +23,39 @@ class Member:
 
 class Plan(NamedTuple):
     create: int
-    delete: list[str]
+    let_go: list[str]
 
 
-def plan(wanted: int, members: Sequence[Member], *, room: int, keep_idle_seconds: float) -> Plan:
-    """`room`: how many more pods there may be in all."""
-    if len(members) <= wanted:
-        return Plan(min(wanted - len(members), max(room, 0)), [])
-    surplus = len(members) - wanted
+def plan(wanted: int, members: Sequence[Member], *, share: int, keep_idle_seconds: float) -> Plan:
+    """`share`: how many pods the job may have."""
+    target = min(wanted, share)
+    if len(members) <= target:
+        return Plan(target - len(members), [])
     waiting = [member.name for member in members if not member.started]
     resting = [member for member in members if member.started and (member.idle_seconds or 0) >= keep_idle_seconds]
     resting.sort(key=lambda member: -(member.idle_seconds or 0))
-    return Plan(0, [*waiting[::-1], *(member.name for member in resting if member.idle_seconds is not None)][:surplus])
+    unneeded = [*waiting[::-1], *(member.name for member in resting if member.idle_seconds is not None)]
+    let_go = unneeded[: len(members) - target]
+    over_share = max(len(members) - share - len(let_go), 0)
+    others = [member.name for member in members if member.name not in let_go]
+    return Plan(0, let_go + others[len(others) - over_share :])
+
+
+def fair_shares(wanted: Mapping[JobId, int], most: int) -> dict[JobId, int]:
+    """How many of `most` pods each job may have: as many as it wants, unless others get less (max-min fairness)."""
+    shares: dict[JobId, int] = {}
+    left = most
+    for jobs_left, (job, wish) in zip(range(len(wanted), 0, -1), sorted(wanted.items(), key=_wish), strict=True):
+        shares[job] = min(wish, left // jobs_left)
+        left -= shares[job]
+    return shares
+
+
+def in_turn(missing: Mapping[JobId, int]) -> Iterator[JobId]:
+    """One pod for each job that misses some, then the second: a large wish does not keep a small one waiting."""
+    for turn in range(max(missing.values(), default=0)):
+        yield from (job for job, count in missing.items() if count > turn)
+
+
+def _wish(entry: tuple[JobId, int]) -> int:
+    return entry[1]

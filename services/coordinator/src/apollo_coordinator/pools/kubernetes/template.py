@@ -20,6 +20,10 @@ STORAGE_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGI
 KEYS_PATH: Final = "/var/run/secrets/apollo.io/tls"
 """Below no directory that a sandboxed program is shown."""
 
+CLEAN_UP_SECONDS: Final = 10
+"""Of a pod's grace: what a worker needs to end once its attempt is over or given up. The rest is the attempt's."""
+
+_DEFAULT_GRACE_SECONDS: Final = 30  # Kubernetes' own
 _KEYS_VOLUME: Final = "apollo-keys"
 _KEYS_MODE: Final = 0o440  # root's, and the group's of the pod (fsGroup)
 
@@ -93,17 +97,19 @@ class PodTemplate:
         pod["spec"] |= {"restartPolicy": "Never", "automountServiceAccountToken": False}
         container = _worker_container(pod)
         given = _merge_named(self._storage, container.get("env") or [])
-        container["env"] = _merge_named(given, _environment(orphan_seconds))
+        container["env"] = _merge_named(given, _environment(orphan_seconds, pod["spec"]))
         _mount_keys(pod, container, owner)
         return pod
 
 
-def _environment(orphan_seconds: int) -> list[Object]:
+def _environment(orphan_seconds: int, spec: Object) -> list[Object]:
+    grace_seconds = spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_SECONDS)
     return [
         {"name": "APOLLO_WORKER_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "APOLLO_TLS_DIR", "value": KEYS_PATH},
         {"name": "APOLLO_PORT", "value": str(WORKER_PORT)},
         {"name": "APOLLO_ORPHAN_DEADLINE_SECONDS", "value": str(orphan_seconds)},
+        {"name": "APOLLO_DRAIN_SECONDS", "value": str(max(grace_seconds - CLEAN_UP_SECONDS, 0))},
     ]
 
 
