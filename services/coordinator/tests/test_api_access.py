@@ -289,28 +289,51 @@ class TestAudit:
             await api.call("DELETE", "/api/v1/artifacts/" + "x" * 4000, headers=bearer("alice"))
         assert [line["artifact"] for line in audited(logs)] == [ascii("a\nb"), "x" * 512]
 
-    async def test_a_submission_whose_client_has_left_is_told_with_its_job(self, api):
-        gate = asyncio.Event()
-        submit_now = api.jobs.submit
+    @pytest.mark.parametrize(("method", "user", "status"), [("POST", "alice", 201), ("DELETE", "root", 200)])
+    async def test_what_a_client_that_has_left_began_is_told_as_it_ended(self, api, method, user, status):
+        job = (await submit(api, "alice"))["id"]
+        entered, go = asyncio.Event(), asyncio.Event()
 
-        async def submit_later(spec, secrets):
-            await gate.wait()
-            return await submit_now(spec, secrets)
+        def slowly(work):
+            async def later(*arguments):
+                entered.set()
+                await go.wait()
+                return await work(*arguments)
 
-        api.jobs.submit = submit_later
+            return later
+
+        api.jobs.submit, api.jobs.stop = slowly(api.jobs.submit), slowly(api.jobs.stop)
         with capture_logs() as logs:
-            call = asyncio.create_task(api.call("POST", JOBS, json=BODY, headers=bearer("alice")))
-            await asyncio.sleep(0.2)
+            path = JOBS if method == "POST" else f"{JOBS}/{job}"
+            call = asyncio.create_task(api.call(method, path, json=BODY, headers=bearer(user)))
+            await entered.wait()
             call.cancel()
             await asyncio.wait([call])
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)  # the server sees the connection close
             assert audited(logs) == []
-            gate.set()
+            go.set()
             async with asyncio.timeout(20):
                 while not audited(logs):
                     await asyncio.sleep(0.01)
         (line,) = audited(logs)
-        assert (line["user"], line["status"], line["job"]) == ("alice", 201, api.jobs.jobs()[0].id)
+        assert (line["user"], line["status"], line["job"]) == (user, status, api.jobs.jobs()[-1].id)
+
+    async def test_an_upload_whose_client_leaves_is_told(self, api):
+        head = f"PUT /api/v1/artifacts HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer('alice')['Authorization']}\r\n"
+        form = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 999\r\n\r\n"
+        part = '--b\r\nContent-Disposition: form-data; name="program"; filename="map.sh"\r\n\r\n#!/bin/sh\n'
+        with capture_logs() as logs:
+            _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+            writer.write((head + form + part).encode())
+            await writer.drain()
+            async with asyncio.timeout(20):
+                while not list((api.root / "artifacts/incoming").iterdir()):
+                    await asyncio.sleep(0.01)
+                writer.transport.abort()
+                while not audited(logs):
+                    await asyncio.sleep(0.01)
+        (line,) = audited(logs)
+        assert (line["user"], line["status"], line["artifact"]) == ("alice", 499, "map.sh")
 
     async def test_no_token_is_in_any_answer_log_or_metric(self, api, capfd, caplog):
         answers = []

@@ -20,7 +20,7 @@ JOB: Final = web.RequestKey("job", str)
 ARTIFACT: Final = web.RequestKey("artifact", str)
 """The artifact that the call uploads."""
 WORK: Final[web.RequestKey[asyncio.Task[Any]]] = web.RequestKey("work", asyncio.Task)
-"""What goes on when the client leaves."""
+"""What goes on when the client leaves; its result has a `status`."""
 
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _SUBJECTS = {"artifacts": "artifact", "jobs": "job", "tasks": "task", "attempts": "attempt"}
@@ -87,7 +87,7 @@ def _ended(work: "asyncio.Task[Any]") -> tuple[int, str]:
         return CLIENT_LEFT, ""
     match work.exception():
         case None:
-            return getattr(work.result(), "status", 200), ""
+            return work.result().status, ""
         case ApiProblem() as problem:
             return problem.status, problem.reason
         case ApolloError() as error:

@@ -109,6 +109,10 @@ def _bind(
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     adapter = TypeAdapter(route.content) if route.content is not None else None
 
+    async def work(request: web.Request, models: dict[str, BaseModel]) -> Answer | web.StreamResponse:
+        outcome = await route.handler(request, **models)
+        return outcome if isinstance(outcome, Answer | web.StreamResponse) else Answer(outcome, route.status)
+
     async def handle(request: web.Request) -> web.StreamResponse:
         if not route.public:
             access.require(request, route.role)
@@ -118,15 +122,13 @@ def _bind(
         if route.body is not None:
             raw = await read_body(request, settings)
             models["body"] = _validate(route.body, lambda model: model.model_validate_json(raw))
-        work = route.handler(request, **models)
         if route.finishes:
-            request[WORK] = tasks.begin(work)
-            outcome = await asyncio.shield(request[WORK])
+            request[WORK] = tasks.begin(work(request, models))
+            answer = await asyncio.shield(request[WORK])
         else:
-            outcome = await work
-        if isinstance(outcome, web.StreamResponse):
-            return outcome
-        answer = outcome if isinstance(outcome, Answer) else Answer(outcome, route.status)
+            answer = await work(request, models)
+        if isinstance(answer, web.StreamResponse):
+            return answer
         if adapter is None:
             return web.Response(status=answer.status, headers=answer.headers)
         body = adapter.dump_json(adapter.validate_python(answer.content), by_alias=True)
