@@ -50,6 +50,12 @@ class StorageAccessDenied(PermanentError):
     reason = "storage_access_denied"
 
 
+class CredentialsUnusable(PermanentError):
+    """A job names credentials that are not there, or not for what it wants with them."""
+
+    reason = "credentials_unusable"
+
+
 class InputChanged(PermanentError):
     """An input object is not the one that the splits were planned from."""
 

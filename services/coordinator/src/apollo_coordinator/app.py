@@ -26,11 +26,12 @@ from apollo_coordinator.callers import Authenticator
 from apollo_coordinator.clock import SystemClock
 from apollo_coordinator.core.limits import DAY_MS, Limits
 from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
+from apollo_coordinator.engine.ports import WorkersOwnCredentials
 from apollo_coordinator.garbage import collect_garbage_rarely
 from apollo_coordinator.order import IntermediatePlace
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
-from apollo_coordinator.ports import Clock, IntermediateStore, SecretStore, WorkerPool
+from apollo_coordinator.ports import Clock, CredentialSource, IntermediateStore, SecretStore, WorkerPool
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
 from apollo_coordinator.store.artifacts import ArtifactFiles
@@ -109,7 +110,7 @@ class Coordinator:
             data / "artifacts", max_bytes=settings.max_artifact_bytes, now_ms=clock.now_ms
         )
         logs = LogFiles(data / "logs")
-        pool, secrets = await _open_workers(settings, opened)
+        pool, secrets, credentials = await _open_workers(settings, policy, opened)
         intermediate, place = await _open_intermediate(settings, journal.identity, opened)
         registry = CollectorRegistry()
         limits = Limits(retention_ms=int(settings.retention_days * DAY_MS))
@@ -124,6 +125,7 @@ class Coordinator:
                 logs=logs,
                 secrets=secrets,
                 clock=clock,
+                credentials=credentials,
                 intermediate_place=place,
             ),
             EngineSettings(limits=limits),
@@ -132,6 +134,7 @@ class Coordinator:
         api_settings = ApiSettings(
             local_names_only=not settings.authenticates and settings.host is not None and is_loopback(settings.host),
             store_policy=policy,
+            secret_references=settings.pool == "kubernetes",
             intermediate_url=settings.intermediate_url,
             max_upload_bytes=settings.max_artifact_bytes,
         )
@@ -182,16 +185,20 @@ async def _open_authenticator(settings: Settings, opened: AsyncExitStack) -> Aut
     return authenticator
 
 
-async def _open_workers(settings: Settings, opened: AsyncExitStack) -> tuple[WorkerPool, SecretStore]:
-    """The pool that the settings name, and where jobs' credentials are kept. InvalidSetting."""
+async def _open_workers(
+    settings: Settings, policy: StorePolicy, opened: AsyncExitStack
+) -> tuple[WorkerPool, SecretStore, CredentialSource]:
+    """The pool that the settings name, where jobs' credentials are kept, and where others come from. InvalidSetting."""
     if settings.pool == "kubernetes":
-        return await _open_cluster(settings, opened)
+        return await _open_cluster(settings, policy, opened)
     pool = make_pool(settings)
     opened.push_async_callback(pool.close)
-    return pool, SecretFiles(settings.data_dir / "secrets")
+    return pool, SecretFiles(settings.data_dir / "secrets"), WorkersOwnCredentials()
 
 
-async def _open_cluster(settings: Settings, opened: AsyncExitStack) -> tuple[WorkerPool, SecretStore]:
+async def _open_cluster(
+    settings: Settings, policy: StorePolicy, opened: AsyncExitStack
+) -> tuple[WorkerPool, SecretStore, CredentialSource]:
     # Loaded only where it is chosen: its client library takes 2 s.
     from apollo_coordinator.pools.kubernetes.assembly import open_cluster  # noqa: PLC0415
     from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings  # noqa: PLC0415
@@ -202,6 +209,7 @@ async def _open_cluster(settings: Settings, opened: AsyncExitStack) -> tuple[Wor
             single_node=settings.kubernetes_single_node,
         ),
         GrpcWorkerLink,
+        policy=policy,
         template=settings.worker_template,
         image=settings.worker_image,
         environment=os.environ,
@@ -213,7 +221,7 @@ async def _open_cluster(settings: Settings, opened: AsyncExitStack) -> tuple[Wor
     )
     opened.push_async_callback(cluster.api.close)
     opened.push_async_callback(cluster.pool.close)
-    return cluster.pool, cluster.secrets
+    return cluster.pool, cluster.secrets, cluster.credentials
 
 
 async def _open_intermediate(

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from apollo_common.assignment import Counters, MapOutputRef, PartUpload, encode_map_outputs
 from apollo_common.ids import AttemptId, TaskId
-from apollo_common.storage.port import StorageAccess
+from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import Task
 from apollo_coordinator.core.spec import JobSpec
 
@@ -52,6 +52,11 @@ class AttemptOrder:
     output: OutputTarget | None = None  # reduce and map-only attempts
     output_path: str = ""  # shuffling map attempts
     intermediate: IntermediatePlace | None = None  # None: the volume that the worker mounts, or nothing is shuffled
+
+    @property
+    def access(self) -> AttemptAccess:
+        intermediate = self.intermediate.access if self.intermediate is not None else StorageAccess()
+        return AttemptAccess(self.input_access, self.output_access, intermediate)
 
 
 @dataclass(frozen=True, slots=True)

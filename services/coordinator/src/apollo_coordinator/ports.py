@@ -8,7 +8,7 @@ from typing import Protocol
 
 from apollo_common.assignment import Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
-from apollo_common.storage.port import StorageAccess
+from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.callers import ANYONE, Caller
 from apollo_coordinator.core.model import Job, Task
 from apollo_coordinator.core.spec import JobSpec
@@ -77,6 +77,10 @@ class WorkerLink(Protocol):
     async def cancel(self, attempt: AttemptId, reason: str) -> None: ...
 
     async def describe(self) -> WorkerDescription: ...
+
+    async def renew(self, attempt: AttemptId, access: AttemptAccess) -> None:
+        """From now on the attempt calls its stores with these credentials; nothing happens when it is over."""
+        ...
 
     async def install(self, digest: str, content: Path) -> None:
         """Put an artifact into the worker's cache; nothing happens when it is there."""
@@ -256,6 +260,9 @@ class JobSecrets:
     output_access: StorageAccess
 
 
+NO_SECRETS = JobSecrets(StorageAccess(), StorageAccess())
+
+
 class SecretStore(Protocol):
     async def put(self, job: JobId, secrets: JobSecrets) -> None: ...
 
@@ -265,6 +272,21 @@ class SecretStore(Protocol):
 
     async def sweep(self, known: frozenset[JobId]) -> int:
         """Remove what belongs to no known job: a crash may come between a job's credentials and the job. How many."""
+        ...
+
+
+class CredentialSource(Protocol):
+    """Storage credentials that came in no job's body. StorageAccessDenied; whatever its place cannot answer now."""
+
+    lends: bool
+    """Whether `lend` ever adds anything."""
+
+    async def named(self, name: str, endpoints: frozenset[str]) -> StorageAccess:
+        """Those that the operator keeps under a name. CredentialsUnusable, also when `endpoints` are not theirs."""
+        ...
+
+    async def lend(self, access: StorageAccess) -> StorageAccess:
+        """What a worker calls a store with. Good for some minutes at least: ask again."""
         ...
 
 

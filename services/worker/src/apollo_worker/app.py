@@ -14,6 +14,7 @@ from apollo_common.grpc import GrpcServer
 from apollo_common.lifecycle import TaskOwner, stop_signals
 from apollo_common.logging import bind_log_context, configure_logging, get_logger
 from apollo_common.owned_directory import OwnedDirectory, orphans
+from apollo_common.storage.port import AttemptAccess
 from apollo_common.threads import in_thread
 from apollo_common.tls import worker_context
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
@@ -112,6 +113,9 @@ class _PreparedRunner:
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
         runner = await asyncio.shield(self._loaded)
         return await runner.run(assignment, events)
+
+    async def renew(self, assignment: TaskAssignment, access: AttemptAccess) -> None:
+        await (await asyncio.shield(self._loaded)).renew(assignment, access)
 
     async def close(self) -> None:
         await (await self._loaded).close()

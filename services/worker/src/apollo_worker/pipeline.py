@@ -9,8 +9,9 @@ from pathlib import Path
 from apollo_common.assignment import decode_map_outputs, decode_split, encode_counters, encode_part_uploads
 from apollo_common.errors import PermanentError
 from apollo_common.storage.open import StoreOpener
-from apollo_common.storage.port import StorageAccess, Upload
+from apollo_common.storage.port import Upload
 from apollo_proto.apollo import v1
+from apollo_worker.access import storage_access
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.reader import SplitReader
@@ -104,7 +105,7 @@ class Pipeline:
     async def _map(self, work: v1.MapWork, sink: "_ShuffleSink | _PartSink") -> None:
         split = decode_split(work.split)
         limits = InputLimits.for_memory_budget(self._budget_bytes)
-        reader = SplitReader(self._places.stores, split, _access(work.access), limits)
+        reader = SplitReader(self._places.stores, split, storage_access(work.access), limits)
         self._reporter.input_bytes_total = split.size_bytes
         mapper = self._programs.mapper()
         async with aclosing(self._counted_blocks(reader)) as blocks:
@@ -168,14 +169,14 @@ class Pipeline:
         place = self._assignment.intermediate
         if place is None:
             return VolumeStore(self._places.volume)
-        store = await self._places.stores.open(place.url, _access(place.access))
+        store = await self._places.stores.open(place.url, storage_access(place.access))
         return BucketStore(store, place.url, self._places.scratch, self._places.scratch_limit_bytes)
 
     async def _part_writer(self) -> PartWriter:
         target = self._assignment.output
         if target is None:
             raise PermanentError(f"attempt {self._assignment.attempt_id} has no output part to write")
-        store = await self._places.stores.open(target.url, _access(target.access))
+        store = await self._places.stores.open(target.url, storage_access(target.access))
         upload = Upload(target.url, target.upload_id)
         return PartWriter(store, upload, output_format=target.format or "text", compression=target.compression)
 
@@ -221,15 +222,3 @@ class _PartSink:
 
     async def raw(self, content: bytes | memoryview) -> None:
         await self._writer.raw(content)
-
-
-def _access(access: v1.StorageAccess | None) -> StorageAccess:
-    if access is None:
-        return StorageAccess()
-    return StorageAccess(
-        endpoint_url=access.endpoint_url,
-        region=access.region,
-        access_key_id=access.access_key_id,
-        secret_access_key=access.secret_access_key,
-        session_token=access.session_token,
-    )

@@ -6,8 +6,10 @@ from pathlib import Path
 from apollo_common.errors import ProgramError
 from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.storage.open import Stores
+from apollo_common.storage.port import AttemptAccess
 from apollo_common.threads import in_thread
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
+from apollo_worker.access import storage_access
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog
@@ -58,6 +60,15 @@ class Runner:
         finally:
             await cancel_and_wait(reporting)
             reporter.finish()
+
+    async def renew(self, assignment: TaskAssignment, access: AttemptAccess) -> None:
+        work, output, place = assignment.map, assignment.output, assignment.intermediate
+        if work is not None:
+            await self._stores.renew(storage_access(work.access), access.input)
+        if output is not None:
+            await self._stores.renew(storage_access(output.access), access.output)
+        if place is not None:
+            await self._stores.renew(storage_access(place.access), access.intermediate)
 
     async def close(self) -> None:
         await self._stores.close()

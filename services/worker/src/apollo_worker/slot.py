@@ -11,6 +11,7 @@ from apollo_common.assignment import Counters, decode_counters
 from apollo_common.errors import WorkerBusy, WorkerDrained
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait
 from apollo_common.logging import get_logger, log_context
+from apollo_common.storage.port import AttemptAccess
 from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event
@@ -25,6 +26,10 @@ _log = get_logger(__name__)
 class AttemptRunner(Protocol):
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
         """Run the attempt to its end, telling its story to `events`; the result ends the story."""
+        ...
+
+    async def renew(self, assignment: TaskAssignment, access: AttemptAccess) -> None:
+        """From now on the attempt of this assignment calls its stores with other credentials."""
         ...
 
     async def close(self) -> None: ...
@@ -50,6 +55,7 @@ class AttemptSlot:
         self._closing = False
         self.draining = False
         """Whether it takes no attempt any more."""
+        self._assignment: TaskAssignment | None = None
 
     @property
     def running(self) -> str:
@@ -71,6 +77,7 @@ class AttemptSlot:
         events = EventLog(assignment)
         events.publish(Accepted())
         self._events = events
+        self._assignment = assignment
         self._task = self._tasks.spawn(self._run(assignment, events), name=f"attempt {assignment.attempt_id}")
         self._task.add_done_callback(lambda _: _end_cancelled(events, handed_back=self._closing))
         if self._meter is not None:
@@ -81,6 +88,11 @@ class AttemptSlot:
         """The story of the attempt that runs or ran last, if that is the one."""
         events = self._events
         return events if events is not None and events.attempt_id == attempt_id else None
+
+    async def renew(self, attempt_id: str, access: AttemptAccess) -> None:
+        """Give the attempt other credentials, if it runs."""
+        if self._assignment is not None and self.running == attempt_id:
+            await self._runner.renew(self._assignment, access)
 
     async def cancel(self, attempt_id: str) -> bool:
         """Stop the attempt and wait for its end, for a bounded time. Whether it was running."""

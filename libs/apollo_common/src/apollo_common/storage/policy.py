@@ -26,11 +26,16 @@ class StorePolicy:
         """Whether the environment's credentials may go to an endpoint (`https://host:port`) that a job names."""
         if self.environment_endpoints is None:
             return True
-        return _canonical(endpoint) in map(_canonical, self.environment_endpoints)
+        return any(same_endpoint(endpoint, listed) for listed in self.environment_endpoints)
 
 
 NOTHING_ALLOWED = StorePolicy(file_roots=(), environment_endpoints=frozenset())
 """Until an operator says otherwise."""
+
+
+def same_endpoint(one: str, other: str) -> bool:
+    """Whether two URLs of endpoints are written alike, but for case and a slash at the end."""
+    return _canonical(one) == _canonical(other)
 
 
 def _canonical(endpoint: str) -> str:

@@ -41,6 +41,15 @@ class StorageAccess:
     session_token: str = ""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class AttemptAccess:
+    """What an attempt reaches its stores with. Secret, as its parts are."""
+
+    input: StorageAccess
+    output: StorageAccess
+    intermediate: StorageAccess  # of map outputs, where they lie in a bucket
+
+
 class ObjectStore(Protocol):
     """All methods take absolute URLs (`s3://bucket/key`, `file:///path`). Close a generator that you leave early.
 

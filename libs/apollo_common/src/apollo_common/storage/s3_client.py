@@ -116,7 +116,33 @@ def new_client(access: StorageAccess) -> AbstractAsyncContextManager[Any]:
 @cache
 def _session() -> aioboto3.Session:
     """One for all clients: it keeps the service description, which takes long to load, and no credentials of jobs."""
-    return aioboto3.Session()
+    return aioboto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+
+
+async def environment_credentials() -> tuple[str, str, str]:
+    """Key id, secret and session token that the environment gives now; temporary ones are renewed in good time.
+
+    StorageAccessDenied when there are none, or an identity is refused; StorageUnavailable.
+    """
+    try:
+        found = await _session().get_credentials()
+        now = None if found is None else await found.get_frozen_credentials()
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        words = f"the environment's identity for storage is refused ({code_of(error)})"
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise StorageUnavailable(words) from error
+        raise StorageAccessDenied(f"{words}: check AWS_ROLE_ARN and whom the role trusts") from error
+    except (*LIBRARY_ERRORS, RuntimeError) as error:  # RuntimeError: what came was over already
+        raise StorageUnavailable(
+            f"the environment's credentials for storage cannot be had now ({type(error).__name__})"
+        ) from error
+    if now is None:
+        raise StorageAccessDenied(
+            "the environment holds no credentials for storage: give them in the job, or set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or a workload identity"
+        )
+    return now.access_key, now.secret_key, now.token or ""
 
 
 def code_of(error: Exception) -> str:

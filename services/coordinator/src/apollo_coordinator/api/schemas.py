@@ -28,6 +28,7 @@ MIN_MEMORY_BUDGET_BYTES = 8 << 20
 MAX_SIZE_BYTES = 1 << 44
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # as Kubernetes names objects (RFC 1123)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -148,7 +149,7 @@ class JobBody(RequestModel):
     use_ssl: Annotated[bool | None, Field(alias="useSSL", description="Must agree with http(s):// locations")] = None
     input_storage_credentials: Credentials | None = None
     output_storage_credentials: Credentials | None = None
-    credentials_secret: Annotated[str | None, Field(max_length=253)] = None
+    credentials_secret: Annotated[str | None, Field(max_length=253, pattern=_OBJECT_NAME)] = None
     split_size: Annotated[Size, Field(description="Bytes, or a string such as 64MiB")] = DEFAULT_SPLIT_SIZE_BYTES
     memory_budget: Annotated[Size, Field(ge=MIN_MEMORY_BUDGET_BYTES)] = DEFAULT_MEMORY_BUDGET_BYTES
     protocol: Literal["auto", "frames", "text"] = "auto"

@@ -125,6 +125,9 @@ def _check_options(body: JobBody, settings: ApiSettings) -> list[FieldError]:
         fix = "Use inputStorageCredentials and outputStorageCredentials."
         message = "Secrets can only be named on a coordinator that runs on Kubernetes."
         wrong.append(FieldError(field="credentialsSecret", message=message, fix=fix))
+    if body.credentials_secret is not None and (body.input_storage_credentials or body.output_storage_credentials):
+        message = "This job names a Secret and gives credentials."
+        wrong.append(FieldError(field="credentialsSecret", message=message, fix="Do one or the other."))
     return wrong
 
 

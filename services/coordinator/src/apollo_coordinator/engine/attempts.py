@@ -1,7 +1,8 @@
 """One attempt on one worker, from its order to the event that ends it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
 import structlog
@@ -15,10 +16,13 @@ from apollo_common.errors import (
     WorkerUnreachable,
 )
 from apollo_common.ids import AttemptId, WorkerId, job_of
+from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.logging import get_logger
+from apollo_common.storage.port import AttemptAccess
 from apollo_coordinator.core import events
 from apollo_coordinator.core.model import Failure
 from apollo_coordinator.core.state import task_of
+from apollo_coordinator.engine.credentials import keep_renewed
 from apollo_coordinator.engine.orders import OrderBook, artifact_digests, output_path
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
 from apollo_coordinator.order import (
@@ -41,10 +45,11 @@ Speak = Callable[[AttemptId, WorkerId], Coroutine[Any, Any, events.AttemptEvent]
 class AttemptRunner:
     """Speaks with workers. Whatever happens to an attempt's stream, exactly one event ends it."""
 
-    def __init__(self, ports: EnginePorts, orders: OrderBook, post: Post) -> None:
+    def __init__(self, ports: EnginePorts, orders: OrderBook, post: Post, *, renew_seconds: float) -> None:
         self._ports = ports
         self._orders = orders
         self._post = post
+        self._renew_seconds = renew_seconds
         self._installed: dict[WorkerId, set[str]] = {}
 
     def forget(self, worker: WorkerId) -> None:
@@ -82,14 +87,31 @@ class AttemptRunner:
                 attempt, worker, Failure(WorkerUnreachable.reason, "overtaken before it began"), worker_usable=True
             )
         await self._install(order, worker)
-        return await self._follow(attempt, worker, self._ports.pool.link(worker).run(order))
+        async with self._renewed(attempt, worker, order.access):
+            return await self._follow(attempt, worker, self._ports.pool.link(worker).run(order))
 
     async def _attach(self, attempt: AttemptId, worker: WorkerId) -> events.AttemptEvent:
         try:
-            return await self._follow(attempt, worker, self._ports.pool.link(worker).attach(attempt))
+            async with self._renewed(attempt, worker, None):
+                return await self._follow(attempt, worker, self._ports.pool.link(worker).attach(attempt))
         except ObjectNotFound as error:
             failure = Failure(WorkerUnreachable.reason, f"the worker does not know the attempt: {error}")
             return events.AttemptLost(attempt, worker, failure, worker_usable=True)
+
+    @asynccontextmanager
+    async def _renewed(self, attempt: AttemptId, worker: WorkerId, held: AttemptAccess | None) -> AsyncIterator[None]:
+        """Meanwhile the attempt's lent credentials stay fresh."""
+        if not self._ports.credentials.lends:
+            yield
+            return
+        seconds = self._renew_seconds
+        renewal = asyncio.create_task(
+            keep_renewed(attempt, worker, held=held, orders=self._orders, ports=self._ports, every_seconds=seconds)
+        )
+        try:
+            yield
+        finally:
+            await cancel_and_wait(renewal)
 
     async def _install(self, order: AttemptOrder, worker: WorkerId) -> None:
         installed = self._installed.setdefault(worker, set())

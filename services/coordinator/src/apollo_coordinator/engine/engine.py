@@ -14,7 +14,6 @@ from apollo_common.errors import ApolloError, JobEnded, UnknownJob, VolumeFull
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of, new_job_id
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
-from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply import apply
@@ -26,7 +25,7 @@ from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.fact_log import log_fact
 from apollo_coordinator.engine.feed import EventFeed
-from apollo_coordinator.engine.orders import artifact_digests
+from apollo_coordinator.engine.orders import artifact_digests, named_secrets
 from apollo_coordinator.engine.past_tasks import PastTasks
 from apollo_coordinator.engine.ports import EnginePorts
 from apollo_coordinator.engine.recorder import Recorder
@@ -36,6 +35,7 @@ from apollo_coordinator.engine.sweep import sweep
 from apollo_coordinator.jobs import JobEvent, Submitted
 from apollo_coordinator.metrics import EngineMetrics
 from apollo_coordinator.ports import (
+    NO_SECRETS,
     JobSecrets,
     PoolEvent,
     PoolTrouble,
@@ -266,7 +266,7 @@ class Engine:
             return Submitted(before, created=False)
         await self._released(spec)
         self._admit(spec)
-        access = secrets or JobSecrets(StorageAccess(), StorageAccess())
+        access = await named_secrets(spec, self._ports.credentials) or secrets or NO_SECRETS
         await self._ports.planner.check_input(spec, access.input_access)
         await self._ports.committer.check_free(spec, access.output_access)
         # Not undone when the caller goes away: half a submission must not stay.

@@ -1,14 +1,17 @@
 """What a worker is told about one attempt, put together from the model and the job's secrets."""
 
+from dataclasses import replace
+
 from apollo_common.assignment import MapOutputRef
 from apollo_common.ids import AttemptId, JobId
-from apollo_common.storage.location import resolve_inputs, resolve_output
-from apollo_common.storage.port import StorageAccess
+from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_output
+from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import JobSpec, ProgramSource
 from apollo_coordinator.core.state import JobQueue, State, locate, task_of
+from apollo_coordinator.engine.ports import WorkersOwnCredentials
 from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, IntermediatePlace, MapOutputs, OutputTarget
-from apollo_coordinator.ports import JobSecrets, SecretStore
+from apollo_coordinator.ports import NO_SECRETS, CredentialSource, JobSecrets, SecretStore
 
 
 def output_path(attempt: AttemptId) -> str:
@@ -24,29 +27,69 @@ def artifact_digests(spec: JobSpec) -> list[str]:
     return list(dict.fromkeys(digests))
 
 
+async def named_secrets(spec: JobSpec, credentials: CredentialSource) -> JobSecrets | None:
+    """What a job's `credentialsSecret` stands for; None when it names none. CredentialsUnusable."""
+    if not spec.credentials_secret:
+        return None
+    endpoints = frozenset(filter(None, map(endpoint_of, (*spec.input_paths, spec.output_path))))
+    access = await credentials.named(spec.credentials_secret, endpoints)
+    return JobSecrets(access, access)
+
+
+def _on_s3(path: str) -> bool:
+    return not path.startswith("file://")
+
+
 class OrderBook:
     """Builds orders. Keeps per unfinished job what all its orders share: credentials and the list of map outputs."""
 
-    def __init__(self, state: State, secrets: SecretStore, intermediate: IntermediatePlace | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        secrets: SecretStore,
+        intermediate: IntermediatePlace | None = None,
+        *,
+        credentials: CredentialSource | None = None,
+    ) -> None:
         self._state = state
         self._intermediate = intermediate
         self._secrets = secrets
+        self._credentials = credentials or WorkersOwnCredentials()
         self._access: dict[JobId, JobSecrets] = {}
         self._map_outputs: dict[JobId, tuple[int, MapOutputs]] = {}
 
     async def access(self, job: JobId) -> JobSecrets:
-        """The credentials of the job's body, or none: then the stores use the environment's.
+        """The credentials of the job's body, or those that it names, or none: then the stores use the environment's.
 
         With the endpoints that the job's locations name, so that a worker needs no more than s3:// URLs.
         """
         known = self._access.get(job)
         if known is None:
-            given = await self._secrets.get(job) or JobSecrets(StorageAccess(), StorageAccess())
             spec = self._state.jobs[job].spec
+            given = await named_secrets(spec, self._credentials) or await self._secrets.get(job) or NO_SECRETS
             _, input_access = resolve_inputs(spec.input_paths, given.input_access)
             _, output_access = resolve_output(spec.output_path, given.output_access)
             self._access[job] = known = JobSecrets(input_access, output_access)
         return known
+
+    async def attempt_access(self, job: JobId) -> AttemptAccess:
+        """What attempts of the job reach stores with, but for what has to be lent to them."""
+        own = await self.access(job)
+        intermediate = self._intermediate.access if self._intermediate is not None else StorageAccess()
+        return AttemptAccess(own.input_access, own.output_access, intermediate)
+
+    async def lent_access(self, job: JobId) -> AttemptAccess:
+        """The same, with credentials lent wherever it has none of its own; for some minutes."""
+        own, spec = await self.attempt_access(job), self._state.jobs[job].spec
+        in_buckets = self._intermediate is not None and spec.n_reducers > 0
+        return AttemptAccess(
+            await self._lent(own.input, on_s3=any(map(_on_s3, spec.input_paths))),
+            await self._lent(own.output, on_s3=_on_s3(spec.output_path)),
+            await self._lent(own.intermediate, on_s3=in_buckets),
+        )
+
+    async def _lent(self, access: StorageAccess, *, on_s3: bool) -> StorageAccess:
+        return await self._credentials.lend(access) if on_s3 else access
 
     def forget(self, job: JobId) -> None:
         self._access.pop(job, None)
@@ -54,7 +97,7 @@ class OrderBook:
 
     async def order(self, attempt_id: AttemptId) -> AttemptOrder | None:
         """None when the attempt is over already, or a map output that it needs was lost since it was assigned."""
-        access = await self.access(locate(attempt_id).job)
+        access = await self.lent_access(locate(attempt_id).job)
         running = self._state.running(attempt_id)
         if running is None:
             return None
@@ -72,13 +115,16 @@ class OrderBook:
             attempt_id=attempt_id,
             attempt_number=locate(attempt_id).attempt_number,
             spec=queue.job.spec,
-            input_access=access.input_access,
-            output_access=access.output_access,
+            input_access=access.input,
+            output_access=access.output,
             map_outputs=map_outputs,
             output=None if shuffles else OutputTarget(attempt.output_url, attempt.upload_id),
             output_path=output_path(attempt_id) if shuffles else "",
-            intermediate=self._intermediate if queue.job.spec.n_reducers else None,
+            intermediate=self._place(access) if queue.job.spec.n_reducers else None,
         )
+
+    def _place(self, access: AttemptAccess) -> IntermediatePlace | None:
+        return self._intermediate and replace(self._intermediate, access=access.intermediate)
 
     def _outputs_of_maps(self, queue: JobQueue) -> MapOutputs:
         version, outputs = self._map_outputs.get(queue.job.id, (-1, NO_MAP_OUTPUTS))

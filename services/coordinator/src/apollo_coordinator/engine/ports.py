@@ -1,13 +1,15 @@
 """The adapters that the engine is made of, and how it turns their errors into the core's words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from apollo_common.errors import ApolloError
+from apollo_common.errors import ApolloError, CredentialsUnusable
+from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Failure
 from apollo_coordinator.order import IntermediatePlace
 from apollo_coordinator.ports import (
     ArtifactStore,
     Clock,
+    CredentialSource,
     InputPlanner,
     IntermediateStore,
     Journal,
@@ -16,6 +18,18 @@ from apollo_coordinator.ports import (
     SecretStore,
     WorkerPool,
 )
+
+
+class WorkersOwnCredentials:
+    """The CredentialSource port where workers find in their own environment what a job does not bring."""
+
+    lends = False
+
+    async def named(self, name: str, endpoints: frozenset[str]) -> StorageAccess:  # noqa: ARG002 - the port's signature
+        raise CredentialsUnusable("credentials can only be named on a coordinator that runs on Kubernetes")
+
+    async def lend(self, access: StorageAccess) -> StorageAccess:
+        return access
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,7 @@ class EnginePorts:
     logs: LogStore
     secrets: SecretStore
     clock: Clock
+    credentials: CredentialSource = field(default_factory=WorkersOwnCredentials)
     intermediate_place: IntermediatePlace | None = None  # None: a volume that workers mount
 
 

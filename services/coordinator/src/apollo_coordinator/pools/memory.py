@@ -12,6 +12,7 @@ from pathlib import Path
 from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner
+from apollo_common.storage.port import AttemptAccess
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -54,6 +55,7 @@ class MemoryWorker:
         self.id = WorkerId(name)
         self.job = job
         self.installed: set[str] = set()
+        self.renewals: list[AttemptAccess] = []
         self.reachable = True
         self._program = program
         self._last: _Run | None = None
@@ -91,6 +93,11 @@ class MemoryWorker:
     async def describe(self) -> WorkerDescription:
         self._require_reachable()
         return WorkerDescription(self.id, "memory", self.busy_with or "", frozenset(self.installed))
+
+    async def renew(self, attempt: AttemptId, access: AttemptAccess) -> None:
+        self._require_reachable()
+        if self.busy_with == attempt:
+            self.renewals.append(access)
 
     async def install(self, digest: str, content: Path) -> None:  # noqa: ARG002 - the port's signature
         self._require_reachable()

@@ -4,7 +4,7 @@ import struct
 
 from apollo_common.assignment import decode_counters, decode_part_uploads, encode_split
 from apollo_common.ids import AttemptId, TaskId
-from apollo_common.storage.port import StorageAccess
+from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource
 from apollo_coordinator.order import (
@@ -55,6 +55,15 @@ def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
         timeout_ms=spec.timeout_seconds * 1000,
         ignore_input=spec.ignore_input,
         intermediate=_intermediate(order),
+    )
+
+
+def to_renewal(attempt: AttemptId, access: AttemptAccess) -> v1.RenewAccessRequest:
+    return v1.RenewAccessRequest(
+        attempt_id=attempt,
+        input=_access(access.input),
+        output=_access(access.output),
+        intermediate=_access(access.intermediate),
     )
 
 

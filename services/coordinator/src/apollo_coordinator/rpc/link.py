@@ -22,6 +22,7 @@ from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerDrained, Work
 from apollo_common.grpc import ChannelClosed, GrpcChannel, bearer_metadata, keepalive_configuration
 from apollo_common.ids import AttemptId
 from apollo_common.logging import get_logger
+from apollo_common.storage.port import AttemptAccess
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -30,7 +31,7 @@ from apollo_coordinator.order import (
     AttemptReport,
     WorkerDescription,
 )
-from apollo_coordinator.rpc.convert import to_assignment, to_description, to_report
+from apollo_coordinator.rpc.convert import to_assignment, to_description, to_renewal, to_report
 from apollo_proto.apollo.v1 import (
     ArtifactChunk,
     AttachTaskRequest,
@@ -103,6 +104,11 @@ class GrpcWorkerLink:
         with self._mapped_errors():
             async with asyncio.timeout(self._settings.call_seconds):
                 return to_description(await self._worker.describe(DescribeRequest()))
+
+    async def renew(self, attempt: AttemptId, access: AttemptAccess) -> None:
+        with self._mapped_errors():
+            async with asyncio.timeout(self._settings.call_seconds):
+                await self._worker.renew_access(to_renewal(attempt, access))
 
     async def install(self, digest: str, content: Path) -> None:
         if digest in (await self.describe()).artifact_digests:

@@ -9,6 +9,7 @@ from grpclib.const import Status
 
 from apollo_common.errors import ApolloError, WorkerBusy, WorkerDrained
 from apollo_common.logging import get_logger
+from apollo_common.storage.port import AttemptAccess
 from apollo_proto.apollo.v1 import (
     ArtifactChunk,
     AttachTaskRequest,
@@ -17,12 +18,15 @@ from apollo_proto.apollo.v1 import (
     DescribeRequest,
     DescribeResponse,
     PutArtifactResponse,
+    RenewAccessRequest,
+    RenewAccessResponse,
     TaskAssignment,
     TaskEvent,
     TaskKind,
     WorkerBase,
 )
 from apollo_worker import __version__
+from apollo_worker.access import storage_access
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.slot import AttemptSlot
@@ -78,6 +82,11 @@ class WorkerService(WorkerBase):
             raise GRPCError(Status.NOT_FOUND, f"this worker does not know attempt {message.attempt_id}")
         async for event in events.follow(message.after_sequence):
             yield event
+
+    async def renew_access(self, message: RenewAccessRequest) -> RenewAccessResponse:
+        fresh = (storage_access(access) for access in (message.input, message.output, message.intermediate))
+        await self._slot.renew(message.attempt_id, AttemptAccess(*fresh))
+        return RenewAccessResponse()
 
     async def cancel_task(self, message: CancelTaskRequest) -> CancelTaskResponse:
         _log.info("asked to cancel an attempt", attempt=message.attempt_id, reason=message.reason)

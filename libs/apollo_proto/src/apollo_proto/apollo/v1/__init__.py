@@ -24,6 +24,8 @@ __all__ = (
     "Protocol",
     "PutArtifactResponse",
     "ReduceWork",
+    "RenewAccessRequest",
+    "RenewAccessResponse",
     "Running",
     "SideFile",
     "Stdio",
@@ -513,6 +515,28 @@ default_message_pool.register_message("apollo.v1", "ReduceWork", ReduceWork)
 
 
 @dataclass(eq=False, repr=False)
+class RenewAccessRequest(betterproto2.Message):
+    attempt_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+
+    input: "StorageAccess | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
+
+    output: "StorageAccess | None" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
+
+    intermediate: "StorageAccess | None" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
+
+
+default_message_pool.register_message("apollo.v1", "RenewAccessRequest", RenewAccessRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RenewAccessResponse(betterproto2.Message):
+    pass
+
+
+default_message_pool.register_message("apollo.v1", "RenewAccessResponse", RenewAccessResponse)
+
+
+@dataclass(eq=False, repr=False)
 class Running(betterproto2.Message):
     process_id: "int" = betterproto2.field(1, betterproto2.TYPE_UINT32)
 
@@ -745,6 +769,27 @@ class WorkerStub(betterproto2_grpclib.ServiceStub):
         ):
             yield response
 
+    async def renew_access(
+        self,
+        message: "RenewAccessRequest",
+        *,
+        timeout: "float | None" = None,
+        deadline: "Deadline | None" = None,
+        metadata: "MetadataLike | None" = None,
+    ) -> "RenewAccessResponse":
+        """
+        Gives the attempt that runs fresh storage credentials, in place of those of its assignment. No error when it is over.
+        """
+
+        return await self._unary_unary(
+            "/apollo.v1.Worker/RenewAccess",
+            message,
+            RenewAccessResponse,
+            timeout=timeout,
+            deadline=deadline,
+            metadata=metadata,
+        )
+
     async def cancel_task(
         self,
         message: "CancelTaskRequest",
@@ -799,6 +844,13 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
         yield TaskEvent()
 
+    async def renew_access(self, message: "RenewAccessRequest") -> "RenewAccessResponse":
+        """
+        Gives the attempt that runs fresh storage credentials, in place of those of its assignment. No error when it is over.
+        """
+
+        raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
+
     async def cancel_task(self, message: "CancelTaskRequest") -> "CancelTaskResponse":
         """
         Stops an attempt. Stopping one that has ended or is unknown is no error.
@@ -835,6 +887,14 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
             request,
         )
 
+    async def __rpc_renew_access(
+        self, stream: "grpclib.server.Stream[RenewAccessRequest, RenewAccessResponse]"
+    ) -> None:
+        request = await stream.recv_message()
+        assert request is not None
+        response = await self.renew_access(request)
+        await stream.send_message(response)
+
     async def __rpc_cancel_task(self, stream: "grpclib.server.Stream[CancelTaskRequest, CancelTaskResponse]") -> None:
         request = await stream.recv_message()
         assert request is not None
@@ -866,6 +926,12 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
                 grpclib.const.Cardinality.UNARY_STREAM,
                 AttachTaskRequest,
                 TaskEvent,
+            ),
+            "/apollo.v1.Worker/RenewAccess": grpclib.const.Handler(
+                self.__rpc_renew_access,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                RenewAccessRequest,
+                RenewAccessResponse,
             ),
             "/apollo.v1.Worker/CancelTask": grpclib.const.Handler(
                 self.__rpc_cancel_task,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.errors import InvalidSetting
+from apollo_common.storage.policy import NOTHING_ALLOWED, StorePolicy
 from apollo_coordinator.pools.kubernetes.api import KubernetesApi
+from apollo_coordinator.pools.kubernetes.credentials import ClusterCredentials
 from apollo_coordinator.pools.kubernetes.names import Names
 from apollo_coordinator.pools.kubernetes.ownership import ClusterSecrets, JobOwnership
 from apollo_coordinator.pools.kubernetes.pool import KubernetesPool
@@ -23,12 +25,14 @@ class ClusterAccess:
     api: KubernetesApi
     pool: KubernetesPool
     secrets: ClusterSecrets
+    credentials: ClusterCredentials
 
 
 async def open_cluster(
     settings: KubernetesPoolSettings,
     connect: Connect,
     *,
+    policy: StorePolicy = NOTHING_ALLOWED,
     template: Path,
     image: str = "",
     environment: Mapping[str, str] | None = None,
@@ -47,7 +51,7 @@ async def open_cluster(
     api = await KubernetesApi.connect(namespace or _own_namespace(), kubeconfig)
     ownership = JobOwnership(api, names, stateful_set)
     pool = KubernetesPool(api, names, manifest, ownership, connect, settings)
-    return ClusterAccess(api, pool, ClusterSecrets(api, names, ownership))
+    return ClusterAccess(api, pool, ClusterSecrets(api, names, ownership), ClusterCredentials(api, policy))
 
 
 def _own_namespace() -> str:

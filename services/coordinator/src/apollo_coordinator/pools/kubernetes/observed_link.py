@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from apollo_common.ids import AttemptId
+from apollo_common.storage.port import AttemptAccess
 from apollo_coordinator.order import AttemptOrder, AttemptProgress, AttemptReport, WorkerDescription
 from apollo_coordinator.ports import WorkerLink
 
@@ -44,6 +45,9 @@ class ObservedLink:
 
     async def describe(self) -> WorkerDescription:
         return await self._link.describe()
+
+    async def renew(self, attempt: AttemptId, access: AttemptAccess) -> None:
+        await self._link.renew(attempt, access)
 
     async def install(self, digest: str, content: Path) -> None:
         await self._link.install(digest, content)

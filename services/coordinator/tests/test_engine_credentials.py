@@ -1,0 +1,182 @@
+"""Credentials that an attempt is lent: with its order, again in time, and again after a restart."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from apollo_common.errors import CredentialsUnusable, StorageUnavailable
+from apollo_common.storage.port import AttemptAccess, StorageAccess
+from apollo_coordinator.core.model import JobStatus
+from apollo_coordinator.engine import Engine
+from apollo_coordinator.order import AttemptOrder, AttemptReport
+from apollo_coordinator.ports import JobSecrets
+from support.engine import QUICK, Site, ended, engine_ports, hang_on, until
+from support.scheduling import a_spec, splits
+
+RENEWING = replace(QUICK, renew_seconds=0.02)
+ON_S3 = {"input_paths": ("s3://bucket/in",), "output_path": "s3://bucket/out"}
+NAMED = StorageAccess("", "", "named", "secret")
+
+
+class Lender:
+    """Lends `keys`, which change as a test says."""
+
+    lends = True
+
+    def __init__(self) -> None:
+        self.keys = "first"
+        self.down = False
+        self.named_for: list[tuple[str, frozenset[str]]] = []
+
+    async def named(self, name: str, endpoints: frozenset[str]) -> StorageAccess:
+        self.named_for.append((name, endpoints))
+        if name != "known":
+            raise CredentialsUnusable(f"there is no Secret {name}")
+        return NAMED
+
+    async def lend(self, access: StorageAccess) -> StorageAccess:
+        if self.down:
+            raise StorageUnavailable("nobody answers")
+        return access if access.access_key_id else self.access
+
+    @property
+    def access(self) -> StorageAccess:
+        return StorageAccess("", "", self.keys, f"secret of {self.keys}")
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    site.input = type(site.input)({"s3://bucket/in": list(splits(1)), "file:///in": list(splits(1))})
+    yield site
+    await site.close()
+
+
+@asynccontextmanager
+async def coordinator(site: Site, lender: Lender) -> AsyncIterator[Engine]:
+    site.pool = site.make_pool()
+    engine = Engine(replace(engine_ports(site), credentials=lender), RENEWING)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        await site.pool.close()
+
+
+class Orders:
+    """Keeps the orders that a worker gets."""
+
+    def __init__(self, *hanging: str) -> None:
+        self.seen: list[AttemptOrder] = []
+        self._program = hang_on(*hanging)
+
+    async def __call__(self, order: AttemptOrder) -> AsyncIterator[AttemptReport]:
+        self.seen.append(order)
+        async for report in self._program(order):
+            yield report
+
+
+async def test_attempts_are_lent_what_their_job_does_not_bring(site):
+    lender, orders = Lender(), Orders()
+    site.add_workers(1, orders)
+    async with coordinator(site, lender) as engine:
+        job = (await engine.submit(a_spec(**ON_S3), None)).job.id
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+    assert {(order.input_access, order.output_access) for order in orders.seen} == {(lender.access, lender.access)}
+
+
+async def test_what_lies_on_a_disk_needs_nothing_lent(site):
+    lender, orders = Lender(), Orders()
+    lender.down = True
+    site.add_workers(1, orders)
+    async with coordinator(site, lender) as engine:
+        job = (await engine.submit(a_spec(), None)).job.id
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+    assert {order.input_access for order in orders.seen} == {StorageAccess()}
+
+
+async def test_fresh_credentials_reach_a_running_attempt_once(site):
+    lender, orders = Lender(), Orders("m-00000-0")
+    site.add_workers(1, orders)
+    (worker,) = site.workers
+    async with coordinator(site, lender) as engine:
+        await engine.submit(a_spec(**ON_S3), None)
+        await until(lambda: orders.seen)
+        await asyncio.sleep(5 * RENEWING.renew_seconds)
+        assert worker.renewals == [], "what it has is fresh"
+        lender.keys = "second"
+        await until(lambda: worker.renewals)
+        await asyncio.sleep(5 * RENEWING.renew_seconds)
+        assert worker.renewals == [AttemptAccess(lender.access, lender.access, StorageAccess())]
+
+
+async def test_a_lender_that_does_not_answer_is_asked_again(site):
+    lender, orders = Lender(), Orders("m-00000-0")
+    site.add_workers(1, orders)
+    (worker,) = site.workers
+    async with coordinator(site, lender) as engine:
+        await engine.submit(a_spec(**ON_S3), None)
+        await until(lambda: orders.seen)
+        lender.down, lender.keys = True, "second"
+        await asyncio.sleep(5 * RENEWING.renew_seconds)
+        assert worker.renewals == []
+        lender.down = False
+        await until(lambda: worker.renewals)
+
+
+async def test_an_attempt_that_a_restart_finds_gets_credentials_again(site):
+    lender, orders = Lender(), Orders("m-00000-0")
+    site.add_workers(1, orders)
+    (worker,) = site.workers
+    async with coordinator(site, lender) as engine:
+        await engine.submit(a_spec(**ON_S3), None)
+        await until(lambda: worker.busy_with)
+    async with coordinator(site, lender):
+        await until(lambda: worker.renewals)
+    assert len(orders.seen) == 1
+
+
+async def test_a_job_with_credentials_of_its_own_is_lent_none(site):
+    lender, orders = Lender(), Orders("m-00000-0")
+    site.add_workers(1, orders)
+    (worker,) = site.workers
+    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
+    async with coordinator(site, lender) as engine:
+        await engine.submit(a_spec(**ON_S3), own)
+        await until(lambda: worker.busy_with)
+        assert (orders.seen[0].input_access.access_key_id, orders.seen[0].output_access.access_key_id) == ("in", "out")
+    async with coordinator(site, lender):
+        await asyncio.sleep(5 * RENEWING.renew_seconds)
+        assert worker.renewals == []
+
+
+async def test_a_named_secret_serves_both_sides_also_after_a_restart(site):
+    lender, orders = Lender(), Orders("m-00000-0")
+    spec = a_spec(**ON_S3, credentials_secret="known")
+    async with coordinator(site, lender) as engine:
+        await engine.submit(spec, None)
+    site.add_workers(1, orders)
+    async with coordinator(site, lender):
+        await until(lambda: orders.seen)
+    assert (orders.seen[0].input_access, orders.seen[0].output_access) == (NAMED, NAMED)
+
+
+async def test_a_secret_is_asked_for_the_endpoints_that_the_job_names(site):
+    lender = Lender()
+    spec = a_spec(
+        input_paths=("s3://bucket/in",), output_path="https://other:9000/bucket/out", credentials_secret="known"
+    )
+    async with coordinator(site, lender) as engine:
+        await engine.submit(spec, None)
+    assert lender.named_for[0] == ("known", frozenset({"https://other:9000"}))
+
+
+async def test_a_job_that_names_an_unusable_secret_is_refused(site):
+    async with coordinator(site, Lender()) as engine:
+        with pytest.raises(CredentialsUnusable, match="there is no Secret other"):
+            await engine.submit(a_spec(**ON_S3, credentials_secret="other"), None)
+        assert not engine.jobs()
