@@ -193,7 +193,8 @@ class TestInputAndOutput:
             echo changed >> {words}
             """,
         )
-        outcome = run(tmp_path, mapper, "--input", other, "--workers", 1, source=words)
+        reach = {"APOLLO_SANDBOX_WRITABLE": str(tmp_path)}
+        outcome = run(tmp_path, mapper, "--input", other, "--workers", 1, source=words, **reach)
         assert_failed(outcome, "changed")
         assert outcome.job["failure"]["reason"] == "input_changed"
 

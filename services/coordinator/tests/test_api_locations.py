@@ -21,6 +21,13 @@ async def strict(tmp_path):
         yield running
 
 
+async def test_a_job_has_network_where_the_operator_allows_it(tmp_path):
+    async with running_api(tmp_path, ApiSettings(store_policy=StorePolicy(), allow_network=True)) as api:
+        await upload_programs(api)
+        status, answer = await submit(api, network=True)
+        assert (status, api.jobs.job(JobId(answer["job"]["id"])).spec.network) == (201, True)
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -100,6 +100,8 @@ async def test_a_body_that_is_not_json_is_400(idle, body):
         ({"compression": "rar"}, "compression"),
         ({"maxBadRecords": 5}, "maxBadRecords"),
         ({"credentialsSecret": "mine"}, "credentialsSecret"),
+        ({"network": True}, "network"),
+        ({"network": "yes"}, "network"),
         ({"inputType": "file/parquet"}, "inputType"),
         ({"inputStorageCredentials": {"username": "u"}}, "inputStorageCredentials.password"),
         ({"inputStorageCredentials": {"username": "u", "password": "p", "x": 1}}, "inputStorageCredentials.x"),

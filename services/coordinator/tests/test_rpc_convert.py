@@ -50,6 +50,7 @@ SPEC = JobSpec(
     compression="zstd",
     memory_budget_bytes=1 << 28,
     ignore_input=True,
+    network=True,
 )
 MAP = Task(map_task_id(JOB, 3), 3, TaskKind.MAP, split=SPLIT)
 REDUCE = Task(reduce_task_id(JOB, 2), 2, TaskKind.REDUCE)
@@ -82,7 +83,8 @@ def test_a_map_attempt_carries_split_programs_and_where_its_output_goes():
     assert (got.reduce, got.output) == (None, None)
     assert (got.params, got.env) == ({"WORD": "a\tb"}, {"LANG": "C"})
     assert [(file.name, file.digest) for file in got.files] == [("stop.txt", "cd" * 32)]
-    assert (got.timeout_ms, got.memory_budget_bytes, got.ignore_input) == (90_000, 1 << 28, True)
+    assert (got.timeout_ms, got.memory_budget_bytes) == (90_000, 1 << 28)
+    assert (got.ignore_input, got.network) == (True, True)
 
 
 def test_a_reduce_attempt_carries_its_map_outputs_in_order_and_its_upload():

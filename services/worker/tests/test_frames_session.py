@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -277,3 +278,32 @@ async def test_large_blocks_go_through_unharmed(bench):
     await program.map(*blocks)
     assert program.sink.emitted == [(record, record[:3]) for record in records]
     assert sum(map(len, records)) < BUDGET_BYTES
+
+
+_STRANGER = """\
+import pathlib, socket, sys, time
+prefix, told = sys.argv[1], pathlib.Path(sys.argv[2])
+for _ in range(1000):
+    paths = [line.split()[-1] for line in open("/proc/net/unix") if line.rstrip().endswith("/s") and prefix in line]
+    if paths:
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(paths[0])
+        told.write_bytes(b"heard " + s.recv(1 << 20))
+        break
+    time.sleep(0.01)
+"""
+
+
+async def test_a_stranger_of_the_same_user_is_not_taken_for_the_program(bench, tmp_path):
+    told = tmp_path / "told"
+    # The shell ends at once, so that the stranger is no descendant of this process.
+    command = f'"$1" -c "$2" {tmp_path} {told} &'
+    await (await asyncio.create_subprocess_exec("sh", "-c", command, "sh", sys.executable, _STRANGER)).wait()
+    program = bench(
+        "import pathlib, time\n"
+        f"while not pathlib.Path('{told}').exists(): time.sleep(0.01)\n"
+        "from apollo_sdk import run\nrun(map=lambda record, emit: emit(record, b'1'))"
+    )
+    await program.map_lines(b"a")
+    assert program.sink.emitted == [(b"a", b"1")]
+    assert told.read_bytes() == b"heard "

@@ -36,7 +36,9 @@ class Endless:
 async def channel(tmp_path):
     cache = ArtifactCache(tmp_path / "artifacts", 1000)
     slot = AttemptSlot(Endless())
-    server = GrpcServer([WorkerService("w", slot, cache, MemoryLimit(1 << 30, of_cgroup=False)), HealthService()])
+    server = GrpcServer(
+        [WorkerService("w", slot, cache, MemoryLimit(1 << 30, of_cgroup=False), "none"), HealthService()]
+    )
     channel = GrpcChannel("127.0.0.1", await server.listen_on("127.0.0.1", 0))
     yield channel
     channel.close()
@@ -64,6 +66,7 @@ async def test_a_worker_tells_what_it_runs(channel):
     assert (await anext(events)).accepted is not None
     description = await worker.describe()
     assert (description.worker_id, description.attempt_id) == ("w", "j-m-00000-0")
+    assert description.sandbox == "none"
     await events.aclose()
 
 

@@ -48,6 +48,7 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
             worker_orphan_seconds=0,
             file_roots=None,
             storage_endpoints=None,
+            allow_network=True,
             log_level=log_level,
         )
         coordinator = app.Coordinator(settings)

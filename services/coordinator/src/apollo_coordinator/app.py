@@ -136,6 +136,7 @@ class Coordinator:
             store_policy=policy,
             secret_references=settings.pool == "kubernetes",
             intermediate_url=settings.intermediate_url,
+            allow_network=settings.allow_network,
             max_upload_bytes=settings.max_artifact_bytes,
         )
         authenticator = await _open_authenticator(settings, opened) if settings.authenticates else None

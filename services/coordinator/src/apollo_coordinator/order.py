@@ -123,3 +123,4 @@ class WorkerDescription:
     platform: str = ""
     memory_limit_bytes: int = 0
     draining: bool = False  # it was told to end, and takes no attempt any more
+    sandbox: str = ""  # what programs run in there, for people

@@ -50,6 +50,7 @@ class CoordinatorSettings(Settings):
     storage_endpoints: (
         CommaSeparated | None
     ) = ()  # that a job may name and the environment's credentials go to; None: all
+    allow_network: bool = False  # to the programs of a job that asks for it
     max_artifact_bytes: ByteSize = ByteSize(256 * MIB)
     retention_days: float = Field(default=30, gt=0)
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 from apollo_common.errors import DirectoryInUse, InvalidSetting
@@ -25,6 +26,7 @@ from apollo_worker.lifetime import bind_to_parent, hide_memory, orphaned, parent
 from apollo_worker.memory import memory_limit, return_memory_early
 from apollo_worker.rpc.health import HealthService
 from apollo_worker.rpc.service import WorkerService
+from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox, establish
 from apollo_worker.settings import WorkerSettings
 from apollo_worker.slot import AttemptMeter, AttemptRunner, AttemptSlot
 
@@ -41,17 +43,20 @@ def main() -> int:
     try:
         settings = WorkerSettings.load()
         settings.check_exposure()
+        sandbox = establish(settings.sandbox, settings.sandbox_readable, settings.sandbox_writable)
     except InvalidSetting as error:
         sys.stderr.write(f"apollo-worker: {error}\n")
         return 2
     configure_logging("worker", log_format=settings.log_format, level=settings.log_level)
     bind_log_context(worker=settings.worker_id)
     hide_memory()
+    if settings.sandbox != "off" and not sandbox.abi:
+        _log.warning("programs are not confined", sandbox=sandbox.description)
     return_memory_early()
     if settings.parent_pid and not bind_to_parent(settings.parent_pid):
         return 0
     try:
-        asyncio.run(serve(settings, load_runner))
+        asyncio.run(serve(settings, partial(load_runner, sandbox=sandbox), sandbox))
     except InvalidSetting as error:
         sys.stderr.write(f"apollo-worker: {error}\n")
         return 2
@@ -64,7 +69,7 @@ def main() -> int:
     return 0
 
 
-async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
+async def serve(settings: WorkerSettings, load: LoadRunner, sandbox: Sandbox = NO_SANDBOX) -> None:
     """Serve until a signal, the parent's end or the orphan deadline, then drain.
 
     InvalidSetting, DirectoryInUse, OSError.
@@ -80,7 +85,12 @@ async def serve(settings: WorkerSettings, load: LoadRunner) -> None:
             opened.push_async_callback(monitor.close)
         slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache)), monitor.meter if monitor else None)
         server = GrpcServer(
-            [WorkerService(settings.worker_id, slot, cache, memory_limit(settings.memory_sharers)), HealthService()],
+            [
+                WorkerService(
+                    settings.worker_id, slot, cache, memory_limit(settings.memory_sharers), sandbox.description
+                ),
+                HealthService(),
+            ],
             token=settings.token.get_secret_value(),
             tls=tls,
         )
@@ -139,7 +149,7 @@ class _Monitor:
         return cls(metrics, probes.close)
 
 
-def load_runner(settings: WorkerSettings, cache: ArtifactCache) -> AttemptRunner:
+def load_runner(settings: WorkerSettings, cache: ArtifactCache, sandbox: Sandbox) -> AttemptRunner:
     """Import and build the runner; blocking, half a second."""
     # Before numpy and pyarrow are loaded: an attempt's threads are few, and memory that is freed goes back.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -153,6 +163,7 @@ def load_runner(settings: WorkerSettings, cache: ArtifactCache) -> AttemptRunner
         scratch_limit_bytes=settings.scratch_limit_bytes,
         volume=settings.volume,
         memory=memory_limit(settings.memory_sharers),
+        sandbox=sandbox,
     )
 
 

@@ -11,6 +11,7 @@ from apollo_worker.artifact.session import ProgramSession
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.identity_mapper import IdentityMapper
 from apollo_worker.ports import Mapper, ProgramObserver, Reducer
+from apollo_worker.sandbox.sandbox import Sandbox
 from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.combine import Combiner, ProgramCombiner
 from apollo_worker.shuffle.group import grouped
@@ -36,12 +37,14 @@ class AttemptPrograms:
         work_root: Path,
         observer: ProgramObserver,
         budget_bytes: int,
+        sandbox: Sandbox,
     ) -> None:
         self._assignment = assignment
         self._cache = cache
         self._work_root = work_root
         self._observer = observer
         self._budget_bytes = budget_bytes
+        self._sandbox = sandbox
 
     def mapper(self) -> Mapper:
         program = self._program()
@@ -94,6 +97,8 @@ class AttemptPrograms:
             files={file.name: self._cache.path(file.digest) for file in task.files},
             timeout_ms=task.timeout_ms,
             ignore_input=task.ignore_input,
+            network=task.network,
+            sandbox=self._sandbox,
             raw_output=role != "combine" and task.output is not None and task.output.format == _RAW,
         )
 

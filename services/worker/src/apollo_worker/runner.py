@@ -18,6 +18,7 @@ from apollo_worker.memory import MemoryMeter
 from apollo_worker.pipeline import Pipeline, Places
 from apollo_worker.programs import AttemptPrograms, artifact_digests
 from apollo_worker.reporting import AttemptReporter
+from apollo_worker.sandbox.sandbox import Sandbox
 
 
 class Runner:
@@ -31,12 +32,14 @@ class Runner:
         scratch_limit_bytes: int,
         volume: Path,
         memory: MemoryLimit,
+        sandbox: Sandbox,
         meter: MemoryMeter | None = None,
     ) -> None:
         """`work_dir` is this worker's own; `volume` is shared by all workers of a job."""
         self._cache = cache
         self._memory = memory
         self._meter = meter or MemoryMeter()
+        self._sandbox = sandbox
         self._work_root = work_dir / "attempts"
         self._stores = Stores()
         self._places = Places(self._stores, volume, work_dir / "scratch", scratch_limit_bytes)
@@ -49,7 +52,9 @@ class Runner:
         try:
             with self._cache.pinned(artifact_digests(assignment)):
                 budget_bytes = self._memory.budget_bytes(assignment.memory_budget_bytes)
-                programs = AttemptPrograms(assignment, self._cache, self._work_root, reporter, budget_bytes)
+                programs = AttemptPrograms(
+                    assignment, self._cache, self._work_root, reporter, budget_bytes, self._sandbox
+                )
                 return await Pipeline(assignment, programs, self._places, reporter, budget_bytes).run()
         except ProgramError as error:
             if await in_thread(self._meter.kills) > kills:

@@ -10,7 +10,8 @@ from pydantic import ByteSize, Field, SecretStr
 from apollo_common.addresses import is_loopback
 from apollo_common.errors import InvalidSetting
 from apollo_common.logging import LogFormat
-from apollo_common.settings import Settings
+from apollo_common.settings import CommaSeparated, Settings
+from apollo_worker.sandbox.sandbox import SandboxMode
 
 GIB = 1 << 30
 
@@ -35,6 +36,10 @@ class WorkerSettings(Settings):
     scratch_limit_bytes: ByteSize = ByteSize(sys.maxsize)  # map output, or a reduce's share, that goes through work_dir
     volume: Path = Path("/var/lib/apollo/intermediate")  # map outputs, shared by all workers of a job
     artifact_cache_bytes: ByteSize = ByteSize(2 * GIB)
+
+    sandbox: SandboxMode = "prefer"  # of programs; `require`: no worker without it, `prefer`: where the kernel has it
+    sandbox_readable: CommaSeparated = ()  # paths, also patterns, that programs may read beside the system's
+    sandbox_writable: CommaSeparated = ()  # and write
 
     memory_sharers: int = Field(default=1, ge=1)  # workers that share this one's memory limit
 

@@ -128,6 +128,7 @@ _OPTIONS = (
         help="Bad records that are skipped. [0]",
     ),
     _option("--ignore-input", "ignoreInput", is_flag=True, default=None, help="The mapper need not read its input."),
+    _option("--network", "network", is_flag=True, default=None, help="The programs may use the network."),
     _option(
         "--keep-intermediate", "keepIntermediate", is_flag=True, default=None, help="Keep map outputs after the job."
     ),

@@ -45,7 +45,11 @@ def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> i
 async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
     app = coordinator_app()
     # Where only this machine's users reach it, they may use all that this user may.
-    trust = {"token": None, "file_roots": None, "storage_endpoints": None} if is_loopback(host) else {}
+    trust = (
+        {"token": None, "file_roots": None, "storage_endpoints": None, "allow_network": True}
+        if is_loopback(host)
+        else {}
+    )
     settings = app.Settings.load(
         {"APOLLO_LOG_FORMAT": "console", **os.environ},
         data_dir=directory,

@@ -174,6 +174,9 @@ class JobBody(RequestModel):
     keep_intermediate: bool = False
     max_bad_records: Annotated[int, Field(ge=0)] = 0
     ignore_input: bool = False
+    network: Annotated[bool, Field(description="The programs may use the network, where the operator allows it")] = (
+        False
+    )
 
 
 def _digits(value: Any) -> Any:

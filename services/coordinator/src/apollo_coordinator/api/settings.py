@@ -13,6 +13,7 @@ class ApiSettings:
 
     local_names_only: bool = False  # refuse requests that name this host otherwise than by address or as localhost
     store_policy: StorePolicy = NOTHING_ALLOWED
+    allow_network: bool = False  # to programs of jobs that ask for it
     intermediate_url: str = ""  # where map outputs lie, for jobs that keep theirs
     secret_references: bool = False  # whether `credentialsSecret` can be resolved (Kubernetes)
     max_body_bytes: int = 4 * MIB

@@ -79,6 +79,7 @@ async def resolve(
         keep_intermediate=body.keep_intermediate,
         max_bad_records=body.max_bad_records,
         ignore_input=body.ignore_input,
+        network=body.network,
         credentials_secret=body.credentials_secret or "",
         user=user,
         idempotency_key=idempotency_key,
@@ -121,6 +122,9 @@ def _check_options(body: JobBody, settings: ApiSettings) -> list[FieldError]:
     if body.max_bad_records:
         fix = "Leave it out, or set it to 0."
         wrong.append(FieldError(field="maxBadRecords", message="This version skips no bad records.", fix=fix))
+    if body.network and not settings.allow_network:
+        fix = "Leave network out, or have the operator set APOLLO_ALLOW_NETWORK on the coordinator."
+        wrong.append(FieldError(field="network", message="Programs may not use the network here.", fix=fix))
     if body.credentials_secret is not None and not settings.secret_references:
         fix = "Use inputStorageCredentials and outputStorageCredentials."
         message = "Secrets can only be named on a coordinator that runs on Kubernetes."

@@ -195,6 +195,9 @@ class WorkerView(View):
     job: Maybe[str]
     attempt: Maybe[str]
     pod_name: Maybe[str]
+    sandbox: Annotated[
+        str, Field(description="What programs run in there, such as `landlock 7, seccomp`; or why there is none")
+    ]
     joined_time: int
     heard_time: Annotated[
         int, Field(description="When it joined or last spoke of an attempt; it stands still while the worker is idle")
@@ -321,6 +324,7 @@ def view_worker(worker: Worker) -> WorkerView:
         job=worker.job,
         attempt=worker.attempt,
         pod_name=worker.pod_name or None,
+        sandbox=worker.sandbox,
         joined_time=worker.joined_ms,
         heard_time=worker.heard_ms,
     )

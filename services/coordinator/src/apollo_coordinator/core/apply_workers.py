@@ -15,6 +15,7 @@ def worker_added(state: State, fact: facts.WorkerAdded) -> None:
         joined_ms=fact.at_ms,
         heard_ms=fact.at_ms,
         pod_name=fact.pod_name,
+        sandbox=fact.sandbox,
         quarantined=fact.quarantined,
         draining=fact.draining,
     )

@@ -23,7 +23,15 @@ def worker_joined(state: State, event: events.WorkerJoined, now_ms: int, out: Ou
         out.facts.append(facts.AttemptReattached(now_ms, moved.attempt.id, event.worker))
     out.facts.append(
         facts.WorkerAdded(
-            now_ms, event.worker, event.address, event.job, event.pod_name, attempt, quarantined, event.draining
+            now_ms,
+            event.worker,
+            event.address,
+            event.job,
+            event.pod_name,
+            attempt,
+            quarantined,
+            event.draining,
+            event.sandbox,
         ),
     )
     if attempt is None:

@@ -47,6 +47,7 @@ class WorkerJoined:
     pod_name: str = ""
     attempt: AttemptId | None = None
     draining: bool = False
+    sandbox: str = ""  # what programs run in there, for people
 
 
 @dataclass(frozen=True, slots=True)

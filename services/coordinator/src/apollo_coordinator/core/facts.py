@@ -145,6 +145,7 @@ class WorkerAdded(_Fact):
     attempt: AttemptId | None
     quarantined: bool = False
     draining: bool = False
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)

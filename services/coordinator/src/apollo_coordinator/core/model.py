@@ -169,6 +169,7 @@ class Worker:
     draining: bool = False  # what it runs may end there, and it gets nothing more. Such a worker is in no quarantine
     slow: bool = False  # a backup attempt elsewhere has overtaken it, since its last success
     pod_name: str = ""
+    sandbox: str = ""  # what programs run in there, for people
     failed_tasks: list[TaskId] = field(default_factory=list)  # different ones since its last success; bounded
 
     @property

@@ -69,6 +69,7 @@ class JobSpec:
     keep_intermediate: bool = False
     max_bad_records: int = 0
     ignore_input: bool = False
+    network: bool = False  # the programs may use TCP and UDP
     credentials_secret: str = ""
     user: str = ""  # who submitted it; empty: nobody was asked
     idempotency_key: str = ""  # after the user and a line break, if there is one

@@ -241,7 +241,11 @@ class Engine:
         finally:
             self._greetings.pop(up.worker, None)
         attempt = AttemptId(described.attempt_id) if described.attempt_id else None
-        self.post(events.WorkerJoined(up.worker, up.address, up.job, up.pod_name, attempt, described.draining))
+        self.post(
+            events.WorkerJoined(
+                up.worker, up.address, up.job, up.pod_name, attempt, described.draining, described.sandbox
+            )
+        )
 
     # What users want
 

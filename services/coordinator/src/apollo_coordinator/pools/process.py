@@ -157,9 +157,16 @@ class ProcessPool:
         return await LocalWorker.start(worker_id, self._directory / worker_id, launch)
 
     def _worker_environment(self) -> dict[str, str]:
-        """The coordinator's environment, which may hold the stores' credentials, with the worker's own settings."""
+        """The coordinator's environment, which may hold the stores' credentials, with the worker's own settings.
+
+        What is said of the sandbox is for the workers, who check it.
+        """
         settings = self._settings
-        inherited = {name: value for name, value in settings.environment.items() if not name.startswith("APOLLO_")}
+        inherited = {
+            name: value
+            for name, value in settings.environment.items()
+            if not name.startswith("APOLLO_") or name.startswith("APOLLO_SANDBOX")
+        }
         volume = {"APOLLO_VOLUME": str(settings.volume.absolute())} if settings.volume is not None else {}
         return (
             inherited

@@ -55,6 +55,7 @@ def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
         timeout_ms=spec.timeout_seconds * 1000,
         ignore_input=spec.ignore_input,
         intermediate=_intermediate(order),
+        network=spec.network,
     )
 
 
@@ -98,6 +99,7 @@ def to_description(response: v1.DescribeResponse) -> WorkerDescription:
         platform=response.platform,
         memory_limit_bytes=response.memory_limit_bytes,
         draining=response.draining,
+        sandbox=response.sandbox,
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox
+
 Role = Literal["map", "combine", "reduce"]
 ProtocolName = Literal["frames", "text"]
 StdioName = Literal["socket", "pipe"]
@@ -41,7 +43,8 @@ class ProgramContext:
 
     `input_url` is the split's first object (map); `files` are side files, name to cached bytes; `timeout_ms` of
     silence end the program (0: never); `ignore_input` lets it succeed without reading; `raw_output` hands the lines
-    of a text program to `PairSink.raw` as they are instead of parsing them into pairs.
+    of a text program to `PairSink.raw` as they are instead of parsing them into pairs; `network` lets it use TCP and
+    UDP from inside its sandbox.
     """
 
     role: Role
@@ -61,4 +64,6 @@ class ProgramContext:
     timeout_ms: int = 0
     ignore_input: bool = False
     raw_output: bool = False
+    network: bool = False
+    sandbox: Sandbox = NO_SANDBOX
     rlimits: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RLIMITS))

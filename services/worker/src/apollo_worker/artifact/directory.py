@@ -53,6 +53,10 @@ class ProgramDirectory:
         except OSError as error:
             raise _mapped(error, f"place the program's files in {self.root}") from error
 
+    def readable(self) -> tuple[Path, ...]:
+        """What a program may read of ours beside the directory in which it runs."""
+        return (self.sdk, (self.sdk / "apollo_sdk").resolve())
+
     def remove(self) -> None:
         """Remove all of it, whatever modes the program left; blocking."""
         if self.socket_home is not None:

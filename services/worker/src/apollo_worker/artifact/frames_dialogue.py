@@ -12,6 +12,7 @@ import numpy as np
 from apollo_common.errors import ProgramError, ProgramProtocolError
 from apollo_common.threads import in_thread
 from apollo_worker.artifact.channel import Channel
+from apollo_worker.artifact.descent import peer_descends
 from apollo_worker.artifact.dialogue import Chunk
 from apollo_worker.artifact.silence import Silence
 from apollo_worker.core import frames
@@ -52,6 +53,7 @@ class FramesDialogue:
         self._silence = silence
         self._group = group
         self._observer = observer
+        self._gone: socket.socket | None = None  # whose maker has ended: it may have been the program
         self._channel: Channel | None = None
         self._connected = asyncio.Event()
         self._at = 0
@@ -92,9 +94,10 @@ class FramesDialogue:
             await self._handle(*frame, sink)
 
     def program_ended(self) -> None:
-        self._try_accept()  # it may have come and gone before the loop noticed
+        self._try_accept()
         if not self._arrival.done():
-            self._arrival.set_result(None)
+            self._arrival.set_result(self._gone)
+            self._gone = None
 
     @property
     def broken(self) -> bool:
@@ -110,6 +113,8 @@ class FramesDialogue:
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
+        if self._gone is not None:
+            self._gone.close()
         if self._channel is not None:
             self._channel.close()
         elif self._arrival.done() and (connection := self._arrival.result()) is not None:
@@ -136,15 +141,21 @@ class FramesDialogue:
         return True
 
     def _try_accept(self) -> None:
-        """The first connection is the program's; nobody else is let in."""
+        """The first connection of the program is taken; nobody else is let in.
+
+        The program may have come and gone before the loop noticed: who is gone is heard only if nobody else comes.
+        """
         try:
             connection, _ = self._listener.accept()
         except BlockingIOError:
             return
-        if self._arrival.done():
-            connection.close()
-        else:
+        ours = peer_descends(connection)
+        if ours and not self._arrival.done():
             self._arrival.set_result(connection)
+        elif ours is None and self._gone is None:
+            self._gone = connection
+        else:
+            connection.close()
 
     def _open_channel(self) -> Channel:
         if self._channel is None:

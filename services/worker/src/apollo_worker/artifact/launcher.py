@@ -6,9 +6,10 @@ program ends, or when the control socket closes because the worker wants to stop
 daemons included, and exits.
 
 Standard input is the control socket, a Unix stream socket. In: one marshalled dict with `argv`, `env`, `cwd`, `stdin`,
-`stdout` (descriptor numbers) and `limits` ([resource, limit] pairs), after its length as 8 bytes, little-endian. Out,
-one line each: `started PID` or `failed ERRNO`, then, when nothing is left running, `ended STATUS` with the raw wait
-status. Standard error becomes the program's.
+`stdout` (descriptor numbers), `limits` ([resource, limit] pairs) and the sandbox: `ruleset` (Landlock's, a descriptor
+number; -1: none) and `filter` (seccomp's, bytes), after its length as 8 bytes, little-endian. Out, one line each:
+`started PID` or `failed ERRNO`, then, when nothing is left running, `ended STATUS` with the raw wait status. Standard
+error becomes the program's.
 
 Imports are few because each costs milliseconds: signal, json and subprocess would double the start.
 """
@@ -19,7 +20,6 @@ import marshal
 import os
 import resource
 import select
-import sys
 import time
 from typing import Any, NoReturn
 
@@ -33,6 +33,11 @@ SIG_DFL = None
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+LANDLOCK_RESTRICT_SELF = 446  # a system call without a function in libc
+BPF_INSTRUCTION_BYTES = 8
+CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
+CAPABILITY_WORDS = 6  # effective, permitted, inheritable: 64 bits each
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
@@ -115,7 +120,25 @@ def _become(order: dict[str, Any], launcher: int) -> NoReturn:
     for descriptor in (order["stdin"], order["stdout"]):
         os.set_inheritable(descriptor, False)  # noqa: FBT003  # the library's own signature
     _prctl(PR_SET_NO_NEW_PRIVS, 1)  # a process that changes its user could not be killed
+    if order["ruleset"] >= 0:
+        _confine(order["ruleset"], order["filter"])
     _execute(order["argv"], order["env"])
+
+
+def _confine(ruleset: int, filter_: bytes) -> None:
+    """Enter the sandbox, for good; the launcher itself stays outside, where the program cannot signal or trace it."""
+    # Root's program is as powerless as anybody's: it could look past the sandbox at other processes' memory.
+    if _libc.capset(CAPABILITY_VERSION_3.to_bytes(8, "little"), bytes(4 * CAPABILITY_WORDS)) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+    if _libc.syscall(ctypes.c_long(LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset), ctypes.c_uint(0)) != 0:
+        raise OSError(ctypes.get_errno(), "landlock_restrict_self")
+    os.close(ruleset)
+    instructions = ctypes.create_string_buffer(filter_, len(filter_))
+    # struct sock_fprog: an unsigned short, padding, a pointer. Filters are made for little-endian machines only.
+    length = len(filter_) // BPF_INSTRUCTION_BYTES
+    program = length.to_bytes(8, "little") + ctypes.addressof(instructions).to_bytes(8, "little")
+    holder = ctypes.create_string_buffer(program, len(program))
+    _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(holder))
 
 
 def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
@@ -192,7 +215,7 @@ def _children() -> list[int]:
 
 def _release_program_ends(order: dict[str, Any]) -> None:
     """Let go of what the program reads and writes, or its readers would never see the end."""
-    for descriptor in {order["stdin"], order["stdout"]}:
+    for descriptor in {order["stdin"], order["stdout"], order["ruleset"]} - {-1}:
         os.close(descriptor)
     os.dup2(os.open(os.devnull, os.O_RDWR), 2)
 
@@ -204,9 +227,9 @@ def _tell(line: bytes) -> None:
         return  # the worker is gone; nobody is left to be told
 
 
-def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, value, 0, 0, 0) != 0:
-        sys.exit(f"prctl({option}): {os.strerror(ctypes.get_errno())}")
+def _prctl(option: int, value: int, argument: int = 0) -> None:
+    if _libc.prctl(option, value, argument, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option})")
 
 
 if __name__ == "__main__":

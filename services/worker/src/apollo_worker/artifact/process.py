@@ -15,6 +15,7 @@ from pathlib import Path
 from apollo_common.errors import ProgramError
 from apollo_common.lifecycle import to_the_end
 from apollo_common.threads import in_thread
+from apollo_worker.sandbox.sandbox import NO_DESCRIPTOR, Confinement
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 STOP_TIMEOUT_S = 10.0  # for the launcher to kill everything; then it is killed itself
@@ -41,6 +42,7 @@ class ProgramOrder:
     stdout: int
     stderr: int
     rlimits: Mapping[str, int]
+    confinement: Confinement
 
 
 class ExecutionRefused(Exception):
@@ -101,6 +103,8 @@ class ProgramProcess:
                 "stdin": order.stdin,
                 "stdout": order.stdout,
                 "limits": [list(limit) for limit in order.rlimits.items()],
+                "ruleset": order.confinement.descriptor,
+                "filter": order.confinement.filter,
             }
         )
         await asyncio.get_running_loop().sock_sendall(self._control, len(content).to_bytes(8, "little") + content)
@@ -151,6 +155,7 @@ def _launch(order: ProgramOrder) -> tuple[subprocess.Popen[bytes], socket.socket
     """Some 1 ms. On the loop's own thread: the kernel ties a process to the thread that made it."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)  # noqa: FBT003  # the library's own signature
+    handed_on = {order.stdin, order.stdout, order.confinement.descriptor} - {NO_DESCRIPTOR}
     with theirs:
         try:
             launcher = subprocess.Popen(  # noqa: S603  # our own script, and no shell
@@ -158,7 +163,7 @@ def _launch(order: ProgramOrder) -> tuple[subprocess.Popen[bytes], socket.socket
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=order.stderr,
-                pass_fds=(order.stdin, order.stdout),
+                pass_fds=tuple(handed_on),
                 env={"LANG": "C.UTF-8"},
                 start_new_session=True,
             )

@@ -3,12 +3,13 @@
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from pathlib import Path
 
 from apollo_common.errors import ProgramStartFailed
 from apollo_common.lifecycle import to_the_end
 from apollo_common.threads import in_thread
 from apollo_worker.artifact import start_failure
-from apollo_worker.artifact.context import ArtifactProgram, ProgramContext
+from apollo_worker.artifact.context import ProgramContext, ShellProgram
 from apollo_worker.artifact.conversation import Conversation
 from apollo_worker.artifact.dialogue import Chunk, Dialogue
 from apollo_worker.artifact.directory import ProgramDirectory
@@ -97,24 +98,35 @@ class ProgramSession:
     async def _start(self, directory: ProgramDirectory, dialogue: Dialogue, log: ProgramLog) -> ProgramProcess:
         context, program = self._context, self._context.program
         env = program_environment(context, directory.work, directory.sdk, directory.socket)
-        if isinstance(program, ArtifactProgram):
-            executable = directory.work / program.name
-            argv = [str(executable)]
-            missing = start_failure.missing_env_interpreter(executable, env["PATH"])
-            if missing is not None:
-                raise ProgramStartFailed(f"the {context.role} program `{program.title}` cannot be started: {missing}")
+        if isinstance(program, ShellProgram):
+            argv, interpreter = ["/bin/sh", "-c", program.command], None
         else:
-            argv = ["/bin/sh", "-c", program.command]
+            argv = [str(directory.work / program.name)]
+            interpreter = self._interpreter(Path(argv[0]), env["PATH"])
         stdout = log.write_end if dialogue.stdout is None else dialogue.stdout
-        order = ProgramOrder(argv, env, directory.work, dialogue.stdin, stdout, log.write_end, context.rlimits)
-        try:
-            return await ProgramProcess.start(order)
-        except ExecutionRefused as error:
-            cause = (
-                os.strerror(error.error_number)
-                if len(argv) > 1
-                else start_failure.explain(executable, error.error_number)
+        with context.sandbox.confinement(network=context.network) as confinement:
+            await in_thread(confinement.allow, directory.work, directory.readable(), interpreter)
+            order = ProgramOrder(
+                argv, env, directory.work, dialogue.stdin, stdout, log.write_end, context.rlimits, confinement
             )
-            raise ProgramStartFailed(
-                f"the {context.role} program `{program.title}` cannot be started: {cause}"
-            ) from error
+            try:
+                return await ProgramProcess.start(order)
+            except ExecutionRefused as error:
+                raise self._refused(_cause(argv, error)) from error
+
+    def _interpreter(self, executable: Path, search_path: str) -> Path | None:
+        """The one that runs a script. ProgramStartFailed when `env` will not find it, which exec would not notice."""
+        missing = start_failure.missing_env_interpreter(executable, search_path)
+        if missing is not None:
+            raise self._refused(missing)
+        return start_failure.interpreter(executable, search_path)
+
+    def _refused(self, cause: str) -> ProgramStartFailed:
+        context = self._context
+        return ProgramStartFailed(f"the {context.role} program `{context.program.title}` cannot be started: {cause}")
+
+
+def _cause(argv: list[str], error: ExecutionRefused) -> str:
+    return (
+        os.strerror(error.error_number) if len(argv) > 1 else start_failure.explain(Path(argv[0]), error.error_number)
+    )

@@ -22,6 +22,15 @@ def missing_env_interpreter(program: Path, search_path: str) -> str | None:
     return None
 
 
+def interpreter(program: Path, search_path: str) -> Path | None:
+    """The file that the first line of a script names, also by `#!/usr/bin/env NAME`."""
+    words = _shebang(_head(program))
+    if len(words) >= 2 and words[0].endswith("/env"):
+        found = shutil.which(words[1], path=search_path)
+        return Path(found) if found else None
+    return Path(words[0]) if words else None
+
+
 def explain(program: Path, error_number: int) -> str:
     """The cause of a failed execve of `program`."""
     head = _head(program)

@@ -36,11 +36,15 @@ _log = get_logger(__name__)
 
 
 class WorkerService(WorkerBase):
-    def __init__(self, worker_id: str, slot: AttemptSlot, cache: ArtifactCache, memory: MemoryLimit) -> None:
+    def __init__(
+        self, worker_id: str, slot: AttemptSlot, cache: ArtifactCache, memory: MemoryLimit, sandbox: str
+    ) -> None:
+        """`sandbox` says what programs run in, for people."""
         self._worker_id = worker_id
         self._slot = slot
         self._cache = cache
         self._memory_limit_bytes = memory.limit_bytes
+        self._sandbox = sandbox
 
     async def describe(self, message: DescribeRequest) -> DescribeResponse:  # noqa: ARG002
         return DescribeResponse(
@@ -52,6 +56,7 @@ class WorkerService(WorkerBase):
             memory_limit_bytes=self._memory_limit_bytes,
             process_id=os.getpid(),
             draining=self._slot.draining,
+            sandbox=self._sandbox,
         )
 
     async def put_artifact(self, messages: AsyncIterator[ArtifactChunk]) -> PutArtifactResponse:

@@ -262,6 +262,11 @@ class DescribeResponse(betterproto2.Message):
     it was told to end: it takes no attempt any more
     """
 
+    sandbox: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
+    """
+    what programs run in, for people: `landlock 7, seccomp`, or why there is none
+    """
+
 
 default_message_pool.register_message("apollo.v1", "DescribeResponse", DescribeResponse)
 
@@ -630,6 +635,11 @@ class TaskAssignment(betterproto2.Message):
     intermediate: "Intermediate | None" = betterproto2.field(17, betterproto2.TYPE_MESSAGE, optional=True)
     """
     absent: the worker's volume
+    """
+
+    network: "bool" = betterproto2.field(18, betterproto2.TYPE_BOOL)
+    """
+    the programs may use TCP and UDP
     """
 
 
