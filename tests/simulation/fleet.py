@@ -7,6 +7,7 @@ from enum import StrEnum
 from apollo_common.errors import TemporaryError
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.memory import MemoryPool
 from apollo_coordinator.ports import PoolEvent, PoolTrouble
 from simulation.cluster import Cluster
@@ -74,11 +75,11 @@ class SimulatedPool(MemoryPool):
         await super().start(listener)
         self._tasks.spawn(self._keep(), name="simulated pool")
 
-    async def scale(self, job: JobId | None, workers: int) -> None:
+    async def scale(self, job: JobId | None, workers: int, pods: PodOverrides | None = None) -> None:
         await asyncio.sleep(self._faults.seconds(ROUND_TRIP_SECONDS))
         if self._faults.meets("pool_refuses"):
             raise TemporaryError("the pool has no quota")
-        await super().scale(job, workers)
+        await super().scale(job, workers, pods)
 
     async def release(self, worker: WorkerId) -> None:
         await asyncio.sleep(self._faults.seconds(ROUND_TRIP_SECONDS))

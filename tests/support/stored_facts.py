@@ -14,6 +14,7 @@ from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import encode
 from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, TaskTotals
+from apollo_coordinator.core.pod_overrides import PodOverrides, Toleration
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
 from apollo_coordinator.core.summary import JobSummary
 
@@ -35,6 +36,16 @@ FAILURE = Failure(
     signal=9,
     input="s3://bucket/in.gz from byte 7",
     stderr_tail="boom\n",
+)
+PODS = PodOverrides(
+    requests={"cpu": "500m"},
+    limits={"memory": "2Gi"},
+    image="worker:2",
+    node_selector={"disk": "fast"},
+    tolerations=(Toleration("spot", "Exists", "true", "NoExecute", 60), Toleration("pool")),
+    priority_class_name="high",
+    service_account_name="readers",
+    labels={"example.com/team": "data"},
 )
 SPEC = JobSpec(
     input_paths=("s3://bucket/in*", "file:///data/é"),
@@ -101,6 +112,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobAccepted(15, JOB, replace(SPEC, job_timeout_seconds=3600)),
     facts.AttemptReattached(16, MAP, WORKER),
     facts.JobAccepted(17, JOB, replace(SPEC, user="alice")),
+    facts.JobAccepted(18, JOB, replace(SPEC, kubernetes=PODS)),
 )
 
 SUMMARY = JobSummary(

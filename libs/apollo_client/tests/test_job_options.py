@@ -49,7 +49,7 @@ class TestBody:
             "--compression", "gzip", "--memory-budget", 9000000, "--max-attempts", 2, "--timeout-seconds", 5,
             "--job-timeout-seconds", 60,
             "--name", "mine", "--priority", -3, "--no-speculation", "--max-bad-records", 7, "--ignore-input",
-            "--keep-intermediate", "--credentials-secret", "s",
+            "--keep-intermediate", "--credentials-secret", "s", "--kubernetes", '{"labels": {"team": "data"}}',
         ).body  # fmt: skip
         for name in ("mapperName", "reducerName", "inputPath", "outputPath"):
             del body[name]
@@ -60,8 +60,12 @@ class TestBody:
             "memoryBudget": 9000000, "maxAttempts": 2, "timeoutSeconds": 5, "jobTimeoutSeconds": 60,
             "name": "mine", "priority": -3,
             "speculation": False, "maxBadRecords": 7, "ignoreInput": True, "keepIntermediate": True,
-            "credentialsSecret": "s",
+            "credentialsSecret": "s", "kubernetes": {"labels": {"team": "data"}},
         }  # fmt: skip
+
+    def test_wishes_for_pods_are_an_object(self):
+        assert "this is no JSON" in refusal(*MINIMAL, "--kubernetes", "{")
+        assert "this is no object" in refusal(*MINIMAL, "--kubernetes", "[1]")
 
     def test_a_map_only_job_has_no_reducer(self):
         body = parse("--mapper", "shell:cat", "--input", "x", "--output", "y", "--reducers", 0).body

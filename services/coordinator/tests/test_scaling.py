@@ -9,6 +9,7 @@ from apollo_common.backoff import Backoff
 from apollo_common.errors import PermanentError, TemporaryError
 from apollo_common.ids import JobId
 from apollo_coordinator.core import commands, events
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.settings import EngineSettings
@@ -27,7 +28,7 @@ class PickyPool:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def scale(self, job: JobId, workers: int) -> None:
+    async def scale(self, job: JobId, workers: int, pods: PodOverrides | None = None) -> None:
         self.asked.append((job, workers))
         await asyncio.sleep(0)
         await self.answers.wait()

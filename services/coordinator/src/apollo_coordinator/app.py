@@ -29,6 +29,7 @@ from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
 from apollo_coordinator.engine.ports import WorkersOwnCredentials
 from apollo_coordinator.garbage import collect_garbage_rarely
 from apollo_coordinator.order import IntermediatePlace
+from apollo_coordinator.pod_policy import PodPolicy, parse_most
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
 from apollo_coordinator.ports import Clock, CredentialSource, IntermediateStore, SecretStore, WorkerPool
@@ -137,6 +138,7 @@ class Coordinator:
             secret_references=settings.pool == "kubernetes",
             intermediate_url=settings.intermediate_url,
             allow_network=settings.allow_network,
+            pod_policy=_pod_policy(settings) if settings.pool == "kubernetes" else None,
             max_upload_bytes=settings.max_artifact_bytes,
         )
         authenticator = await _open_authenticator(settings, opened) if settings.authenticates else None
@@ -314,6 +316,18 @@ def _store_policy(settings: Settings) -> StorePolicy:
     return StorePolicy(
         file_roots=settings.file_roots,
         environment_endpoints=None if settings.storage_endpoints is None else frozenset(settings.storage_endpoints),
+    )
+
+
+def _pod_policy(settings: Settings) -> PodPolicy:
+    return PodPolicy(
+        most=parse_most(settings.kubernetes_max_resources),
+        images=settings.kubernetes_allowed_images,
+        node_labels=settings.kubernetes_allowed_node_labels,
+        tolerations=settings.kubernetes_allowed_tolerations,
+        priority_classes=settings.kubernetes_allowed_priority_classes,
+        service_accounts=settings.kubernetes_allowed_service_accounts,
+        labels=settings.kubernetes_allowed_labels,
     )
 
 

@@ -11,6 +11,7 @@ from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.callers import ANYONE, Caller
 from apollo_coordinator.core.model import Job, Task
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import AttemptOrder, AttemptReport, OutputTarget, WorkerDescription
 
@@ -96,8 +97,11 @@ class WorkerPool(Protocol):
         """Begin; the listener is called on the event loop and does not block. Adopts workers that still live."""
         ...
 
-    async def scale(self, job: JobId | None, workers: int) -> None:
-        """Say how many workers are wanted in all for a job (None: for the whole pool). A fixed pool ignores it."""
+    async def scale(self, job: JobId | None, workers: int, pods: PodOverrides | None = None) -> None:
+        """Say how many workers are wanted in all for a job (None: for the whole pool). A fixed pool ignores it.
+
+        `pods`: what the job asks of them where they are pods.
+        """
         ...
 
     async def release(self, worker: WorkerId) -> None:

@@ -43,6 +43,14 @@ class CoordinatorSettings(Settings):
     kubernetes_namespace: str = ""  # of the worker pods; empty: the coordinator's own
     kubernetes_stateful_set: str = ""  # the coordinator's own: what jobs have in the cluster belongs to it
     kubernetes_max_pods: int = Field(default=100, ge=1, le=10_000)  # of all jobs
+    # What a job may ask of its pods: resources up to these quantities, the rest where a pattern matches.
+    kubernetes_max_resources: CommaSeparated = ("cpu=4", "memory=8Gi", "ephemeral-storage=20Gi")
+    kubernetes_allowed_images: CommaSeparated = ()
+    kubernetes_allowed_node_labels: CommaSeparated = ()  # KEY=VALUE
+    kubernetes_allowed_tolerations: CommaSeparated = ()  # KEY=VALUE:EFFECT
+    kubernetes_allowed_priority_classes: CommaSeparated = ()
+    kubernetes_allowed_service_accounts: CommaSeparated = ()
+    kubernetes_allowed_labels: CommaSeparated = ("*",)  # keys; those of Kubernetes and Apollo never
     kubernetes_single_node: bool = False  # the intermediate volume can be mounted on one node only
     kubeconfig: Path | None = None  # outside a pod
 

@@ -12,6 +12,7 @@ MAX_JOB_FILE_BYTES = 4 << 20
 _PROGRAM_KEYS = ("mapper", "reducer", "combiner")
 _ASSIGNMENT_KEYS = ("param", "env")
 _REPEATABLE_KEYS = ("input", "file")
+_OBJECT_KEYS = ("kubernetes",)
 _NO_FILES = ("builtin:", "shell:")
 
 
@@ -64,6 +65,8 @@ def _value(file: Path, key: Any, value: Any, keys: frozenset[str]) -> Any:
         return _beside(file, _text(file, key, value))
     if key in _PROGRAM_KEYS:
         return _program(file, _text(file, key, value))
+    if key in _OBJECT_KEYS and isinstance(value, dict):
+        return value
     if isinstance(value, (dict, list)) or value is None:
         raise click.UsageError(f"--job-file {file}: {key} takes one value.")
     return value if isinstance(value, bool) else str(value)

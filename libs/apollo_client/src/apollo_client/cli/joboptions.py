@@ -1,6 +1,7 @@
 """The options that `run` and `submit` share, each defined once, and the field of the job's body that it stands for."""
 
 import glob
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,21 @@ class _Assignment(click.ParamType[tuple[str, str]]):
         if not key or not equals:
             self.fail(f"{value!r} is no assignment; write KEY=VALUE", param, ctx)
         return key, content
+
+
+class _JsonObject(click.ParamType[dict[str, Any]]):
+    name = "JSON"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            self.fail(f"this is no JSON: {error}", param, ctx)
+        if not isinstance(found, dict):
+            self.fail('this is no object, such as {"resources": {"limits": {"memory": "2Gi"}}}', param, ctx)
+        return found
 
 
 def _option(flag: str, json_field: str, **settings: Any) -> tuple[str, str, dict[str, Any]]:
@@ -131,6 +147,13 @@ _OPTIONS = (
     _option("--network", "network", is_flag=True, default=None, help="The programs may use the network."),
     _option(
         "--keep-intermediate", "keepIntermediate", is_flag=True, default=None, help="Keep map outputs after the job."
+    ),
+    _option(
+        "--kubernetes",
+        "kubernetes",
+        type=_JsonObject(),
+        help="Of the worker pods, as in a pod: resources, image, nodeSelector, tolerations, priorityClassName, "
+        "serviceAccountName, labels; what the operator allows.",
     ),
     _option("--credentials-secret", "credentialsSecret", metavar="NAME", help="A Secret with storage credentials."),
 )

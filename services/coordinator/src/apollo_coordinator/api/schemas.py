@@ -7,11 +7,11 @@ artifacts or at the operator's settings are in `submission`.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from apollo_common.units import parse_size_bytes
+from apollo_coordinator.api.pod_fields import PodField
+from apollo_coordinator.api.strictness import STRICT, wrong
 from apollo_coordinator.core.spec import DEFAULT_MAX_ATTEMPTS, DEFAULT_MEMORY_BUDGET_BYTES, DEFAULT_SPLIT_SIZE_BYTES
 
 MAX_REDUCERS = 10_000
@@ -32,17 +32,13 @@ _OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # as Kubernetes names object
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _wrong(message: str, fix: str) -> PydanticCustomError:
-    return PydanticCustomError("apollo", "{message}", {"message": message, "fix": fix})
-
-
 def _size(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
         return parse_size_bytes(value)
     except ValueError as error:
-        raise _wrong("This is no size", "Give bytes as a number, or a string with a unit such as 64MiB.") from error
+        raise wrong("This is no size", "Give bytes as a number, or a string with a unit such as 64MiB.") from error
 
 
 def _paths(value: Any) -> Any:
@@ -51,39 +47,39 @@ def _paths(value: Any) -> Any:
 
 def _text(value: str) -> str:
     if "\0" in value:
-        raise _wrong("This holds a NUL character", "Remove it.")
+        raise wrong("This holds a NUL character", "Remove it.")
     return value
 
 
 def _line(value: str) -> str:
     if _CONTROL.search(value):
-        raise _wrong("This holds a control character", "Remove tabs, line ends and other control characters.")
+        raise wrong("This holds a control character", "Remove tabs, line ends and other control characters.")
     return value
 
 
 def _file_name(value: str) -> str:
     if len(value.encode()) > MAX_NAME_BYTES or "/" in value or value in (".", ".."):
-        raise _wrong("This is no artifact's name", f"Give at most {MAX_NAME_BYTES} bytes without a slash.")
+        raise wrong("This is no artifact's name", f"Give at most {MAX_NAME_BYTES} bytes without a slash.")
     return _line(value)
 
 
 def _program(value: str) -> str:
     if value.startswith("shell:"):
         if not value.removeprefix("shell:").strip():
-            raise _wrong("The shell command is empty", "Write a command after shell:, such as shell:tr a-z A-Z.")
+            raise wrong("The shell command is empty", "Write a command after shell:, such as shell:tr a-z A-Z.")
         return _text(value)
     return _file_name(value)
 
 
 def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
-        raise _wrong("This is no variable's name", "Use letters, digits and _, and no digit first.")
+        raise wrong("This is no variable's name", "Use letters, digits and _, and no digit first.")
     return name
 
 
 def _environment_variable(name: str) -> str:
     if name.startswith("APOLLO_"):
-        raise _wrong("Names that start with APOLLO_ are Apollo's own", "Choose another name, or use params.")
+        raise wrong("Names that start with APOLLO_ are Apollo's own", "Choose another name, or use params.")
     return _variable(name)
 
 
@@ -91,8 +87,8 @@ def _partitioner(value: str) -> str:
     if value in ("hash", "hadoop") or re.fullmatch(r"field:[1-9][0-9]{0,3}", value):
         return value
     if value == "range":
-        raise _wrong("range is not available in this version", "Use hash, field:N or hadoop.")
-    raise _wrong("There is no such partitioner", "Use hash, field:N (N from 1) or hadoop.")
+        raise wrong("range is not available in this version", "Use hash, field:N or hadoop.")
+    raise wrong("There is no such partitioner", "Use hash, field:N (N from 1) or hadoop.")
 
 
 _SIZE_SCHEMA = {
@@ -121,9 +117,9 @@ Value = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS), AfterValidator(_t
 
 
 class RequestModel(BaseModel):
-    """Strict: a number in quotes is no number, and a field that is not named here is an error."""
+    """The base of all that requests hold."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    model_config = STRICT
 
 
 class Credentials(RequestModel):
@@ -168,6 +164,9 @@ class JobBody(RequestModel):
     partitioner: Annotated[str, AfterValidator(_partitioner), Field(description="hash, field:N or hadoop")] = "hash"
     output_format: Literal["text", "jsonl", "raw"] = "text"
     compression: Literal["", "gzip", "bzip2", "zstd"] = ""
+    kubernetes: Annotated[PodField | None, Field(description="Of the worker pods, within what the operator allows")] = (
+        None
+    )
     max_workers: Annotated[int, Field(ge=0, le=100_000, description="0: as many as there are")] = 0
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     speculation: bool = True

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from apollo_common.storage.policy import NOTHING_ALLOWED, StorePolicy
+from apollo_coordinator.pod_policy import PodPolicy
 
 MIB = 1 << 20
 
@@ -15,6 +16,7 @@ class ApiSettings:
     store_policy: StorePolicy = NOTHING_ALLOWED
     allow_network: bool = False  # to programs of jobs that ask for it
     intermediate_url: str = ""  # where map outputs lie, for jobs that keep theirs
+    pod_policy: PodPolicy | None = None  # what jobs may ask of their worker pods; None: workers are no pods
     secret_references: bool = False  # whether `credentialsSecret` can be resolved (Kubernetes)
     max_body_bytes: int = 4 * MIB
     max_upload_bytes: int = 256 * MIB  # as the artifact store's limit: refuses by Content-Length before reading

@@ -9,6 +9,7 @@ from apollo_common.storage.location import endpoint_of
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.api.locations import check_form, out_of_reach
+from apollo_coordinator.api.pod_fields import check_pods, to_overrides
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.schemas import Credentials, JobBody
 from apollo_coordinator.api.settings import ApiSettings
@@ -40,6 +41,7 @@ def digest_body(raw: bytes, idempotency_key: str) -> str:
 async def check(body: JobBody, settings: ApiSettings) -> None:
     """Raises a 422 that names every field that is wrong, before any artifact is looked at."""
     wrong = [*_check_programs(body), *_check_options(body, settings), *_check_locations(body, settings)]
+    wrong += check_pods(body.kubernetes, settings.pod_policy)
     if not wrong and settings.store_policy.file_roots is not None:
         wrong = await asyncio.to_thread(_check_roots, body, settings.store_policy)
     if wrong:
@@ -81,6 +83,7 @@ async def resolve(
         ignore_input=body.ignore_input,
         network=body.network,
         credentials_secret=body.credentials_secret or "",
+        kubernetes=to_overrides(body.kubernetes),
         user=user,
         idempotency_key=idempotency_key,
         body_digest=body_digest,

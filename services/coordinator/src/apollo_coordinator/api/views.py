@@ -132,6 +132,7 @@ class JobView(View):
     job_timeout_seconds: Annotated[int, Field(description="0: no limit")]
     max_workers: int
     memory_budget: int
+    kubernetes: Annotated[Maybe[dict[str, Any]], Field(description="What it asks of its worker pods, as it was given")]
     priority: int
     speculative_attempts: Annotated[int, Field(description="Backup attempts of slow tasks that were started")]
     speculative_won: Annotated[int, Field(description="Of those, how many were done before the attempt they backed up")]
@@ -269,6 +270,7 @@ def view_job(job: Job, intermediate_url: str = "") -> JobView:
         job_timeout_seconds=spec.job_timeout_seconds,
         max_workers=spec.max_workers,
         memory_budget=spec.memory_budget_bytes,
+        kubernetes=spec.kubernetes.to_json() if spec.kubernetes else None,
         priority=spec.priority,
         speculative_attempts=job.speculative_attempts,
         speculative_won=job.speculative_won,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from apollo_coordinator.core.pod_overrides import PodOverrides
+
 MIB = 1 << 20
 
 DEFAULT_SPLIT_SIZE_BYTES = 64 * MIB
@@ -71,6 +73,7 @@ class JobSpec:
     ignore_input: bool = False
     network: bool = False  # the programs may use TCP and UDP
     credentials_secret: str = ""
+    kubernetes: PodOverrides | None = None  # of the worker pods
     user: str = ""  # who submitted it; empty: nobody was asked
     idempotency_key: str = ""  # after the user and a line break, if there is one
     body_digest: str = ""  # of the request, to tell a retry from another job under the same key

@@ -252,9 +252,9 @@ class Executor:
 
     async def _scale(self, job: JobId) -> None:
         async with self._worker_slots:
-            workers = self._wanted[job]
+            workers, known = self._wanted[job], self._state.jobs.get(job)
             try:
-                await self._ports.pool.scale(job, workers)
+                await self._ports.pool.scale(job, workers, known.spec.kubernetes if known else None)
             except TemporaryError:
                 raise
             except ApolloError as error:  # refused for good; a number that has come meanwhile is asked for all the same

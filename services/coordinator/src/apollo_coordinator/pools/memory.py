@@ -13,6 +13,7 @@ from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.storage.port import AttemptAccess
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -154,7 +155,12 @@ class MemoryPool:
         for worker in self.workers.values():
             self._announce(worker)
 
-    async def scale(self, job: JobId | None, workers: int) -> None:
+    async def scale(
+        self,
+        job: JobId | None,
+        workers: int,
+        pods: PodOverrides | None = None,  # noqa: ARG002 - the port's signature
+    ) -> None:
         self.wanted[job] = workers
 
     async def release(self, worker: WorkerId) -> None:

@@ -13,6 +13,7 @@ from apollo_common.errors import ApolloError
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.local_worker import Launch, LocalWorker, WorkerStartFailed
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
 from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
@@ -75,7 +76,12 @@ class ProcessPool:
             for directory in directories:
                 adoptions.create_task(self._adopt(directory))
 
-    async def scale(self, job: JobId | None, workers: int) -> None:
+    async def scale(
+        self,
+        job: JobId | None,
+        workers: int,
+        pods: PodOverrides | None = None,  # noqa: ARG002 - the port's signature
+    ) -> None:
         self._wanted[job] = workers
         if not workers:
             del self._wanted[job]

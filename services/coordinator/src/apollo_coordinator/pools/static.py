@@ -12,6 +12,7 @@ from apollo_common.errors import ApolloError, InvalidSetting
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
 from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
 
@@ -46,7 +47,7 @@ class StaticPool:
         self._live.listen(listener)
         self._tasks.spawn(self._keep_resolving(), name="static pool: resolve")
 
-    async def scale(self, job: JobId | None, workers: int) -> None:
+    async def scale(self, job: JobId | None, workers: int, pods: PodOverrides | None = None) -> None:
         """A fixed pool has the workers that it has."""
 
     async def release(self, worker: WorkerId) -> None:

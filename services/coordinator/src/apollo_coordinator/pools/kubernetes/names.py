@@ -31,13 +31,13 @@ class Names:
     def labels(self, component: str, job: JobId) -> dict[str, str]:
         return self._labels(component) | {"app.kubernetes.io/name": "apollo", JOB_LABEL: job}
 
+    def pods_of(self, component: str) -> dict[str, str]:
+        """Labels that tell this instance's pods of one component from all others: of `worker`, or `coordinator`."""
+        return {"app.kubernetes.io/component": component, "app.kubernetes.io/instance": self.instance}
+
     def selector(self, component: str) -> str:
         """Of all objects with `labels(component, ...)`."""
         return ",".join(f"{key}={value}" for key, value in self._labels(component).items())
 
     def _labels(self, component: str) -> dict[str, str]:
-        return {
-            "app.kubernetes.io/component": component,
-            "app.kubernetes.io/instance": self.instance,
-            "app.kubernetes.io/managed-by": _MANAGER,
-        }
+        return self.pods_of(component) | {"app.kubernetes.io/managed-by": _MANAGER}

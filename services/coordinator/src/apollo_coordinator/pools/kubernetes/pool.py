@@ -9,7 +9,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -19,6 +19,7 @@ from apollo_common.errors import ApolloError
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.kubernetes.api import EVENTS, PODS, KubernetesApi
 from apollo_coordinator.pools.kubernetes.calls import OwnedCalls
 from apollo_coordinator.pools.kubernetes.failures import volume_reason
@@ -47,6 +48,7 @@ class _Demand:
     """What a job wants, and how its last wishes went."""
 
     workers: int = 0
+    pods: PodOverrides = field(default_factory=PodOverrides)
     refusals: int = 0  # creations in a row that went wrong, or pods that ended before they worked
     not_before: float = 0.0
     told: str = ""  # the last trouble, said once as long as it stays the same
@@ -100,12 +102,13 @@ class KubernetesPool:
         self._go_on(self.reflector.run, "reflector of worker pods")
         self._go_on(self._keep_jobs, "worker pods of jobs")
 
-    async def scale(self, job: JobId | None, workers: int) -> None:
+    async def scale(self, job: JobId | None, workers: int, pods: PodOverrides | None = None) -> None:
         """Every pod belongs to a job: a wish for none in particular changes nothing."""
         if job is None:
             return
         if workers:
-            self._demands.setdefault(job, _Demand()).workers = workers
+            demand = self._demands.setdefault(job, _Demand())
+            demand.workers, demand.pods = workers, pods or PodOverrides()
         else:
             self._demands.pop(job, None)
         self._wake.set()
@@ -286,11 +289,13 @@ class KubernetesPool:
         created = False
         try:
             objects = await self._ownership.ensure(job)
-            if job not in self._demands:  # it has ended meanwhile
+            demand = self._demands.get(job)
+            if demand is None:  # it has ended meanwhile
                 await self._ownership.delete(job)
                 return
             seconds = self._settings.orphan_seconds
-            await self._api.create(PODS, self._template.pod(name, self._names, objects.owner, orphan_seconds=seconds))
+            pod = self._template.pod(name, self._names, objects.owner, demand.pods, orphan_seconds=seconds)
+            await self._api.create(PODS, pod)
             created = True
         except ApolloError as error:
             self._refused(job, f"no worker pod can be created: {error}")

@@ -11,9 +11,11 @@ import yaml
 from apollo_common.errors import InvalidSetting
 from apollo_common.ids import JobId
 from apollo_common.tls import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.kubernetes.api import Object
 from apollo_coordinator.pools.kubernetes.job_keys import AUTHORITY_KEY, WORKER_CERTIFICATE_KEY, WORKER_KEY_KEY
 from apollo_coordinator.pools.kubernetes.names import WORKER_CONTAINER, WORKER_PORT, Names
+from apollo_coordinator.pools.kubernetes.overrides import override
 
 VOLUME_PATH: Final = "/var/lib/apollo/intermediate"  # where a worker looks for map outputs unless it is told otherwise
 STORAGE_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
@@ -86,16 +88,25 @@ class PodTemplate:
         claims = (volume.get("persistentVolumeClaim") for volume in volumes)
         return [claim["claimName"] for claim in claims if claim]
 
-    def pod(self, name: str, names: Names, owner: JobOwner, *, orphan_seconds: int) -> Object:
-        """The manifest of one worker, ready to be created."""
+    def pod(
+        self,
+        name: str,
+        names: Names,
+        owner: JobOwner,
+        asked: PodOverrides | None = None,
+        *,
+        orphan_seconds: int,
+    ) -> Object:
+        """The manifest of one worker, ready to be created, with what its job asks of it."""
         pod = copy.deepcopy(self._manifest)
         metadata = pod.setdefault("metadata", {})
         metadata |= {"name": name, "ownerReferences": [owner.reference()]}
         metadata.pop("namespace", None)
-        metadata["labels"] = (metadata.get("labels") or {}) | names.labels("worker", owner.job)
+        container = _worker_container(pod)
+        override(pod, container, asked or PodOverrides())
+        metadata["labels"] |= names.labels("worker", owner.job)
         # A worker that starts again is another worker, and gets another pod. It never calls the API server.
         pod["spec"] |= {"restartPolicy": "Never", "automountServiceAccountToken": False}
-        container = _worker_container(pod)
         given = _merge_named(self._storage, container.get("env") or [])
         container["env"] = _merge_named(given, _environment(orphan_seconds, pod["spec"]))
         _mount_keys(pod, container, owner)
