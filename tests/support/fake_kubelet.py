@@ -60,7 +60,8 @@ class FakeKubelet:
         own |= {"APOLLO_PARENT_PID": str(os.getpid())}
         own["APOLLO_TLS_DIR"] = str(self._mount(pod, own["APOLLO_TLS_DIR"], directory / "tls"))
         environment = scripted_environment() | own
-        process = await asyncio.create_subprocess_exec(*self._command, env=environment, stdout=DEVNULL, stderr=DEVNULL)
+        with (self._work_dir / f"{name}.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(*self._command, env=environment, stdout=DEVNULL, stderr=log)
         self._processes[name] = process
         self._tasks.spawn(self._watch(name, process), name=f"pod {name}")
         self._api.set_status(name, phase="Running", podIP=address, containerStatuses=[{"name": "worker"}])

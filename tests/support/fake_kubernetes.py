@@ -94,6 +94,10 @@ class FakeKubernetes:
     def count(self, method: str, plural: str, *, watch: bool = False) -> int:
         return sum(1 for m, p, query in self.requests if (m, p, "watch" in query) == (method, plural, watch))
 
+    def told(self) -> list[Object]:
+        """Every state that an object other than a Secret was ever in."""
+        return [item for _, _, plural, item in self._history if plural != "secrets"]
+
     # HTTP
 
     @asynccontextmanager
