@@ -10,7 +10,9 @@ import pytest
 
 from apollo_client.cli.demo import gather_sources
 from support.apollo_cli import apollo, command, environment
+from support.coordinator_process import CoordinatorProcess
 from support.corpus import coreutils_word_count, read_parts, sorted_lines
+from support.tokens import tokens_file
 
 
 def test_the_demo_counts_as_coreutils_do(tmp_path: Path) -> None:
@@ -58,6 +60,15 @@ class TestUp:
         outcome = apollo("up", "--host", "0.0.0.0", "--data-dir", tmp_path / "data")
         assert outcome.status == 2, outcome
         assert "APOLLO_TOKEN" in outcome.stderr
+
+    def test_on_loopback_the_token_that_commands_use_is_not_asked_for(self, tmp_path: Path) -> None:
+        with CoordinatorProcess(tmp_path / "up", {"APOLLO_TOKEN": "of-another-coordinator"}, workers=1) as up:
+            assert up.request("GET", "/jobs") == []
+
+    def test_on_loopback_a_file_of_tokens_is(self, tmp_path: Path) -> None:
+        file = tokens_file(tmp_path / "tokens")
+        with CoordinatorProcess(tmp_path / "up", {"APOLLO_TOKENS_FILE": str(file)}, workers=1) as up:
+            assert up.request("GET", "/jobs")["status"] == 401
 
     @pytest.mark.parametrize("folder", ["/proc/apollo", "/dev/null/apollo"])
     def test_a_data_directory_that_cannot_be(self, folder: str) -> None:
