@@ -113,6 +113,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptReattached(16, MAP, WORKER),
     facts.JobAccepted(17, JOB, replace(SPEC, user="alice")),
     facts.JobAccepted(18, JOB, replace(SPEC, kubernetes=PODS)),
+    facts.JobAccepted(19, JOB, replace(SPEC, network=True)),
 )
 
 SUMMARY = JobSummary(

@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from apollo_common.errors import InvalidSetting
+from apollo_coordinator.pools.kubernetes import assembly
 from apollo_coordinator.pools.kubernetes.assembly import ClusterAccess, open_cluster
 from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings
+from apollo_coordinator.pools.kubernetes.template import PodTemplate
 from apollo_coordinator.settings import CoordinatorSettings
 from support.kubernetes_pools import worker_manifest
 from support.pools import connect
@@ -21,17 +23,25 @@ KUBECONFIG = {
 }
 
 
-async def open_with(tmp_path, *, kubeconfig: object = KUBECONFIG, namespace: str = "here") -> ClusterAccess:
+async def open_with(
+    tmp_path,
+    *,
+    kubeconfig: object = KUBECONFIG,
+    namespace: str = "here",
+    settings: KubernetesPoolSettings | None = None,
+    stateful_set: str = "",
+) -> ClusterAccess:
     template, config = tmp_path / "worker-pod.yaml", tmp_path / "kubeconfig"
     template.write_text(yaml.safe_dump(worker_manifest()))
     if kubeconfig is not None:
         config.write_text(yaml.safe_dump(kubeconfig))
     return await open_cluster(
-        KubernetesPoolSettings(),
+        settings or KubernetesPoolSettings(),
         connect,
         template=template,
         namespace=namespace,
         instance="apollo",
+        stateful_set=stateful_set,
         kubeconfig=config,
     )
 
@@ -62,3 +72,19 @@ async def test_a_kubeconfig_that_says_nothing_is_refused(tmp_path, kubeconfig):
 def test_an_instance_that_cannot_name_objects_is_refused(instance):
     with pytest.raises(InvalidSetting, match="APOLLO_KUBERNETES_INSTANCE"):
         CoordinatorSettings.load({}, kubernetes_instance=instance)
+
+
+@pytest.mark.parametrize(("stateful_set", "component"), [("apollo-coordinator", "coordinator"), ("", "worker")])
+async def test_on_one_node_workers_go_where_the_coordinator_is_or_keep_together(
+    tmp_path, stateful_set, component, monkeypatch
+):
+    loaded = []
+    monkeypatch.setattr(
+        assembly.PodTemplate, "load", lambda *_, beside, **__: loaded.append(beside) or PodTemplate(worker_manifest())
+    )
+    for single_node in (True, False):
+        settings = KubernetesPoolSettings(single_node=single_node)
+        cluster = await open_with(tmp_path, settings=settings, stateful_set=stateful_set)
+        await cluster.api.close()
+    labels = {"app.kubernetes.io/component": component, "app.kubernetes.io/instance": "apollo"}
+    assert loaded == [labels, None]

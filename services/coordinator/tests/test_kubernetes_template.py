@@ -127,3 +127,30 @@ def test_without_a_shared_volume_workers_mount_none(tmp_path):
     assert volumes[1] in spec["volumes"]
     assert {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]} >= {"/work"}
     assert "/var/lib/apollo/intermediate" not in str(spec)
+
+
+def test_workers_of_a_volume_for_one_node_are_put_beside_the_pods_that_have_it():
+    beside = {"app.kubernetes.io/component": "coordinator", "app.kubernetes.io/instance": "apollo"}
+    own = {"labelSelector": {"matchLabels": {"a": "b"}}, "topologyKey": "zone"}
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    manifest = worker_manifest(affinity={"nodeAffinity": {"n": 1}, "podAffinity": {required: [own]}})
+    affinity = PodTemplate(manifest, beside=beside).pod("w1", Names(), OWNER, orphan_seconds=1)["spec"]["affinity"]
+    assert affinity["nodeAffinity"] == {"n": 1}
+    near = {"labelSelector": {"matchLabels": beside}, "topologyKey": "kubernetes.io/hostname"}
+    assert affinity["podAffinity"][required] == [own, near]
+    assert "affinity" not in rendered(worker_manifest())["spec"]
+
+
+def test_a_pod_below_a_headless_service_gets_its_name_as_host_name():
+    assert rendered(worker_manifest(subdomain="apollo-workers"))["spec"]["hostname"] == "w1"
+    assert "hostname" not in rendered(worker_manifest())["spec"]
+
+
+@pytest.mark.parametrize(("spec", "seconds"), [
+    ({}, "20"), ({"terminationGracePeriodSeconds": 60}, "50"), ({"terminationGracePeriodSeconds": 5}, "0"),
+])  # fmt: skip
+def test_a_worker_may_finish_its_attempt_within_the_pods_grace(spec, seconds):
+    env = {
+        item["name"]: item.get("value") for item in rendered(worker_manifest(**spec))["spec"]["containers"][0]["env"]
+    }
+    assert env["APOLLO_DRAIN_SECONDS"] == seconds

@@ -46,12 +46,27 @@ async def open_cluster(
     `s3://` lives. `shared_volume`: whether map outputs lie on a volume that they mount. InvalidSetting. The API server
     is not called yet.
     """
-    manifest = PodTemplate.load(template, image=image, environment=environment, shared_volume=shared_volume)
     names = Names(instance)
+    manifest = PodTemplate.load(
+        template,
+        image=image,
+        environment=environment,
+        shared_volume=shared_volume,
+        beside=_node_mates(settings, names, stateful_set),
+    )
     api = await KubernetesApi.connect(namespace or _own_namespace(), kubeconfig)
     ownership = JobOwnership(api, names, stateful_set)
     pool = KubernetesPool(api, names, manifest, ownership, connect, settings)
     return ClusterAccess(api, pool, ClusterSecrets(api, names, ownership), ClusterCredentials(api, policy))
+
+
+def _node_mates(settings: KubernetesPoolSettings, names: Names, stateful_set: str) -> dict[str, str] | None:
+    """Whose node workers have to share where one node alone can mount their volume: the coordinator's, which mounts it,
+    too. One outside the cluster does not: then workers keep together.
+    """
+    if not settings.single_node:
+        return None
+    return names.pods_of("coordinator" if stateful_set else "worker")
 
 
 def _own_namespace() -> str:

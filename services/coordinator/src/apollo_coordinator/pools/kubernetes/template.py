@@ -49,9 +49,18 @@ def owner_reference(api_version: str, kind: str, name: str, uid: str) -> Object:
 class PodTemplate:
     """A Pod manifest with a container called `worker`. Whatever it says, the pool's own fields win."""
 
-    def __init__(self, manifest: Object, environment: Mapping[str, str] | None = None) -> None:
-        """`environment`: the coordinator's, for where `s3://` lives, unless the manifest says it."""
+    def __init__(
+        self,
+        manifest: Object,
+        environment: Mapping[str, str] | None = None,
+        *,
+        beside: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment`: the coordinator's, for where `s3://` lives, unless the manifest says it. `beside`: labels of
+        pods whose node the workers have to share.
+        """
         self._manifest = manifest
+        self._beside = beside
         self._storage = [
             {"name": name, "value": value}
             for name, value in (environment or {}).items()
@@ -60,7 +69,13 @@ class PodTemplate:
 
     @classmethod
     def load(
-        cls, path: Path, *, image: str = "", environment: Mapping[str, str] | None = None, shared_volume: bool = True
+        cls,
+        path: Path,
+        *,
+        image: str = "",
+        environment: Mapping[str, str] | None = None,
+        shared_volume: bool = True,
+        beside: Mapping[str, str] | None = None,
     ) -> "PodTemplate":
         """`image` is run in place of the file's. Without a `shared_volume`, because map outputs lie in a bucket, what
         the file mounts for it is left out. InvalidSetting when the file cannot be read or describes no worker.
@@ -79,7 +94,7 @@ class PodTemplate:
             raise InvalidSetting(f"the worker pod's template {path} names no image: set APOLLO_WORKER_IMAGE")
         if not shared_volume:
             _drop_volume(manifest, VOLUME_PATH)
-        return cls(manifest, environment)
+        return cls(manifest, environment, beside=beside)
 
     @property
     def claims(self) -> list[str]:
@@ -110,6 +125,10 @@ class PodTemplate:
         given = _merge_named(self._storage, container.get("env") or [])
         container["env"] = _merge_named(given, _environment(orphan_seconds, pod["spec"]))
         _mount_keys(pod, container, owner)
+        if self._beside is not None:
+            _require_node_of(pod["spec"], self._beside)
+        if pod["spec"].get("subdomain"):  # of the headless Service: without a host name DNS would not know the pod
+            pod["spec"]["hostname"] = name
         return pod
 
 
@@ -122,6 +141,19 @@ def _environment(orphan_seconds: int, spec: Object) -> list[Object]:
         {"name": "APOLLO_ORPHAN_DEADLINE_SECONDS", "value": str(orphan_seconds)},
         {"name": "APOLLO_DRAIN_SECONDS", "value": str(max(grace_seconds - CLEAN_UP_SECONDS, 0))},
     ]
+
+
+def _require_node_of(spec: Object, labels: Mapping[str, str]) -> None:
+    """Have the scheduler put the pod where pods with these labels are.
+
+    It makes an exception for the first pod of a kind that asks to be near its own kind.
+    """
+    affinity = dict(spec.get("affinity") or {})
+    pods = dict(affinity.get("podAffinity") or {})
+    term = {"labelSelector": {"matchLabels": dict(labels)}, "topologyKey": "kubernetes.io/hostname"}
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    pods[required] = [*(pods.get(required) or ()), term]
+    spec["affinity"] = affinity | {"podAffinity": pods}
 
 
 def _mount_keys(pod: Object, container: Object, owner: JobOwner) -> None:
