@@ -5,42 +5,33 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from apollo_common.assignment import MapOutputRef, Split, SplitPiece
-from apollo_common.ids import JobId, attempt_id, map_task_id, reduce_task_id
-from apollo_common.storage.open import Stores
-from apollo_common.storage.port import StorageAccess, Upload
-from apollo_coordinator.core.model import Task, TaskKind
+from apollo_common.assignment import MapOutputRef
+from apollo_common.ids import attempt_id, map_task_id, reduce_task_id
 from apollo_coordinator.core.spec import MIB, JobSpec, ProgramRef, ProgramSource, SideFileRef
 from apollo_coordinator.order import (
     AttemptCancelled,
-    AttemptDone,
     AttemptFailed,
     AttemptLog,
-    AttemptOrder,
-    AttemptReport,
     AttemptStarted,
-    MapOutputs,
-    OutputTarget,
 )
 from apollo_coordinator.pools.process import worker_command
-from apollo_coordinator.ports import WorkerLink, WorkerUp
+from apollo_coordinator.ports import WorkerUp
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from support.corpus import coreutils_word_count, sorted_lines, write_python_sources
+from support.desk import JOB, Desk, done_of
 from support.pools import process_pool, running
 
-JOB = JobId("wordcount")
 WORDS = r"""tr -s ' \t\r\v\f\n' '\n' | grep -v '^$' | awk '{print $1 "\t1"}'"""
 SUM = r"""awk -F '\t' '
     $1 "" != key "" && NR > 1 { print key "\t" n; n = 0 }
     { key = $1; n += $2 }
     END { if (NR) print key "\t" n }'
 """
-NO_ACCESS = StorageAccess()
 
 
 def shell(command: str) -> ProgramRef:
@@ -56,67 +47,6 @@ SPEC = JobSpec(
 )
 
 
-@dataclass(frozen=True)
-class Desk:
-    """Plays the coordinator for one worker."""
-
-    link: WorkerLink
-    directory: Path
-    uploads: dict[str, Upload] = field(default_factory=dict)
-
-    async def run(self, order: AttemptOrder) -> list[AttemptReport]:
-        return [report async for report in self.link.run(order)]
-
-    async def map(self, spec: JobSpec, text: Path, *, index: int = 0) -> tuple[list[AttemptReport], MapOutputRef]:
-        size = text.stat().st_size
-        version = await self._version(text)
-        split = Split((SplitPiece(text.as_uri(), 0, size, size, version),))
-        task = Task(map_task_id(JOB, index), index, TaskKind.MAP, split=split)
-        attempt = attempt_id(task.id, 0)
-        path = f"{JOB}/{task.id}/{attempt}"
-        target = await self.target(task) if not spec.n_reducers else None
-        order = AttemptOrder(
-            JOB, task, attempt, 0, spec, NO_ACCESS, NO_ACCESS, output=target, output_path="" if target else path
-        )
-        return await self.run(order), MapOutputRef(task.id, attempt, path)
-
-    async def reduce(self, spec: JobSpec, outputs: list[MapOutputRef], *, partition: int) -> list[AttemptReport]:
-        task = Task(reduce_task_id(JOB, partition), partition, TaskKind.REDUCE)
-        return await self.run(
-            AttemptOrder(
-                JOB,
-                task,
-                attempt_id(task.id, 0),
-                0,
-                spec,
-                NO_ACCESS,
-                NO_ACCESS,
-                map_outputs=MapOutputs(outputs),
-                output=await self.target(task),
-            )
-        )
-
-    async def target(self, task: Task) -> OutputTarget:
-        url = (self.directory / "out" / task.id).as_uri()
-        upload = await (await Stores().open(url, NO_ACCESS)).create_upload(url, metadata={})
-        self.uploads[task.id] = upload
-        return OutputTarget(url, upload.upload_id)
-
-    async def publish(self, task: str, done: AttemptDone) -> bytes:
-        """The part's bytes, once committed."""
-        upload = self.uploads[task]
-        await (await Stores().open(upload.url, NO_ACCESS)).complete_upload(upload, done.parts)
-        content = (self.directory / "out" / task).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == done.output_sha256
-        assert len(content) == done.output_bytes
-        return content
-
-    async def _version(self, text: Path) -> str:
-        info = await (await Stores().open(text.as_uri(), NO_ACCESS)).stat(text.as_uri())
-        assert info is not None
-        return info.version
-
-
 @pytest.fixture
 async def desk(tmp_path) -> AsyncIterator[Desk]:
     (tmp_path / "out").mkdir()
@@ -124,11 +54,6 @@ async def desk(tmp_path) -> AsyncIterator[Desk]:
     async with running(pool) as heard:
         (up,) = await heard.until(WorkerUp)
         yield Desk(pool.link(up.worker), tmp_path)
-
-
-def done_of(reports: list[AttemptReport]) -> AttemptDone:
-    assert isinstance(reports[-1], AttemptDone), reports[-1]
-    return reports[-1]
 
 
 async def test_words_are_counted_as_coreutils_counts_them(desk):
