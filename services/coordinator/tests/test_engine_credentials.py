@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from apollo_common.backoff import Backoff
 from apollo_common.errors import CredentialsUnusable, StorageUnavailable
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import JobStatus
@@ -16,7 +17,7 @@ from apollo_coordinator.ports import JobSecrets
 from support.engine import QUICK, Site, ended, engine_ports, hang_on, until
 from support.scheduling import a_spec, splits
 
-RENEWING = replace(QUICK, renew_seconds=0.02)
+RENEWING = replace(QUICK, renew_seconds=0.02, plan_backoff=Backoff(first_ms=1, limit_ms=20))
 ON_S3 = {"input_paths": ("s3://bucket/in",), "output_path": "s3://bucket/out"}
 NAMED = StorageAccess("", "", "named", "secret")
 
@@ -29,6 +30,7 @@ class Lender:
     def __init__(self) -> None:
         self.keys = "first"
         self.down = False
+        self.refused = 0
         self.named_for: list[tuple[str, frozenset[str]]] = []
 
     async def named(self, name: str, endpoints: frozenset[str]) -> StorageAccess:
@@ -39,6 +41,7 @@ class Lender:
 
     async def lend(self, access: StorageAccess) -> StorageAccess:
         if self.down:
+            self.refused += 1
             raise StorageUnavailable("nobody answers")
         return access if access.access_key_id else self.access
 
@@ -126,6 +129,17 @@ async def test_a_lender_that_does_not_answer_is_asked_again(site):
         assert worker.renewals == []
         lender.down = False
         await until(lambda: worker.renewals)
+
+
+async def test_an_attempt_waits_for_credentials_that_cannot_be_had_now(site):
+    lender, orders = Lender(), Orders()
+    lender.down = True
+    site.add_workers(1, orders)
+    async with coordinator(site, lender) as engine:
+        job = (await engine.submit(a_spec(**ON_S3, max_attempts=1), None)).job.id
+        await until(lambda: lender.refused > 1)
+        lender.down = False
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
 
 
 async def test_an_attempt_that_a_restart_finds_gets_credentials_again(site):

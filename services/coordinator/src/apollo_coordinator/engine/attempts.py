@@ -1,6 +1,7 @@
 """One attempt on one worker, from its order to the event that ends it."""
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
@@ -25,6 +26,8 @@ from apollo_coordinator.core.state import task_of
 from apollo_coordinator.engine.credentials import keep_renewed
 from apollo_coordinator.engine.orders import OrderBook, artifact_digests, output_path
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
+from apollo_coordinator.engine.retry import retried
+from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -45,11 +48,14 @@ Speak = Callable[[AttemptId, WorkerId], Coroutine[Any, Any, events.AttemptEvent]
 class AttemptRunner:
     """Speaks with workers. Whatever happens to an attempt's stream, exactly one event ends it."""
 
-    def __init__(self, ports: EnginePorts, orders: OrderBook, post: Post, *, renew_seconds: float) -> None:
+    def __init__(
+        self, ports: EnginePorts, orders: OrderBook, post: Post, settings: EngineSettings, jitter: random.Random
+    ) -> None:
         self._ports = ports
         self._orders = orders
         self._post = post
-        self._renew_seconds = renew_seconds
+        self._settings = settings
+        self._jitter = jitter
         self._installed: dict[WorkerId, set[str]] = {}
 
     def forget(self, worker: WorkerId) -> None:
@@ -81,7 +87,9 @@ class AttemptRunner:
                 self._post(end)
 
     async def _run(self, attempt: AttemptId, worker: WorkerId) -> events.AttemptEvent:
-        order = await self._orders.order(attempt)
+        order = await retried(
+            lambda: self._orders.order(attempt), self._settings.plan_backoff, self._jitter, what=f"order of {attempt}"
+        )
         if order is None:
             return events.AttemptLost(
                 attempt, worker, Failure(WorkerUnreachable.reason, "overtaken before it began"), worker_usable=True
@@ -104,7 +112,7 @@ class AttemptRunner:
         if not self._ports.credentials.lends:
             yield
             return
-        seconds = self._renew_seconds
+        seconds = self._settings.renew_seconds
         renewal = asyncio.create_task(
             keep_renewed(attempt, worker, held=held, orders=self._orders, ports=self._ports, every_seconds=seconds)
         )

@@ -46,7 +46,7 @@ class Executor:
         self._jitter = jitter
         self._last_event = last_event
         self._orders = OrderBook(state, ports.secrets, ports.intermediate_place, credentials=ports.credentials)
-        self._attempts = AttemptRunner(ports, self._orders, post, renew_seconds=settings.renew_seconds)
+        self._attempts = AttemptRunner(ports, self._orders, post, settings, jitter)
         self._streams: dict[WorkerId, asyncio.Task[None]] = {}
         self._stages: dict[JobId, asyncio.Task[None]] = {}  # the planning of a job, later its commit
         self._storage_slots = asyncio.Semaphore(settings.max_parallel_storage_calls)
