@@ -8,7 +8,7 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 Object = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 NAMESPACE = "apollo"
 
@@ -35,6 +36,9 @@ class FakeKubernetes:
         self.quiet_watches = False  # watches end at once, without an event
         self.pod_deleted: Callable[[Object], None] = lambda pod: self.remove("pods", pod["metadata"]["name"])
         """What ends a pod whose deletion was asked for; a kubelet takes its time."""
+        self.pod_created: Callable[[str], None] = lambda _name: None
+        """What hears of a new pod."""
+        self.held: tuple[str, str] | None = None  # method and plural of calls that are not answered
         self._version = 100
         self._oldest = 100
         self._history: list[tuple[int, str, str, Object]] = []  # version, type, plural, object
@@ -100,9 +104,16 @@ class FakeKubernetes:
 
     # HTTP
 
+    @web.middleware
+    async def _hold(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.held == (request.method, request.match_info["plural"]):
+            self._noted(request)
+            await asyncio.Event().wait()
+        return await handler(request)
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["FakeKubernetes"]:
-        app = web.Application(client_max_size=4 << 20)
+        app = web.Application(client_max_size=4 << 20, middlewares=[self._hold])
         for root in ("/api/v1", "/apis/{group}/v1"):
             app.router.add_get(root + "/namespaces/{namespace}/{plural}", self._list_or_watch)
             app.router.add_post(root + "/namespaces/{namespace}/{plural}", self._create)
@@ -141,6 +152,8 @@ class FakeKubernetes:
         alive = {item["metadata"]["uid"] for items in self.objects.values() for item in items.values()}
         if owners and not alive.intersection(owners):
             self.delete(plural, made["metadata"]["name"])
+        if plural == "pods":
+            self.pod_created(made["metadata"]["name"])
         return web.json_response(made, status=201)
 
     async def _review(self, request: web.Request) -> web.Response:

@@ -14,6 +14,7 @@ from apollo_coordinator.pools.kubernetes.pool import KubernetesPool
 from apollo_coordinator.pools.kubernetes.reflector import ReflectorSettings
 from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings
 from apollo_coordinator.pools.kubernetes.template import PodTemplate
+from apollo_coordinator.pools.supervision import Connect
 from support.fake_kubernetes import NAMESPACE, FakeKubernetes
 from support.pools import QUICK_SUPERVISION, connect
 
@@ -33,7 +34,12 @@ def reach(fake: FakeKubernetes) -> KubernetesApi:
 
 @asynccontextmanager
 async def kubernetes_pool(
-    fake: FakeKubernetes, *, manifest: dict[str, Any] | None = None, stateful_set: str = "", **changes: Any
+    fake: FakeKubernetes,
+    *,
+    manifest: dict[str, Any] | None = None,
+    stateful_set: str = "",
+    connector: Connect = connect,
+    **changes: Any,
 ) -> AsyncIterator[KubernetesPool]:
     """A pool that is not started; its API client is closed at the end."""
     api, names = reach(fake), Names()
@@ -46,6 +52,6 @@ async def kubernetes_pool(
     ownership = JobOwnership(api, names, stateful_set)
     template = PodTemplate(manifest or worker_manifest())
     try:
-        yield KubernetesPool(api, names, template, ownership, connect, KubernetesPoolSettings(**(quick | changes)))
+        yield KubernetesPool(api, names, template, ownership, connector, KubernetesPoolSettings(**(quick | changes)))
     finally:
         await api.close()

@@ -65,5 +65,6 @@ def test_the_small_wishes_are_met_and_the_others_share_the_rest_to_the_last_pod(
 
 def test_creations_take_turns():
     missing = {JobId("big"): 3, JobId("small"): 1}
-    assert list(in_turn(missing)) == ["big", "small", "big", "big"]
-    assert list(in_turn({})) == []
+    assert list(in_turn(missing, {JobId("big"): 0, JobId("small"): 0})) == ["big", "small", "big", "big"]
+    assert list(in_turn(missing, {JobId("big"): 1, JobId("small"): 0})) == ["small", "big", "big", "big"]
+    assert list(in_turn({}, {})) == []

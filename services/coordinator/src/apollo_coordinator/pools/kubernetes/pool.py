@@ -72,14 +72,13 @@ class KubernetesPool:
         self._ownership = ownership
         self._settings = settings or KubernetesPoolSettings()
         self._live = LiveWorkers()
-        self._workers = PodWorkers(
-            self._live, ownership, connect, self._settings, PodEvents(self._refused, self._worker_up, self._worker_over)
-        )
+        self._wake = asyncio.Event()
+        events = PodEvents(self._refused, self._worker_up, self._worker_over, self._wake.set)
+        self._workers = PodWorkers(self._live, ownership, connect, self._settings, events)
         self._demands: dict[JobId, _Demand] = {}
         self._first_seen: dict[str, float] = {}
         self._unseen: dict[str, tuple[JobId, float]] = {}  # being created, or created and not told by the reflector yet
         self._unwanted: dict[str, float] = {}  # to be deleted: not again before
-        self._wake = asyncio.Event()
         self._calls = OwnedCalls(self._settings.parallel_calls, self._wake.set)
         self._tasks = TaskOwner()
         self.reflector = Reflector(
@@ -211,8 +210,8 @@ class KubernetesPool:
     def _next_look(self) -> float:
         """Seconds until time alone may change what is to be done."""
         now = _now()
-        retries = [demand.not_before - now for demand in self._demands.values() if demand.not_before > now]
-        return min([_PASS_SECONDS, *retries])
+        retries = [demand.not_before for demand in self._demands.values()]
+        return min([_PASS_SECONDS, *(due - now for due in (*retries, *self._workers.next_meetings()) if due > now)])
 
     def _look(self) -> None:
         """Begin the calls that bring what is there closer to what is wanted, as many as there may be at a time."""
@@ -222,21 +221,22 @@ class KubernetesPool:
         for pod in self.reflector.items.values():
             pods[pod.job].append(pod)
             self._serve(pod)
-        missing = self._settle(pods, now)
+        missing, there = self._settle(pods, now)
         for name, due in self._unwanted.items():
             if due <= now:
                 self._calls.begin(f"delete {name}", partial(self._delete, name))
         room = self._settings.max_pods - len(self.reflector.items) - len(self._unseen)
-        for job in islice(in_turn(missing), max(min(room, self._calls.room), 0)):
+        for job in islice(in_turn(missing, there), max(min(room, self._calls.room), 0)):
             self._begin_creation(job, now)
         for job in self._demands:
             self._question(job, pods[job], now)
 
-    def _settle(self, pods: Mapping[JobId, list[Pod]], now: float) -> dict[JobId, int]:
-        """How many pods each job misses; those that a job does not need are let go."""
+    def _settle(self, pods: Mapping[JobId, list[Pod]], now: float) -> tuple[dict[JobId, int], dict[JobId, int]]:
+        """How many pods each job misses, and has; those that a job does not need are let go."""
         wanted = dict.fromkeys(pods, 0) | {job: demand.workers for job, demand in self._demands.items()}
         shares = fair_shares(wanted, self._settings.max_pods)
         missing: dict[JobId, int] = {}
+        there: dict[JobId, int] = {}
         for job, workers in wanted.items():
             members = self._members(job, pods.get(job, ()), now)
             keep_seconds = self._settings.keep_idle_seconds
@@ -244,8 +244,8 @@ class KubernetesPool:
             for name in let_go:
                 self._retire(name)
             if create and self._demands[job].not_before <= now:
-                missing[job] = create
-        return missing
+                missing[job], there[job] = create, len(members)
+        return missing, there
 
     def _members(self, job: JobId, pods: Sequence[Pod], now: float) -> list[Member]:
         """The pods of a job that are there to stay, and those that are on their way."""

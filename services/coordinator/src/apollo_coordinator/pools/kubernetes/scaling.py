@@ -5,8 +5,10 @@ that is idle is kept for a while; one that has not started yet goes at once. Pod
 more than there may be, each gets a fair share, and one that has more gives up pods as their attempts end.
 """
 
+import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 from apollo_common.ids import JobId
@@ -51,10 +53,13 @@ def fair_shares(wanted: Mapping[JobId, int], most: int) -> dict[JobId, int]:
     return shares
 
 
-def in_turn(missing: Mapping[JobId, int]) -> Iterator[JobId]:
-    """One pod for each job that misses some, then the second: a large wish does not keep a small one waiting."""
-    for turn in range(max(missing.values(), default=0)):
-        yield from (job for job, count in missing.items() if count > turn)
+def in_turn(missing: Mapping[JobId, int], there: Mapping[JobId, int]) -> Iterator[JobId]:
+    """The order in which pods are made, one entry for each: jobs that have the fewest go first, whatever they miss."""
+    queues = (
+        zip(range(there[job], there[job] + count), repeat(number), repeat(job))
+        for number, (job, count) in enumerate(missing.items())
+    )
+    return (job for _, _, job in heapq.merge(*queues))
 
 
 def _wish(entry: tuple[JobId, int]) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +30,7 @@ class PodEvents(NamedTuple):
     refused: Callable[[JobId, str], None]  # a worker is not to be had, in words
     up: Callable[[JobId], None]
     over: Callable[[str], None]  # nothing more comes of the pod of this name
+    put_off: Callable[[], None]  # a meeting went wrong; there is a next one
 
 
 @dataclass(slots=True)
@@ -81,6 +82,10 @@ class PodWorkers:
         served = self._served[pod.name] = _Served(asyncio.get_running_loop().create_future(), leaving=pod.leaving)
         self._tasks.spawn(self._look_after(pod, served), name=f"worker pod {pod.name}")
 
+    def next_meetings(self) -> Iterable[float]:
+        """When pods may be served again whose workers could not be met, on the event loop's clock."""
+        return (before.not_before for before in self._met_before.values())
+
     def drain(self, pod: str, reason: str) -> None:
         """Have a worker finish what it runs and get nothing more; the engine then releases it."""
         served = self._served.get(pod)
@@ -131,7 +136,9 @@ class PodWorkers:
             del self._served[pod.name]
         if not served.forgotten:
             self._note_meeting(pod.name, again=again)
-        if not again:
+        if again:
+            self._events.put_off()
+        else:
             self._events.over(pod.name)
 
     def _note_meeting(self, pod: str, *, again: bool) -> None:
