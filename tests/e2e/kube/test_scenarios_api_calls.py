@@ -36,7 +36,7 @@ async def test_a_job_of_100_tasks_makes_as_many_calls_as_one_of_10(installation,
     small, _ = await calls_of_a_job(installation, rest, 9)
     large, seconds = await calls_of_a_job(installation, rest, 99)
     record_property("calls of a job of 100 tasks to the API server", f"\n\n{audit.table(large)}")
-    assert _for_the_job(large) == _for_the_job(small), "their number grows with the tasks"
+    assert _for_the_job(large) <= _for_the_job(small), "their number grows with the tasks"
     watches = [call for call in large if call.verb == "watch"]
     assert len(watches) <= 1 + seconds / WATCH_SECONDS, "it asks again and again"
     reviews = [call for call in large if call.resource == "tokenreviews"]
