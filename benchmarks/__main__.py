@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from apollo_common.units import parse_size_bytes
-from benchmarks import coordinator, core, memory, slowdown, wordcount
+from benchmarks import coordinator, core, intermediate, memory, slowdown, wordcount
 from benchmarks.contenders import contenders
 
 RESULTS = Path(__file__).parent / "results"
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "memory": "peak memory of a worker",
     "core": "the scheduling core alone, up to 100,000 tasks on 10,000 workers",
     "slowdown": "what lost and slow workers cost a job",
+    "intermediate": "a sort with its map outputs on a volume and in a bucket",
     "coordinator": "a coordinator on one processor, with 500 workers over gRPC that do no work",
 }
 
@@ -21,10 +22,12 @@ def main() -> None:
     what = "; ".join(f"{name}: {text}" for name, text in BENCHMARKS.items())
     parser = argparse.ArgumentParser(prog="./dev bench", description=f"Measure Apollo. {what}.")
     parser.add_argument("benchmark", nargs="?", choices=[*BENCHMARKS], default="wordcount")
-    parser.add_argument("--size", type=parse_size_bytes, help="input  [wordcount: 128MiB, memory: 512MiB]")
+    parser.add_argument(
+        "--size", type=parse_size_bytes, help="input  [wordcount: 128MiB, memory: 512MiB, intermediate: 96MiB]"
+    )
     parser.add_argument("--runs", type=int, default=3, help="of each contender or size, in turns  [3]")
     parser.add_argument(
-        "--quick", action="store_true", help="too small to say anything: does it run?  [core, slowdown, coordinator]"
+        "--quick", action="store_true", help="too small to say anything: does it run?  [all but wordcount, memory]"
     )
     parser.add_argument("--contenders", nargs="+", choices=[*contenders()], default=[*contenders()], metavar="NAME",
                         help=f"any of {', '.join(contenders())}")  # fmt: skip
@@ -40,6 +43,9 @@ def main() -> None:
             slowdown.run(runs=options.runs, quick=options.quick, results_folder=options.results)
         case "coordinator":
             coordinator.run(runs=options.runs, quick=options.quick, results_folder=options.results)
+        case "intermediate":
+            size_bytes = options.size or (1 if options.quick else 96) << 20
+            intermediate.run(size_bytes=size_bytes, runs=options.runs, results_folder=options.results)
         case "core":
             core.run(runs=options.runs, quick=options.quick, results_folder=options.results)
 

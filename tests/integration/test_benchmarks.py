@@ -52,6 +52,13 @@ def test_coordinator_tells_completions_and_processor_time_of_each_job(tmp_path: 
     assert run["answers_ms"]
 
 
+def test_intermediate_compares_a_bucket_with_a_volume(tmp_path: Path):
+    ((table, document),) = bench("intermediate", tmp_path)
+    assert [row[0] for row in rows(table)] == ["volume", "bucket"]
+    assert rows(table)[0][2] == "1.00"
+    assert all(len(seconds) == 1 for seconds in document["seconds"].values())
+
+
 @pytest.mark.timeout(300)  # eight worker processes
 def test_slowdown_compares_each_scenario_with_the_undisturbed_job(tmp_path: Path):
     (real, told), (virtual, _) = bench("slowdown", tmp_path)

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -66,7 +67,7 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
         }
 
-    def client(self):
+    def client(self) -> Any:
         """A plain boto3 client: how tests look at the store without Apollo's own code."""
         return boto3.client(
             "s3",
