@@ -63,10 +63,10 @@ class JobOwnership:
 
     async def tls(self, job: JobId) -> ssl.SSLContext:
         """What the job's workers know the coordinator by. ObjectMissing when nothing is left of the job."""
-        async with self._making:
-            known = self._known.get(job)
-            if known is not None:
-                return known.tls
+        known = self._known.get(job)
+        if known is not None:
+            return known.tls
+        async with self._making:  # its pods ask all at once
             if job not in self._read:
                 self._read[job] = await self._keys_of(self._names.job_object(job))
             return self._read[job]
