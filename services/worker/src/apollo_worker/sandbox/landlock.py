@@ -24,6 +24,8 @@ _TCP_ABI, _SCOPE_ABI = 4, 6
 _BIND_AND_CONNECT_TCP: Final = 0b11
 _ABSTRACT_SOCKETS_AND_SIGNALS: Final = 0b11
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP})
 
 
@@ -115,9 +117,8 @@ def _known_to(abi: int) -> Access:
 
 
 def _syscall(number: int, *arguments: bytes | int | None) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
     as_longs = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    result: int = libc.syscall(ctypes.c_long(number), *as_longs)
+    result: int = _libc.syscall(ctypes.c_long(number), *as_longs)
     if result < 0:
         number_of_error = ctypes.get_errno()
         raise OSError(number_of_error, os.strerror(number_of_error))
