@@ -59,6 +59,35 @@ async def test_the_coordinators_credentials_go_to_listed_endpoints_only(strict):
     assert (await submit(strict, inputPath="https://store.example/in/a"))[0] == 201
 
 
+@pytest.mark.parametrize(
+    ("location", "status"),
+    [
+        ("s3://shuffle/of jobs/abc", 422),
+        ("s3://shuffle/of jobs", 422),
+        ("https://store.example/shuffle/of%20jobs/abc", 422),
+        ("s3://shuffle/", 422),
+        ("s3://shuffle/*/abc", 422),
+        ("s3://shuffle/of*", 422),
+        ("s3://shuffle/[o]f jobs/*", 422),
+        ("s3://shuffle/of", 201),
+        ("s3://shuffle/of jobs too/abc", 201),
+        ("s3://shuffle/others/*", 201),
+        ("s3://other/of jobs/abc", 201),
+    ],
+)
+async def test_the_coordinators_credentials_do_not_reach_other_jobs_map_outputs(tmp_path, location, status):
+    policy = StorePolicy(environment_endpoints=frozenset({"https://store.example"}), own_prefix="s3://shuffle/of jobs")
+    async with running_api(tmp_path, ApiSettings(store_policy=policy)) as api:
+        await upload_programs(api)
+        found, answer = await submit(api, inputPath=location)
+        assert found == status
+        if status == 422:
+            assert fields(answer) == ["inputPath"]
+            credentials = {"username": "u", "password": "p"}
+            given = {"inputPath": location, "inputStorageCredentials": credentials}
+            assert (await submit(api, **given))[0] == 201
+
+
 async def test_credentials_reach_the_engine(strict):
     _, answer = await submit(
         strict,
@@ -69,3 +98,11 @@ async def test_credentials_reach_the_engine(strict):
     secrets = strict.jobs.secrets[JobId(answer["job"]["id"])]
     assert (secrets.input_access.access_key_id, secrets.input_access.secret_access_key) == ("u1", "p1")
     assert (secrets.output_access.access_key_id, secrets.output_access.secret_access_key) == ("u2", "p2")
+
+
+async def test_an_output_does_not_go_among_map_outputs(tmp_path):
+    policy = StorePolicy(own_prefix="s3://shuffle")
+    async with running_api(tmp_path, ApiSettings(store_policy=policy)) as api:
+        await upload_programs(api)
+        status, problem = await submit(api, outputPath="s3://shuffle/out")
+        assert (status, fields(problem)) == (422, ["outputPath"])

@@ -12,9 +12,9 @@ from apollo_common.addresses import is_loopback
 from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
-from apollo_common.storage.environment import environment_access
 from apollo_common.storage.open import Stores
 from apollo_common.storage.policy import StorePolicy
+from apollo_common.storage.port import StorageAccess
 from apollo_common.storage.s3 import S3Store
 from apollo_coordinator.abandoned import end_abandoned
 from apollo_coordinator.api.application import make_api
@@ -233,7 +233,7 @@ async def _open_intermediate(
     """Where map outputs lie, and what workers have to be told of it. StorageUnavailable and other storage errors."""
     if settings.volume is not None:
         return IntermediateFiles(settings.volume, coordinator=coordinator), None
-    place = IntermediatePlace(settings.intermediate_url, environment_access(os.environ))
+    place = IntermediatePlace(settings.intermediate_url, StorageAccess())
     store = S3Store(place.access)
     opened.push_async_callback(store.close)
     return await IntermediateObjects.open(store, place.url, coordinator=coordinator), place
@@ -316,6 +316,7 @@ def _store_policy(settings: Settings) -> StorePolicy:
     return StorePolicy(
         file_roots=settings.file_roots,
         environment_endpoints=None if settings.storage_endpoints is None else frozenset(settings.storage_endpoints),
+        own_prefix=settings.intermediate_url if settings.volume is None else "",
     )
 
 

@@ -20,7 +20,7 @@ class OutputTarget:
 
 @dataclass(frozen=True, slots=True)
 class IntermediatePlace:
-    """A prefix of a bucket for map outputs, without a trailing slash, and the operator's access to it."""
+    """A prefix of a bucket for map outputs, without a trailing slash, and the access to it."""
 
     url: str
     access: StorageAccess

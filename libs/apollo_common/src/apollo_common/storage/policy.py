@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+from apollo_common.storage.glob import Pattern, has_wildcard
+
 
 @dataclass(frozen=True, slots=True)
 class StorePolicy:
@@ -13,6 +15,9 @@ class StorePolicy:
 
     environment_endpoints: frozenset[str] | None = None
     """Endpoints named by a job that the environment's own credentials may be sent to."""
+
+    own_prefix: str = ""
+    """Of the store URLs of Apollo's map outputs, which are other jobs' data; empty: they lie in no bucket."""
 
     def reaches(self, path: str) -> bool:
         """Whether a path really lies below one of the roots, wherever links on the way lead. Reads the disk."""
@@ -27,6 +32,12 @@ class StorePolicy:
         if self.environment_endpoints is None:
             return True
         return any(same_endpoint(endpoint, listed) for listed in self.environment_endpoints)
+
+    def owns(self, url: str) -> bool:
+        """Whether a store URL, perhaps with wildcards, names something below Apollo's own prefix, or all around it."""
+        literal = Pattern(url).literal_prefix if has_wildcard(url) else f"{url.rstrip('/')}/"
+        own = f"{self.own_prefix.rstrip('/')}/"
+        return bool(self.own_prefix) and (literal.startswith(own) or own.startswith(literal))
 
 
 NOTHING_ALLOWED = StorePolicy(file_roots=(), environment_endpoints=frozenset())

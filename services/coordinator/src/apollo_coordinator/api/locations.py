@@ -32,6 +32,14 @@ def check_form(field: str, location: str) -> FieldError | None:
     return None
 
 
+def check_own(field: str, location: str, policy: StorePolicy) -> FieldError | None:
+    """The coordinator's own credentials reach the map outputs of all jobs; with them, a job does not."""
+    (url,), _ = resolve_inputs([location], StorageAccess())
+    if not policy.owns(url):
+        return None
+    return FieldError(field=field, message="The operator keeps jobs' map outputs there.", fix="Use another location.")
+
+
 def out_of_reach(location: str, policy: StorePolicy) -> bool:
     """Whether a file:// location leads to where the policy does not let jobs go. Reads the disk."""
     path = location.removeprefix("file://")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from apollo_common.storage.location import endpoint_of
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.api.locations import check_form, out_of_reach
+from apollo_coordinator.api.locations import check_form, check_own, out_of_reach
 from apollo_coordinator.api.pod_fields import check_pods, to_overrides
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.schemas import Credentials, JobBody
@@ -160,6 +160,8 @@ def _check_locations(body: JobBody, settings: ApiSettings) -> list[FieldError]:
                 message = "The coordinator's own credentials are not sent to this endpoint."
                 fix = "Give credentials, or have the operator list the endpoint."
                 wrong.append(FieldError(field=credentials_field, message=message, fix=fix))
+        if credentials is None and body.credentials_secret is None:
+            wrong += [error for location in locations if (error := check_own(field, location, settings.store_policy))]
     return wrong
 
 
