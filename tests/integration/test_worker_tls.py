@@ -151,6 +151,12 @@ async def test_a_coordinators_keys_make_no_worker(keys, tmp_path):
             await answer(address, coordinator_side(keys))
 
 
+async def test_keys_are_good_for_the_longest_job(tmp_path):
+    keys = make_job_keys(now=datetime.now(UTC) - timedelta(days=366))  # the longest jobTimeoutSeconds is a year
+    async with serving(worker_side(keys, tmp_path / "tls")) as (_, address):
+        assert await answer(address, coordinator_side(keys)) == "w"
+
+
 @pytest.mark.parametrize("days", [-1, VALID_FOR.days + 1], ids=["not yet valid", "expired"])
 async def test_keys_out_of_their_time_are_refused(tmp_path, days):
     keys = make_job_keys(now=datetime.now(UTC) - timedelta(days=days))

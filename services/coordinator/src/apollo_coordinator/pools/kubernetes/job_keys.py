@@ -17,8 +17,10 @@ WORKER_KEY_KEY: Final = "worker.key"
 COORDINATOR_CERTIFICATE_KEY: Final = "coordinator.crt"
 COORDINATOR_KEY_KEY: Final = "coordinator.key"
 
-VALID_FOR: Final = timedelta(days=30)
-"""Longer than any job is meant to take. The keys of a job are deleted with it."""
+VALID_FOR: Final = timedelta(days=10 * 365)
+"""Longer than any job takes, for nothing renews them: workers of a job whose keys are over can be met by nobody. What
+ends them is the job's end: its Secret goes, and with it all that trusts their authority.
+"""
 
 _CLOCKS_MAY_DIFFER: Final = timedelta(hours=1)
 
