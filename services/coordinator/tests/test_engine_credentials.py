@@ -9,11 +9,13 @@ import pytest
 
 from apollo_common.backoff import Backoff
 from apollo_common.errors import CredentialsUnusable, StorageUnavailable
+from apollo_common.ids import JobId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.engine import Engine
 from apollo_coordinator.order import AttemptOrder, AttemptReport
 from apollo_coordinator.ports import JobSecrets
+from apollo_coordinator.store.memory import MemorySecretStore
 from support.engine import QUICK, Site, ended, engine_ports, hang_on, until
 from support.scheduling import a_spec, splits
 
@@ -166,6 +168,36 @@ async def test_a_job_with_credentials_of_its_own_is_lent_none(site):
     async with coordinator(site, lender):
         await asyncio.sleep(5 * RENEWING.renew_seconds)
         assert worker.renewals == []
+
+
+class LostAnswers(MemorySecretStore):
+    """Keeps what it is given and cannot say so; removes things only when `works`."""
+
+    works = True
+
+    async def put(self, job: JobId, secrets: JobSecrets) -> None:
+        await super().put(job, secrets)
+        raise StorageUnavailable("no answer to put")
+
+    async def delete(self, job: JobId) -> None:
+        if not self.works:
+            raise StorageUnavailable("no answer to delete")
+        await super().delete(job)
+
+
+async def test_credentials_whose_keeping_nobody_confirmed_are_forgotten(site):
+    site.secrets = LostAnswers()
+    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
+    async with coordinator(site, Lender()) as engine:
+        with pytest.raises(StorageUnavailable, match="no answer to put"):
+            await engine.submit(a_spec(**ON_S3), own)
+        assert (engine.jobs(), site.secrets.secrets) == ([], {})
+        site.secrets.works = False
+        with pytest.raises(StorageUnavailable, match="no answer to put"):
+            await engine.submit(a_spec(**ON_S3), own)
+        assert len(site.secrets.secrets) == 1
+    async with coordinator(site, Lender()):
+        assert site.secrets.secrets == {}
 
 
 async def test_a_named_secret_serves_both_sides_also_after_a_restart(site):

@@ -295,18 +295,25 @@ class Engine:
                 return Submitted(before, created=False)
             self._admit(spec)
             event = events.JobSubmitted(self._make_job_id(), spec)
-            if secrets is not None:
-                await self._ports.secrets.put(event.job, secrets)
-            outcome = decide(self._state, event, self._ports.clock.now_ms())
-            (accepted,) = outcome.facts
             try:
+                if secrets is not None:
+                    await self._ports.secrets.put(event.job, secrets)
+                outcome = decide(self._state, event, self._ports.clock.now_ms())
+                (accepted,) = outcome.facts
                 await self._recorder.record_first(cast(facts.JobAccepted, accepted))
             except ApolloError:
-                await self._ports.secrets.delete(event.job)
+                await self._forget_secrets(event.job)
                 raise
             apply(self._state, accepted)
             self.post(events.Tick())
             return Submitted(self._state.jobs[event.job], created=True)
+
+    async def _forget_secrets(self, job: JobId) -> None:
+        """Of a job that there will not be; also those whose keeping nobody has confirmed."""
+        try:
+            await self._ports.secrets.delete(job)
+        except ApolloError as error:
+            _log.warning("credentials of a refused job stay until the next start", job=job, error=str(error))
 
     async def stop(self, job: JobId) -> Job:
         """See JobService."""
