@@ -76,6 +76,13 @@ async def test_a_change_that_cannot_be_used_is_told_once_and_the_tokens_from_bef
     assert await tokens.authenticate("new") == ALICE
 
 
+async def test_an_emptied_file_lets_nobody_in(path):
+    tokens = await TokensFile.open(path)
+    write(path, "# taken back\n")
+    for _, token in TOKENS.values():
+        assert await tokens.authenticate(token) is None
+
+
 @pytest.mark.parametrize(
     ("line", "fix"),
     [
@@ -132,6 +139,13 @@ async def test_a_file_without_sense_is_refused(path, content, why):
 async def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InvalidSetting, match=r"APOLLO_TOKENS_FILE: .*nowhere cannot be read: No such file"):
         await TokensFile.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("token", ["", "two words", "s3cret\n", "schlüssel"])
+def test_an_operators_token_that_nobody_could_show_is_refused(token):
+    with pytest.raises(InvalidSetting, match="APOLLO_TOKEN holds what no token has") as refused:
+        OperatorToken(token)
+    assert "s3cret" not in str(refused.value)
 
 
 async def test_the_operators_own_token_may_stand_beside_a_file(path):

@@ -1,10 +1,14 @@
 """Who calls the API and what they may do, and the port that tells it from a bearer token. No I/O."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from apollo_common.errors import PermanentError, TemporaryError
+
+TOKEN: Final = re.compile(r"[!-~]+")
+"""What a bearer token may be."""
 
 
 class Role(StrEnum):

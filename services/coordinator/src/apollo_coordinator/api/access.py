@@ -1,7 +1,6 @@
 """Who may call what: bearer tokens (RFC 6750), roles, owners, and web pages of other sites."""
 
 import ipaddress
-import re
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -9,10 +8,9 @@ from aiohttp.typedefs import Handler, Middleware
 
 from apollo_coordinator.api.problem import ApiProblem
 from apollo_coordinator.api.settings import ApiSettings
-from apollo_coordinator.callers import ANYONE, Authenticator, Caller, Role
+from apollo_coordinator.callers import ANYONE, TOKEN, Authenticator, Caller, Role
 
 CALLER = web.RequestKey("caller", Caller)
-_TOKEN = re.compile(r"[!-~]+")
 
 
 def authenticate(authenticator: Authenticator | None, public: frozenset[str]) -> Middleware:
@@ -36,7 +34,7 @@ async def _caller(authenticator: Authenticator, request: web.Request) -> Caller:
     if scheme.lower() != "bearer" or not token:
         detail = "This coordinator asks who calls: send Authorization: Bearer TOKEN."
         raise ApiProblem(401, detail, reason="token_missing", headers={"WWW-Authenticate": "Bearer"})
-    caller = await authenticator.authenticate(token) if _TOKEN.fullmatch(token) else None
+    caller = await authenticator.authenticate(token) if TOKEN.fullmatch(token) else None
     if caller is None:
         detail = "The token is unknown, has expired, or was made for another audience."
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}

@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from apollo_common.errors import InvalidSetting
 from apollo_common.logging import get_logger
-from apollo_coordinator.callers import Caller, Role
+from apollo_coordinator.callers import TOKEN, Caller, Role
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_TOKENS: Final = 1000
@@ -51,6 +51,9 @@ class OperatorToken:
     """The one token of APOLLO_TOKEN, an admin's."""
 
     def __init__(self, token: str) -> None:
+        """InvalidSetting for what no Authorization header can carry."""
+        if not TOKEN.fullmatch(token):
+            raise InvalidSetting("APOLLO_TOKEN holds what no token has: blanks, line breaks, or letters beyond ASCII")
         self._tokens = (StaticToken(Caller(OPERATOR, Role.ADMIN), hashlib.sha256(token.encode()).digest()),)
 
     async def authenticate(self, token: str) -> Caller | None:
@@ -63,7 +66,8 @@ class OperatorToken:
 class TokensFile:
     """The tokens of a file, as it is now: looked at again at most once in LOOK_AGAIN_SECONDS. Made by `open`.
 
-    A change that cannot be read is logged, and the tokens from before it stay.
+    A change that cannot be read is logged, and the tokens from before it stay. A file that has become empty holds no
+    token: nobody is let in.
     """
 
     def __init__(self, path: Path, tokens: Sequence[StaticToken], version: object) -> None:
@@ -77,6 +81,8 @@ class TokensFile:
     async def open(cls, path: Path) -> Self:
         """InvalidSetting names the line that is wrong and what to do."""
         version, tokens = await asyncio.to_thread(_read, path)
+        if not tokens:
+            raise InvalidSetting(f"APOLLO_TOKENS_FILE: {path} holds no token: add a line NAME ROLE sha256:DIGEST")
         return cls(path, tokens, version)
 
     async def authenticate(self, token: str) -> Caller | None:
@@ -123,8 +129,6 @@ def parse(text: str, source: str) -> tuple[StaticToken, ...]:
         if token.digest in tokens:
             raise InvalidSetting(f"{where}: this token stands there twice; every name needs a token of its own")
         tokens[token.digest] = token
-    if not tokens:
-        raise InvalidSetting(f"{source} holds no token: add a line NAME ROLE sha256:DIGEST")
     if len(tokens) > MAX_TOKENS:
         raise InvalidSetting(f"{source} holds {len(tokens)} tokens; {MAX_TOKENS} are allowed")
     return tuple(tokens.values())
