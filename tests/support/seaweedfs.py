@@ -160,7 +160,7 @@ def _remove_sockets(ports: list[int]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _wait_ready(server: S3Server, process: subprocess.Popen, log: Path) -> None:
+def _wait_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
     """Ready when a PUT succeeds: the port answers earlier."""
     client = server.client()
     deadline = time.monotonic() + START_SECONDS
