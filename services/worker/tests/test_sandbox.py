@@ -141,6 +141,14 @@ async def test_files_of_others_are_refused(tmp_path):
         other.write_text("secret")
 
 
+@pytest.mark.parametrize(("box", "told"), [("require", True), ("off", False)])
+async def test_a_failure_tells_of_the_sandbox(tmp_path, box, told):
+    bench = Bench(tmp_path / "work", "cat; echo '/data/words: Permission denied' >&2; exit 1", sandbox=establish(box))
+    with pytest.raises(ProgramExited) as raised:
+        await bench.map_lines(b"x")
+    assert ("sandbox" in str(raised.value)) is told
+
+
 async def test_paths_that_the_operator_adds_are_there(tmp_path):
     for name in ("read", "written"):
         (tmp_path / name).mkdir()

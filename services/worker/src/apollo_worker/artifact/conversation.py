@@ -14,6 +14,7 @@ from apollo_worker.artifact.silence import Silence
 from apollo_worker.ports import PairSink
 
 EXIT_GRACE_S = 10.0  # for a program that broke the conversation off to end, which may tell why
+_REFUSED = b"Permission denied"  # as libc and Python say EACCES
 LOG_GRACE_S = 2.0  # the log of a dead program ends at once, unless something escaped and holds it open
 
 
@@ -51,7 +52,7 @@ class Conversation:
             await asyncio.wait([log], timeout=LOG_GRACE_S)
             error.stderr_tail = self._log.tail
             if isinstance(error, ProgramExited) and self._log.last_line:
-                error.args = (f"{error}; its standard error ends with: {self._log.last_line}",)
+                error.args = (f"{error}; its standard error ends with: {self._log.last_line}{self._hint}",)
             raise
         finally:
             await to_the_end(_cancelled(log))
@@ -121,6 +122,13 @@ class Conversation:
     async def _next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
         with self._silence.paused():
             return await anext(chunks, None)
+
+    @property
+    def _hint(self) -> str:
+        """For who wonders why a program may not do here what it may elsewhere."""
+        if not self._context.sandbox.abi or _REFUSED not in self._log.tail:
+            return ""
+        return " (it runs in a sandbox: give it its files with the job, and `network: true` if it needs the network)"
 
     @property
     def _subject(self) -> str:
