@@ -338,6 +338,30 @@ async def test_the_scheduler_is_quoted(cluster):
         assert await trouble(heard) == f"worker pod {name}: no node takes it: {words}"
 
 
+async def test_what_a_pod_waits_for_is_told_again_when_the_last_worker_has_gone(cluster):
+    """The engine does not listen to troubles of a job that has workers."""
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        cluster.kubelet.cordoned = True
+        await pool.scale(JOB, 2)
+        await cluster.until(lambda: len(cluster.pods) == 2)
+        (waiting,) = cluster.pods.keys() - {up.worker}
+        words = "0/1 nodes are available: 1 node(s) were unschedulable."
+        unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
+        cluster.api.set_status(waiting, conditions=[unscheduled])
+        told = PoolTrouble(JOB, f"worker pod {waiting}: no node takes it: {words}")
+        await heard.until(PoolTrouble)
+        await pool.release(up.worker)
+        await heard.until(PoolTrouble, count=2)
+        assert [event for event in heard.events if isinstance(event, WorkerGone | PoolTrouble)] == [
+            told,
+            WorkerGone(up.worker, f"worker pod {up.worker}: it was released"),
+            told,
+        ]
+
+
 async def test_a_volume_that_is_not_mounted_is_found_in_the_events(cluster):
     async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
         await pool.scale(JOB, 1)

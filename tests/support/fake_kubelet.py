@@ -24,6 +24,7 @@ class FakeKubelet:
         self._api = api
         self._work_dir = work_dir
         self._command = command
+        self.cordoned = False  # then it starts nothing more
         self._tasks = TaskOwner()
         self._processes: dict[str, Process] = {}
         # Tests run side by side: 127/8 has room for all.
@@ -46,7 +47,7 @@ class FakeKubelet:
     async def _keep_looking(self) -> None:
         while True:
             for name, pod in list(self._api.objects.get("pods", {}).items()):
-                if pod["status"]["phase"] == "Pending" and name not in self._processes:
+                if pod["status"]["phase"] == "Pending" and name not in self._processes and not self.cordoned:
                     await self._run(name, pod)
             await asyncio.sleep(0.02)
 

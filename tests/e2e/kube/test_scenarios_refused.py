@@ -79,5 +79,5 @@ async def test_a_mapper_over_its_memory_limit(installation, rest, slow_words, tm
     document = await ended(rest, job)
     assert document["status"] == "failed"
     assert document["failure"]["program"] == hungry.name
-    assert "memory" in document["failure"]["message"]
+    assert "may use 1.0 GiB together" in document["failure"]["message"]
     await installation.nothing_left(job)

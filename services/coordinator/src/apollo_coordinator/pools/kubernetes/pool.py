@@ -192,9 +192,19 @@ class KubernetesPool:
             self._demands[job].refusals = 0
             self._demands[job].told = ""
 
-    def _worker_over(self, pod: str) -> None:
-        self._let_go(pod)
+    def _worker_over(self, pod: Pod) -> None:
+        self._let_go(pod.name)
+        self._tell_again(pod.job)
         self._wake.set()
+
+    def _tell_again(self, job: JobId) -> None:
+        """What was told while the job had a worker did not matter then, and may now."""
+        if job not in self._demands:
+            return
+        self._demands[job].told = ""
+        waiting = (pod for pod in self.reflector.items.values() if pod.job == job and pod.waiting)
+        for pod in islice(waiting, 1):
+            self._tell(job, f"worker pod {pod.name}: {pod.waiting}")
 
     # One task for what jobs want
 

@@ -29,7 +29,7 @@ class PodEvents(NamedTuple):
 
     refused: Callable[[JobId, str], None]  # a worker is not to be had, in words
     up: Callable[[JobId], None]
-    over: Callable[[str], None]  # nothing more comes of the pod of this name
+    over: Callable[[Pod], None]  # nothing more comes of it
     put_off: Callable[[], None]  # a meeting went wrong; there is a next one
 
 
@@ -139,7 +139,7 @@ class PodWorkers:
         if again:
             self._events.put_off()
         else:
-            self._events.over(pod.name)
+            self._events.over(pod)
 
     def _note_meeting(self, pod: str, *, again: bool) -> None:
         failures = self._met_before.get(pod, _Meetings()).failures + 1
