@@ -8,16 +8,15 @@ own disk, a few at once, and merges from there: requests are few and large, memo
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from apollo_common.assignment import MapOutputRef, PartUpload
-from apollo_common.errors import ApolloError, ObjectNotFound
+from apollo_common.errors import ApolloError, ObjectNotFound, PermanentError
 from apollo_common.lifecycle import opened, to_the_end
 from apollo_common.parallel import each
 from apollo_common.storage.port import ObjectStore
@@ -78,7 +77,7 @@ class BucketStore:
                 await self._upload(file, self._object(path, file.name), path)
             await in_thread(shutil.rmtree, self.directory(path))
         except BaseException:
-            await self._discard(self._store.delete([self._object(path, file.name) for file in files]))
+            await to_the_end(self._discard(path))
             raise
 
     async def runs(
@@ -105,30 +104,24 @@ class BucketStore:
             await self._store.put(url, await in_thread(file.read_bytes))
             return
         piece_bytes = max(PIECE_BYTES, -(-size_bytes // MAX_PIECES))
-        creation = self._store.create_upload(url, metadata={_WRITER: path})
-        upload = await opened(creation, self._store.abort_upload)
+        upload = await self._store.create_upload(url, metadata={_WRITER: path})
         parts: list[PartUpload] = []
 
         async def send(number: int) -> None:
             content = await in_thread(_read_piece, file, (number - 1) * piece_bytes, piece_bytes)
             parts.append(await self._store.upload_part(upload, number, content))
 
-        try:
-            await each(range(1, -(-size_bytes // piece_bytes) + 1), send, at_once=PIECES_AT_ONCE)
-            await self._store.complete_upload(upload, parts)
-        except BaseException:
-            await self._discard(self._store.abort_upload(upload))
-            raise
+        await each(range(1, -(-size_bytes // piece_bytes) + 1), send, at_once=PIECES_AT_ONCE)
+        await self._store.complete_upload(upload, parts)
 
-    async def _discard(self, work: Coroutine[Any, Any, None]) -> None:
-        """Removal that a cancellation does not stop. What it cannot remove goes when the job has ended."""
-
-        async def bounded() -> None:
-            with suppress(ApolloError, TimeoutError):
-                async with asyncio.timeout(DISCARD_SECONDS):
-                    await work
-
-        await to_the_end(bounded())
+    async def _discard(self, path: str) -> None:
+        """Remove what there is of an output, uploads that nobody has heard of included. The rest goes with its job."""
+        with suppress(ApolloError, TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                with suppress(PermanentError):  # some stores cannot list uploads, or do not let us
+                    for upload in await self._store.list_uploads(f"{self._url}/{path}/"):
+                        await self._store.abort_upload(upload)
+                await self._store.delete([self._object(path, name) for name in (DATA_FILE, INDEX_FILE)])
 
     async def _index(self, output: MapOutputRef, partition: int) -> PartitionIndex:
         url, failed = self._object(output.path, INDEX_FILE), fetch_failure(output)
@@ -175,7 +168,7 @@ class BucketStore:
         """All pieces into one file, whose space is reserved first."""
         size_bytes = pieces[-1].position + pieces[-1].length_bytes if pieces else 0
         self._disk.check(size_bytes)
-        descriptor = await in_thread(_reserve, file, size_bytes, self._disk)
+        descriptor = await opened(in_thread(_reserve, file, size_bytes, self._disk), _close)
 
         async def fetch(piece: _Piece) -> None:
             position, end = piece.position, piece.position + piece.length_bytes
@@ -193,7 +186,7 @@ class BucketStore:
         try:
             await each(pieces, fetch, at_once=FETCHES_AT_ONCE)
         finally:
-            os.close(descriptor)
+            await _close(descriptor)
 
     def _object(self, path: str, name: str) -> str:
         return f"{self._url}/{path}/{name}"
@@ -226,6 +219,10 @@ def _reserve(file: Path, size_bytes: int, disk: Disk) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+async def _close(descriptor: int) -> None:
+    await in_thread(os.close, descriptor)
 
 
 def _write_at(descriptor: int, content: bytes, offset: int, disk: Disk) -> None:
