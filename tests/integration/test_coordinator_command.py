@@ -95,6 +95,9 @@ def test_files_are_out_of_reach_unless_the_operator_lists_their_root(tmp_path: P
         assert "input" in refused.stderr
     with running(tmp_path / "data", APOLLO_FILE_ROOTS=str(tmp_path)) as (_, url):
         assert apollo("--coordinator", url, "submit", "--wait", *job).status == 0
+        own = [f"file://{tmp_path}/data/*" if argument == f"file://{source}" else argument for argument in job]
+        refused = apollo("--coordinator", url, "submit", *own, "--overwrite")
+        assert (refused.status, "outside what the operator allows" in refused.stderr) == (2, True), refused.stderr
 
 
 @pytest.mark.parametrize(

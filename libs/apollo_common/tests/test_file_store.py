@@ -57,6 +57,25 @@ async def test_only_what_really_lies_below_a_root_is_reached(tmp_path):
         await found(FileStore(StorePolicy(file_roots=())), f"{base}/allowed/")
 
 
+async def test_a_root_does_not_reach_into_apollos_own_directories(tmp_path):
+    (tmp_path / "root/own/secrets").mkdir(parents=True)
+    (tmp_path / "root/own/secrets/job.json").write_bytes(b"s3cret")
+    (tmp_path / "root/own too").mkdir()
+    (tmp_path / "root/own too/in.txt").write_bytes(b"x")
+    (tmp_path / "root/link").symlink_to(tmp_path / "root/own/secrets")
+    policy = StorePolicy(file_roots=(str(tmp_path / "root"),), own_directories=(str(tmp_path / "root/own"),))
+    store, base = FileStore(policy), f"file://{tmp_path}/root"
+    assert await content(store, f"{base}/own too/in.txt") == b"x"
+    for place in (f"{base}/own/secrets/job.json", f"{base}/link/job.json", f"{base}/own too/../own/secrets/job.json"):
+        with pytest.raises(StorageAccessDenied):
+            await content(store, place)
+    for pattern in (f"{base}/own/", f"{base}/**/*.json", f"{base}/l*/*"):
+        with pytest.raises(StorageAccessDenied):
+            await found(store, pattern)
+    with pytest.raises(StorageAccessDenied):
+        await store.create_upload(f"{base}/own/out", metadata={})
+
+
 async def test_links_to_directories_are_followed_and_loops_end(tmp_path):
     (tmp_path / "data/real").mkdir(parents=True)
     (tmp_path / "data/real/in.txt").write_bytes(b"x")

@@ -315,6 +315,7 @@ def _make_directories(*directories: Path) -> None:
 def _store_policy(settings: Settings) -> StorePolicy:
     return StorePolicy(
         file_roots=settings.file_roots,
+        own_directories=tuple(str(path) for path in (settings.data_dir, settings.volume) if path is not None),
         environment_endpoints=None if settings.storage_endpoints is None else frozenset(settings.storage_endpoints),
         own_prefix=settings.intermediate_url if settings.volume is None else "",
     )

@@ -1,6 +1,8 @@
 """What an operator lets jobs reach: which files, and where the environment's own credentials may go."""
 
 import os
+import posixpath
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apollo_common.storage.glob import Pattern, has_wildcard
@@ -19,13 +21,15 @@ class StorePolicy:
     own_prefix: str = ""
     """Of the store URLs of Apollo's map outputs, which are other jobs' data; empty: they lie in no bucket."""
 
+    own_directories: tuple[str, ...] = ()
+    """Directories of Apollo's own, which hold all jobs' data and secrets: no root reaches into them."""
+
     def reaches(self, path: str) -> bool:
         """Whether a path really lies below one of the roots, wherever links on the way lead. Reads the disk."""
         if self.file_roots is None:
             return True
         real = os.path.realpath(path)
-        roots = (os.path.realpath(root).rstrip("/") for root in self.file_roots)
-        return any(f"{real}/".startswith(f"{root}/") for root in roots)
+        return _lies_below(real, self.file_roots) and not _lies_below(real, self.own_directories)
 
     def trusts(self, endpoint: str) -> bool:
         """Whether the environment's credentials may go to an endpoint (`https://host:port`) that a job names."""
@@ -35,13 +39,26 @@ class StorePolicy:
 
     def owns(self, url: str) -> bool:
         """Whether a store URL, perhaps with wildcards, names something below Apollo's own prefix, or all around it."""
-        literal = Pattern(url).literal_prefix if has_wildcard(url) else f"{url.rstrip('/')}/"
-        own = f"{self.own_prefix.rstrip('/')}/"
+        literal = _tidy(Pattern(url).literal_prefix if has_wildcard(url) else f"{url}/")
+        own = _tidy(f"{self.own_prefix}/")
         return bool(self.own_prefix) and (literal.startswith(own) or own.startswith(literal))
 
 
 NOTHING_ALLOWED = StorePolicy(file_roots=(), environment_endpoints=frozenset())
 """Until an operator says otherwise."""
+
+
+def _lies_below(real: str, directories: Iterable[str]) -> bool:
+    roots = (os.path.realpath(directory).rstrip("/") for directory in directories)
+    return any(f"{real}/".startswith(f"{root}/") for root in roots)
+
+
+def _tidy(url: str) -> str:
+    """Of what names the same object to some store, one form: those that keep objects in directories take repeated
+    slashes, and backslashes, for one slash.
+    """
+    path = url.partition("://")[2].replace("\\", "/")
+    return posixpath.normpath(f"/{path}").rstrip("/") + ("/" if path.endswith("/") else "")
 
 
 def same_endpoint(one: str, other: str) -> bool:
