@@ -29,7 +29,9 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "volume_full": ("full_volume",),
     "upload_lost": ("removed_upload",),
     "fetch_failed": ("corrupt_segment", "unreadable_segment"),
+    "worker_drained": ("drained_worker",),
     "worker_unreachable": (
+        "drained_worker",
         "killed_worker",
         "cut_off_worker",
         "flapping_worker",

@@ -24,6 +24,8 @@ REASONS = ("program_exited", "input_changed", *LOST_REASONS)
 
 KINDS = {
     "worker_left": 0.08,
+    "worker_drains": 0.08,
+    "draining_newcomer": 0.1,
     "stop": 0.03,
     "restart": 0.04,
     "restart_before_a_write": 0.04,
@@ -79,6 +81,8 @@ class CoreRun:
         meets = self.faults.meets
         if self.world.state.workers and meets("worker_left"):
             self._tell(events.WorkerLeft(self.random.choice(list(self.world.state.workers)), "the worker left"))
+        if self.world.state.workers and meets("worker_drains"):
+            self._tell(events.WorkerDraining(self.random.choice(list(self.world.state.workers))))
         if self.world.state.jobs and meets("stop"):
             job = self.random.choice(list(self.world.state.jobs))
             self.stops.add(job)
@@ -141,7 +145,8 @@ class CoreRun:
         worker = WorkerId(f"w{self.workers}")
         self.workers += 1
         attempt = self._stale() if self.faults.meets("busy_newcomer") else None
-        self._tell(events.WorkerJoined(worker, "memory", self._maybe_binding(), attempt=attempt))
+        draining = self.faults.meets("draining_newcomer")
+        self._tell(events.WorkerJoined(worker, "memory", self._maybe_binding(), attempt=attempt, draining=draining))
 
     def _maybe_binding(self) -> JobId | None:
         jobs = list(self.world.state.jobs)

@@ -170,11 +170,13 @@ class EngineRun:
             worker.hung = True
             if self.random.random() < 0.5:
                 asyncio.get_running_loop().call_later(self.random.uniform(1, 60), worker.wake)
+        if self.faults.meets("drained_worker"):
+            self.site.pool.drain(worker, seconds=self.random.uniform(0, 30))
         if self.faults.meets("killed_worker"):
             await worker.kill()
         elif self.faults.meets("cut_off_worker"):
             await worker.cut_off()
-        elif self.faults.meets("flapping_worker"):
+        elif self.faults.meets("flapping_worker") and not worker.draining:
             await worker.cut_off()
             self.site.pool.remove(worker.id, "the pool lost the worker")
             self.site.fleet.adrift.append(worker)

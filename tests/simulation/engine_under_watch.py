@@ -24,7 +24,7 @@ REPORTS = (
     | events.AttemptCancelled
     | events.AttemptLost
 )
-FROM_POOL = events.WorkerJoined | events.WorkerLeft | events.PoolTroubled
+FROM_POOL = events.WorkerJoined | events.WorkerDraining | events.WorkerLeft | events.PoolTroubled
 
 
 class WatchedEngine(Engine):

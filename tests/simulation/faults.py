@@ -12,6 +12,7 @@ KINDS: Mapping[str, float] = {
     "cut_off_worker": 0.1,
     "flapping_worker": 0.1,
     "hung_worker": 0.1,
+    "drained_worker": 0.1,
     "slow_worker": 0.1,
     "bad_worker": 0.05,
     # Messages

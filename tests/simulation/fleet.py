@@ -1,15 +1,16 @@
 """Where simulated workers come from: three kinds of pools, which refuse, fall short and notice losses late."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
+from typing import Any
 
 from apollo_common.errors import TemporaryError
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner
 from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.memory import MemoryPool
-from apollo_coordinator.ports import PoolEvent, PoolTrouble
+from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerDraining
 from simulation.cluster import Cluster
 from simulation.workers import ROUND_TRIP_SECONDS, SimulatedWorker
 
@@ -34,6 +35,7 @@ class Fleet:
         self.capacity = capacity
         self.workers: list[SimulatedWorker] = []
         self.adrift: list[SimulatedWorker] = []  # alive, met again sooner or later
+        self._evictions = TaskOwner()
 
     def start(self, job: JobId | None) -> SimulatedWorker:
         return self._named(SimulatedWorker(self._name(), self.cluster, job=job))
@@ -49,7 +51,12 @@ class Fleet:
         while any(worker.at_work for worker in self.workers):
             await asyncio.sleep(ROUND_SECONDS)
 
+    def evict(self, eviction: Coroutine[Any, Any, None]) -> None:
+        """It goes on when the coordinator ends meanwhile."""
+        self._evictions.spawn(eviction, name="eviction")
+
     async def close(self) -> None:
+        await self._evictions.close()
         for worker in self.workers:
             await worker.close()
 
@@ -94,12 +101,29 @@ class SimulatedPool(MemoryPool):
             found.given_up = True
         super().remove(worker, reason)
 
+    def drain(self, worker: SimulatedWorker, *, seconds: float) -> None:
+        """It is evicted: it takes nothing more at once, the engine hears of that a little later, then it ends."""
+        if worker.draining or worker.id not in self.workers:
+            return
+        worker.draining = True
+        self._fleet.evict(self._evict(worker, seconds))
+
+    async def _evict(self, worker: SimulatedWorker, seconds: float) -> None:
+        await asyncio.sleep(self._faults.seconds(ROUND_TRIP_SECONDS))
+        if worker.id in self.workers:
+            self.tell(WorkerDraining(worker.id, "the worker was evicted"))
+        await asyncio.sleep(seconds)
+        await worker.hand_back()
+        await asyncio.sleep(ROUND_TRIP_SECONDS)
+        await worker.kill()
+        self.remove(worker.id, "the worker was evicted")
+
     async def close(self) -> None:
         await super().close()
         await self._tasks.close()
 
     async def _let_go(self, worker: SimulatedWorker) -> None:
-        if self._fleet.kind is PoolKind.FIXED and worker.reachable:
+        if self._fleet.kind is PoolKind.FIXED and worker.reachable and not worker.draining:
             self._fleet.adrift.append(worker)
         else:
             await worker.kill()

@@ -10,6 +10,9 @@ from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.core.spec import JobSpec
 from simulation.rules import require
 
+HANDED_BACK = "worker_drained"
+"""By a worker that was told to end: that uses up nothing."""
+
 EXCUSED = ("storage_unavailable", "upload_lost", "worker_busy")
 """Failures by nobody's fault: they are bounded as lost attempts are."""
 
@@ -156,6 +159,8 @@ def retries_are_bounded(story: Story, limits: Limits) -> None:
     lost: Counter[TaskId] = Counter()
     for fact in story:
         if isinstance(fact, facts.AttemptFailed) and fact.failure.reason == WAITING:
+            continue
+        if isinstance(fact, facts.AttemptLost) and fact.failure.reason == HANDED_BACK:
             continue
         if isinstance(fact, facts.AttemptFailed) and fact.failure.reason not in EXCUSED:
             failed[task_of(fact.attempt)] += 1

@@ -15,6 +15,7 @@ from apollo_worker.app import serve
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
 from apollo_worker.lifetime import bind_to_parent
+from apollo_worker.memory import MemoryMeter
 from apollo_worker.settings import WorkerSettings
 
 COMMAND = (sys.executable, "-m", "support.scripted_worker", "apollo-worker")
@@ -26,18 +27,28 @@ class ScriptedRunner:
         pass
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
-        """`succeed`: at once. `steps:N`: N progress reports first. `hang`: reports without end. `crash`: fails."""
+        """`succeed`: at once. `steps:N`: N progress reports first. `hang`: reports without end. `crash`: fails.
+
+        `eat`: reports without end, and takes another 8 MiB of memory before each.
+        """
         verb, _, count = assignment.params["script"].partition(":")
         events.publish(Running(process_id=1))
         if verb == "crash":
             raise ProgramExited("the program exited with status 3", exit_status=3)
-        steps = {"succeed": 0, "hang": 1 << 30}.get(verb, int(count or 0))
+        steps = {"succeed": 0, "hang": 1 << 30, "eat": 1 << 30}.get(verb, int(count or 0))
         log_bytes = 0
+        eaten: list[bytes] = []
+        meter = MemoryMeter()
         for step in range(1, steps + 1):
             line = f"step {step}\n".encode()
             events.publish(LogChunk(content=line, offset=log_bytes))
             log_bytes += len(line)
-            events.publish(Progress(input_bytes=step, input_bytes_total=steps, counters=b"{}"))
+            if verb == "eat":
+                eaten.append(b"x" * (8 << 20))
+            peak_bytes = meter.peak_bytes()
+            events.publish(
+                Progress(input_bytes=step, input_bytes_total=steps, counters=b"{}", memory_peak_bytes=peak_bytes)
+            )
             await asyncio.sleep(STEP_SECONDS)
         return Done(counters=encode_counters({"apollo": {"steps": steps}}))
 

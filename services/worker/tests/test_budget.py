@@ -4,7 +4,7 @@ from apollo_common.errors import MemoryBudgetTooLarge
 from apollo_worker.core.budget import DEFAULT_BUDGET_BYTES, MIN_BUDGET_BYTES, MemoryLimit, record_limit_bytes
 from apollo_worker.core.frames import Limits
 from apollo_worker.input.cutter import InputLimits
-from apollo_worker.memory import _cgroup_limits, memory_limit
+from apollo_worker.memory import MemoryMeter, _cgroup_limits, memory_limit
 
 GIB = 1 << 30
 
@@ -66,3 +66,29 @@ def test_limits_are_read_from_the_cgroup_and_those_above(tmp_path, case):
 
 def test_workers_that_share_a_limit_have_a_part_each():
     assert memory_limit(4).limit_bytes == memory_limit().limit_bytes // 4
+
+
+METERS = {
+    "v2": ("0::/", {"memory.peak": "7000", "memory.events": "low 0\noom 3\noom_kill 2\noom_group_kill 0"}),
+    "v1": (
+        "4:memory:/docker/1",
+        {"memory/memory.max_usage_in_bytes": "7000", "memory/memory.oom_control": "under_oom 0\noom_kill 2"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", METERS)
+def test_what_the_kernel_counted_is_read_from_the_cgroup(tmp_path, case):
+    membership, files = METERS[case]
+    (tmp_path / "cgroup").write_text(membership)
+    for name, content in files.items():
+        path = tmp_path / "fs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    meter = MemoryMeter(tmp_path / "cgroup", tmp_path / "fs")
+    assert (meter.peak_bytes(), meter.kills()) == (7000, 2)
+
+
+def test_where_the_kernel_tells_nothing_nothing_is_known(tmp_path):
+    meter = MemoryMeter(tmp_path / "cgroup", tmp_path / "fs")
+    assert (meter.peak_bytes(), meter.kills()) == (0, 0)

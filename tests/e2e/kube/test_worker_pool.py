@@ -1,6 +1,7 @@
 """What every WorkerPool promises, and what Kubernetes adds, with pods on a real node."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from apollo_common.errors import WorkerUnreachable
 from apollo_common.ids import JobId
+from apollo_coordinator.core.pod_overrides import PodOverrides, Toleration
+from apollo_coordinator.order import AttemptCancelled, AttemptDone
 from apollo_coordinator.pools.kubernetes.api import KubernetesApi
 from apollo_coordinator.pools.kubernetes.names import Names
 from apollo_coordinator.pools.kubernetes.ownership import JobOwnership
@@ -19,6 +23,7 @@ from apollo_coordinator.ports import PoolTrouble, WorkerDraining, WorkerGone, Wo
 from contracts.test_worker_pool import *  # noqa: F403 - the same suite on another pool
 from contracts.test_worker_pool import WORKERS, Case
 from support.cluster.namespaces import Namespace, restricted_worker
+from support.orders import map_order
 from support.pools import QUICK_SUPERVISION, Heard, connect, running
 
 pytestmark = pytest.mark.timeout(300)
@@ -40,14 +45,16 @@ def scripted_pod(**container: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def cluster_pool(namespace: Namespace, pod: dict[str, Any]) -> AsyncIterator[tuple[KubernetesPool, Heard]]:
+async def cluster_pool(
+    namespace: Namespace, pod: dict[str, Any], *, beside: dict[str, str] | None = None
+) -> AsyncIterator[tuple[KubernetesPool, Heard]]:
     content = (Path(__file__).parents[2] / "support" / "scripted_worker.py").read_text()
     script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SCRIPT}}
     namespace.apply(script | {"data": {"scripted_worker.py": content}})
     api = await KubernetesApi.connect(namespace.name, namespace.cluster.state.kubeconfig)
     names = Names()
     settings = KubernetesPoolSettings(supervision=QUICK_SUPERVISION, keep_idle_seconds=2.0, slow_start_seconds=3.0)
-    pool = KubernetesPool(api, names, PodTemplate(pod), JobOwnership(api, names), connect, settings)
+    pool = KubernetesPool(api, names, PodTemplate(pod, beside=beside), JobOwnership(api, names), connect, settings)
     try:
         async with running(pool) as heard:
             yield pool, heard
@@ -88,16 +95,92 @@ async def test_idle_pods_go_and_with_the_config_map_goes_everything(namespace):
     assert Names().job_object(JOB) not in json.dumps(namespace.get("secrets"))
 
 
+def evict(namespace: Namespace, pod: str) -> None:
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    path = f"/api/v1/namespaces/{namespace.name}/pods/{pod}/eviction"
+    namespace.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+
 async def test_an_eviction_is_told_in_words(namespace):
     async with cluster_pool(namespace, scripted_pod()) as (pool, heard):
         await pool.scale(JOB, 1)
         (up,) = await heard.until(WorkerUp)
-        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": up.pod_name}}
-        path = f"/api/v1/namespaces/{namespace.name}/pods/{up.pod_name}/eviction"
-        namespace.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+        evict(namespace, up.pod_name)
+        (draining,) = await heard.until(WorkerDraining)
+        assert "it was evicted, as when its node node1 is drained" in draining.reason
         (gone,) = await heard.until(WorkerGone)
         assert "it was evicted, as when its node node1 is drained" in gone.reason
         await heard.until(WorkerUp, count=2)
+
+
+async def test_an_evicted_worker_finishes_its_attempt_or_hands_it_back(namespace):
+    pod = scripted_pod()
+    pod["spec"]["terminationGracePeriodSeconds"] = 16  # six seconds of it are for the attempt
+    async with cluster_pool(namespace, pod) as (pool, heard):
+        await pool.scale(JOB, 2)
+        first, second = await heard.until(WorkerUp, count=2)
+        short = pool.link(first.worker).run(map_order("steps:60", number=0))
+        endless = pool.link(second.worker).run(map_order("hang", number=1))
+        for attempt in (short, endless):
+            await anext(attempt)
+        for up in (first, second):
+            evict(namespace, up.pod_name)
+        assert isinstance([report async for report in short][-1], AttemptDone)
+        assert [report async for report in endless][-1] == AttemptCancelled(handed_back=True)
+        await heard.until(WorkerGone, count=2)
+
+
+async def test_a_jobs_wishes_reach_its_pods(namespace):
+    asked = PodOverrides(
+        requests={"cpu": "10m"},
+        limits={"memory": "200Mi"},
+        node_selector={"kubernetes.io/os": "linux"},
+        tolerations=(Toleration("spot", "Exists", effect="NoSchedule"),),
+        labels={"example.com/team": "data"},
+    )
+    async with cluster_pool(namespace, scripted_pod()) as (pool, heard):
+        await pool.scale(JOB, 1, asked)
+        (up,) = await heard.until(WorkerUp)
+        assert (await pool.link(up.worker).describe()).memory_limit_bytes == 200 << 20
+        (pod,) = namespace.get("pods")
+        assert pod["metadata"]["labels"]["example.com/team"] == "data"
+        assert pod["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+        resources = pod["spec"]["containers"][0]["resources"]
+        assert resources == {"requests": {"cpu": "10m", "memory": "200Mi"}, "limits": {"memory": "200Mi"}}
+
+
+async def test_an_account_that_is_not_there_is_quoted(namespace):
+    async with cluster_pool(namespace, scripted_pod()) as (pool, heard):
+        await pool.scale(JOB, 1, PodOverrides(service_account_name="nobody"))
+        assert "no worker pod can be created" in (await trouble(heard, 'serviceaccount "nobody" not found')).message
+
+
+async def test_workers_that_have_to_share_a_node_are_scheduled_also_the_first(namespace):
+    async with cluster_pool(namespace, scripted_pod(), beside=Names().pods_of("worker")) as (pool, heard):
+        await pool.scale(JOB, 2)
+        await heard.until(WorkerUp, count=2)
+        assert len({pod["spec"]["nodeName"] for pod in namespace.get("pods")}) == 1
+
+
+async def test_workers_wait_for_the_coordinator_whose_node_they_have_to_share(namespace):
+    async with cluster_pool(namespace, scripted_pod(), beside=Names().pods_of("coordinator")) as (pool, heard):
+        await pool.scale(JOB, 1)
+        assert "pod affinity rules" in (await trouble(heard, "no node takes it")).message
+
+
+async def test_an_out_of_memory_kill_is_told_with_the_limit_and_the_last_peak(namespace):
+    pod = scripted_pod(resources={"limits": {"memory": "192Mi"}})
+    async with cluster_pool(namespace, pod) as (pool, heard):
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        reports = pool.link(up.worker).run(map_order("eat"))
+        with pytest.raises(WorkerUnreachable):
+            async for _ in reports:
+                pass
+        (gone,) = await heard.until(WorkerGone)
+        told = re.search(r"was OOMKilled: limit 192.0 MiB, last seen peak ([0-9.]+) MiB", gone.reason)
+        assert told, gone.reason
+        assert 96 < float(told[1]) <= 192
 
 
 async def test_a_worker_over_its_memory_limit_is_told_with_the_limit(namespace):

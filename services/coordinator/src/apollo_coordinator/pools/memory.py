@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
+from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.storage.port import AttemptAccess
@@ -58,6 +58,7 @@ class MemoryWorker:
         self.installed: set[str] = set()
         self.renewals: list[AttemptAccess] = []
         self.reachable = True
+        self.draining = False
         self._program = program
         self._last: _Run | None = None
         self._tasks = TaskOwner()
@@ -68,6 +69,8 @@ class MemoryWorker:
 
     async def run(self, order: AttemptOrder) -> AsyncGenerator[AttemptReport, None]:
         self._require_reachable()
+        if self.draining:
+            raise WorkerDrained(f"worker {self.id} was told to end")
         if self.busy_with is not None:
             raise WorkerBusy(f"worker {self.id} runs {self.busy_with}")
         run = _Run(order.attempt_id)
@@ -93,7 +96,8 @@ class MemoryWorker:
 
     async def describe(self) -> WorkerDescription:
         self._require_reachable()
-        return WorkerDescription(self.id, "memory", self.busy_with or "", frozenset(self.installed))
+        installed = frozenset(self.installed)
+        return WorkerDescription(self.id, "memory", self.busy_with or "", installed, draining=self.draining)
 
     async def renew(self, attempt: AttemptId, access: AttemptAccess) -> None:
         self._require_reachable()
@@ -106,6 +110,15 @@ class MemoryWorker:
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    async def hand_back(self) -> None:
+        """As SIGTERM does when the time to finish is over."""
+        self.draining = True
+        run = self._last
+        if run is not None and not run.ended:
+            if run.task is not None:
+                run.task.cancel()
+            await run.report(AttemptCancelled(handed_back=True))
 
     async def kill(self) -> None:
         """As kill -9 does: no report, no end, every stream broken."""
