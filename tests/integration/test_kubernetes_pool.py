@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apollo_common.errors import InvalidSetting
+from apollo_common.errors import InvalidSetting, WorkerDrained
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.order import AttemptCancelled, AttemptDone, AttemptStarted
@@ -200,6 +200,8 @@ async def test_a_worker_that_is_terminated_finishes_its_attempt_or_hands_it_back
             cluster.api.delete("pods", up.worker)
         assert isinstance([report async for report in short][-1], AttemptDone)
         assert (await pool.link(second.worker).describe()).draining
+        with pytest.raises(WorkerDrained, match="told to end"):
+            await anext(pool.link(second.worker).run(map_order("succeed", number=2)))
         assert [report async for report in endless][-1] == AttemptCancelled(handed_back=True)
         await heard.until(WorkerGone, count=2)
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,17 +17,17 @@ from support.pools import QUICK_SUPERVISION, Heard, connect, running
 
 
 class Worker(WorkerBase):
-    def __init__(self, worker_id: str) -> None:
-        self.worker_id = worker_id
+    def __init__(self, worker_id: str, *, draining: bool = False, attempt: str = "") -> None:
+        self.description = DescribeResponse(worker_id=worker_id, draining=draining, attempt_id=attempt)
 
     async def describe(self, message: DescribeRequest) -> DescribeResponse:
-        return DescribeResponse(worker_id=self.worker_id)
+        return self.description
 
 
 @asynccontextmanager
-async def serving(worker_id: str, *, port: int = 0, token: str = "") -> AsyncIterator[int]:
-    """A worker that can do nothing but say who it is; the port it listens on."""
-    server = GrpcServer([Worker(worker_id)], token=token)
+async def serving(worker_id: str, *, port: int = 0, token: str = "", **state: Any) -> AsyncIterator[int]:
+    """A worker that can do nothing but say who it is and how it is; the port it listens on."""
+    server = GrpcServer([Worker(worker_id, **state)], token=token)
     try:
         yield await server.listen_on("127.0.0.1", port)
     finally:
@@ -121,3 +122,14 @@ async def test_a_defect_while_a_worker_is_met_does_not_give_it_up():
     async with serving("w") as port, running(static_pool(f"127.0.0.1:{port}", connector=defective_once)) as heard:
         await heard.until(WorkerUp)
     assert len(met) == 2
+
+
+async def test_a_worker_that_was_told_to_end_is_met_only_for_what_it_still_runs():
+    """Else it would be met and refuse an attempt, again and again, until it has ended."""
+    async with serving("idle", draining=True) as port, running(static_pool(f"127.0.0.1:{port}")) as heard:
+        (trouble,) = await heard.until(PoolTrouble)
+        assert "was told to end" in trouble.message
+        assert not [event for event in heard.events if isinstance(event, WorkerUp)]
+    busy = serving("busy", draining=True, attempt="j-m-00000-0")
+    async with busy as port, running(static_pool(f"127.0.0.1:{port}")) as heard:
+        await heard.until(WorkerUp)

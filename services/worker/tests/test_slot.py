@@ -3,7 +3,7 @@ import errno
 
 import pytest
 
-from apollo_common.errors import FetchFailed, ProgramExited, WorkerBusy
+from apollo_common.errors import FetchFailed, ProgramExited, WorkerBusy, WorkerDrained
 from apollo_proto.apollo.v1 import Done, TaskAssignment
 from apollo_worker.events import EventLog
 from apollo_worker.slot import AttemptSlot
@@ -142,3 +142,51 @@ async def test_the_meter_hears_the_outcomes_by_the_names_that_the_api_has(runner
     await end_of(slot.start(assignment(2)))
     await slot.close()
     assert meter.ended == [("cancelled", {}), ("succeeded", {"apollo": {"input_records": 3}}), ("failed", {})]
+
+
+async def test_a_draining_slot_takes_nothing_and_waits_for_what_runs(slot, runner):
+    events = slot.start(assignment(0))
+    draining = asyncio.create_task(slot.drain(within_seconds=60))
+    await asyncio.sleep(0)
+    assert slot.draining
+    with pytest.raises(WorkerDrained):
+        slot.start(assignment(1))
+    assert slot.start(assignment(0)) is events  # its stream had broken
+    runner.end.set_result(Done(output_records=3))
+    await draining
+    assert (await end_of(events)).done.output_records == 3
+
+
+async def test_what_is_not_done_in_time_is_handed_back(slot):
+    events = slot.start(assignment(0))
+    await slot.drain(within_seconds=0.01)
+    assert slot.running == "j-m-00000-0"
+    await slot.close()
+    assert (await end_of(events)).cancelled.handed_back
+
+
+async def test_an_attempt_that_the_coordinator_cancels_is_not_handed_back(slot):
+    events = slot.start(assignment(0))
+    draining = asyncio.create_task(slot.drain(within_seconds=60))
+    await asyncio.sleep(0)
+    await slot.cancel("j-m-00000-0")
+    await draining
+    assert not (await end_of(events)).cancelled.handed_back
+
+
+async def test_an_idle_slot_is_drained_at_once(slot):
+    await slot.drain(within_seconds=60)
+    with pytest.raises(WorkerDrained):
+        slot.start(assignment(0))
+
+
+async def test_a_drain_that_is_cancelled_leaves_the_attempt_to_close(slot):
+    events = slot.start(assignment(0))
+    draining = asyncio.create_task(slot.drain(within_seconds=60))
+    await asyncio.sleep(0)
+    draining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await draining
+    assert slot.running == "j-m-00000-0"
+    await slot.close()
+    assert (await end_of(events)).cancelled.handed_back

@@ -8,11 +8,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from apollo_common.errors import ApolloError, InvalidSetting
+from apollo_common.errors import ApolloError, InvalidSetting, WorkerUnreachable
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger
 from apollo_coordinator.core.pod_overrides import PodOverrides
+from apollo_coordinator.order import WorkerDescription
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
 from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
 
@@ -107,7 +108,7 @@ class StaticPool:
         supervision = self._settings.supervision
         link = self._connect(address, self._settings.token)
         try:
-            description = await link.describe()
+            description = await _meet(link, address)
         except BaseException:
             await to_the_end(link.close())
             raise
@@ -123,6 +124,14 @@ class StaticPool:
         """The worker's own id; with a number when it was met before, since no id ever comes again."""
         count = self._incarnations[described_id] = self._incarnations.get(described_id, 0) + 1
         return WorkerId(described_id if count == 1 else f"{described_id}~{count}")
+
+
+async def _meet(link: WorkerLink, address: str) -> WorkerDescription:
+    """Who is there. WorkerUnreachable, also for one that will end and runs nothing any more."""
+    description = await link.describe()
+    if description.draining and not description.attempt_id:
+        raise WorkerUnreachable(f"worker at {address} was told to end")
+    return description
 
 
 def _parse(entry: str) -> tuple[str, int]:

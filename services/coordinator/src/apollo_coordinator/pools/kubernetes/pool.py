@@ -245,10 +245,13 @@ class KubernetesPool:
         """How many pods each job misses, and has; those that a job does not need are let go."""
         wanted = dict.fromkeys(pods, 0) | {job: demand.workers for job, demand in self._demands.items()}
         shares = fair_shares(wanted, self._settings.max_pods)
+        coming: dict[JobId, list[str]] = defaultdict(list)
+        for name, (job, _) in self._unseen.items():
+            coming[job].append(name)
         missing: dict[JobId, int] = {}
         there: dict[JobId, int] = {}
         for job, workers in wanted.items():
-            members = self._members(job, pods.get(job, ()), now)
+            members = self._members(pods.get(job, ()), coming.get(job, ()), now)
             keep_seconds = self._settings.keep_idle_seconds
             create, let_go = plan(workers, members, share=shares[job], keep_idle_seconds=keep_seconds)
             for name in let_go:
@@ -257,14 +260,13 @@ class KubernetesPool:
                 missing[job], there[job] = create, len(members)
         return missing, there
 
-    def _members(self, job: JobId, pods: Sequence[Pod], now: float) -> list[Member]:
+    def _members(self, pods: Sequence[Pod], coming: Sequence[str], now: float) -> list[Member]:
         """The pods of a job that are there to stay, and those that are on their way."""
         staying = [
             pod for pod in pods
             if not (pod.ended or pod.leaving or pod.name in self._unwanted or self._workers.drains(pod.name))
         ]  # fmt: skip
         members = [Member(name=pod.name, started=bool(pod.ip), idle_seconds=self._idle(pod, now)) for pod in staying]
-        coming = [name for name, (owner, _) in self._unseen.items() if owner == job]
         return members + [Member(name=name, started=False, idle_seconds=None) for name in coming]
 
     def _idle(self, pod: Pod, now: float) -> float | None:
