@@ -14,7 +14,7 @@ from support.cluster.places import cache_directory
 
 _HERE = Path(__file__).parent
 _KUBERNETES_VERSION = "v1.36.3"  # the API server tells it to clients; the same as in kubernetes/go.mod
-_PROGRAMS = {"kubernetes": "tool", "coredns": ".", "kwok": "tool"}  # what to build of each module
+_PROGRAMS = {"kubernetes": "tool", "coredns": ".", "kwok": "tool", "cyclonus": "tool"}  # what to build of each module
 _NODE = ("kubernetes", "coredns")
 _LINKER_FLAGS = f"-s -w -X k8s.io/component-base/version.gitVersion={_KUBERNETES_VERSION}"
 
