@@ -10,7 +10,9 @@ import pytest
 
 from apollo_common.ids import new_job_id
 from chaos.corpus import partitioned, word_count, write_corpus
+from support.apollo_cli import apollo
 from support.coordinator_process import CoordinatorProcess, wait_for
+from support.ports import free_port
 from support.s3_faults import Fault, FaultPlan, Rule
 from support.s3_proxy import CallDropped, running_s3_proxy
 
@@ -175,6 +177,15 @@ def test_a_stopped_job_leaves_nothing_in_the_bucket(site):
     assert site.keys(job)
     assert site.coordinator.request("DELETE", f"/jobs/{job}")["status"] == "stopped"
     site.wait_clean()
+
+
+def test_a_bucket_that_is_not_there_is_named_at_the_start(s3_server, tmp_path):
+    where = {**s3_server.environment, "APOLLO_INTERMEDIATE_DIR": "s3://no-such-bucket/map-outputs"}
+    outcome = apollo("up", "--port", free_port(), "--data-dir", tmp_path / "data", **where)
+    assert outcome.status == 1
+    assert "s3://no-such-bucket/map-outputs/" in outcome.stderr
+    assert "is in no bucket that exists" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
 
 
 def test_what_a_crash_leaves_is_finished_or_swept(site):
