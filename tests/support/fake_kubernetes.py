@@ -106,7 +106,7 @@ class FakeKubernetes:
 
     @web.middleware
     async def _hold(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self.held == (request.method, request.match_info["plural"]):
+        if self.held == (request.method, request.match_info.get("plural")):
             self._noted(request)
             await asyncio.Event().wait()
         return await handler(request)
