@@ -432,3 +432,55 @@ async def test_what_belongs_to_no_known_job_is_swept(cluster):
 
 def test_a_worker_id_is_a_valid_pod_name():
     assert WorkerId(Names().pod(JOB, "0a1b2c3d")) == "apollo-worker-job1-0a1b2c3d"
+
+
+# What users and monitoring rely on
+
+
+async def test_pods_are_labelled_for_people_policies_and_the_coordinator(cluster):
+    async with kubernetes_pool(cluster.api) as pool, running(pool):
+        await pool.scale(JOB, 1)
+        name = await cluster.pod_without_node()
+        assert cluster.pods[name]["metadata"]["labels"] == {
+            "app.kubernetes.io/name": "apollo",
+            "app.kubernetes.io/instance": "apollo",
+            "app.kubernetes.io/component": "worker",
+            "app.kubernetes.io/managed-by": "apollo-coordinator",
+            "apollo.io/job": JOB,
+        }
+
+
+async def test_a_jobs_pods_are_reused_from_its_maps_to_its_reduces(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 3)
+        await heard.until(WorkerUp, count=3)
+        for wanted in (2, 1, 3):  # the last maps, then the reduces
+            await pool.scale(JOB, wanted)
+            await asyncio.sleep(0.2)
+        assert cluster.api.count("POST", "pods") == 3
+        assert [type(event) for event in heard.events] == [WorkerUp] * 3
+
+
+async def test_pods_follow_the_work_up_and_down(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api, keep_idle_seconds=0.1) as pool, running(pool) as heard:
+        for wanted in (1, 3):
+            await pool.scale(JOB, wanted)
+            await heard.until(WorkerUp, count=wanted)
+        await pool.scale(JOB, 1)
+        for draining in await heard.until(WorkerDraining, count=2):
+            await pool.release(draining.worker)
+        await cluster.until(lambda: len(cluster.pods) == 1)
+
+
+async def test_the_end_of_a_worker_that_ran_out_of_memory_is_told_as_that(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        killed = [{"name": "worker", "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]
+        cluster.api.set_status(up.worker, phase="Failed", containerStatuses=killed)
+        (gone,) = await heard.until(WorkerGone)
+        assert gone.out_of_memory
+        assert gone.reason == f"worker pod {up.worker}: its container worker was OOMKilled: limit 512.0 MiB"

@@ -24,6 +24,7 @@ REASONS = ("program_exited", "input_changed", *LOST_REASONS)
 
 KINDS = {
     "worker_left": 0.08,
+    "out_of_memory": 0.3,
     "worker_drains": 0.08,
     "draining_newcomer": 0.1,
     "stop": 0.03,
@@ -80,7 +81,8 @@ class CoreRun:
     def _trouble(self) -> None:
         meets = self.faults.meets
         if self.world.state.workers and meets("worker_left"):
-            self._tell(events.WorkerLeft(self.random.choice(list(self.world.state.workers)), "the worker left"))
+            worker = self.random.choice(list(self.world.state.workers))
+            self._tell(events.WorkerLeft(worker, "the worker left", meets("out_of_memory")))
         if self.world.state.workers and meets("worker_drains"):
             self._tell(events.WorkerDraining(self.random.choice(list(self.world.state.workers))))
         if self.world.state.jobs and meets("stop"):

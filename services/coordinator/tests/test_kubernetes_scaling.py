@@ -12,7 +12,7 @@ def idle(name: str, seconds: float) -> Member:
     return Member(name=name, started=True, idle_seconds=seconds)
 
 
-def settle(wanted: int, *members: Member, share: int = 100) -> Plan:
+def settle(wanted: int, *members: Member, share: int | None = None) -> Plan:
     return plan(wanted, members, share=share, keep_idle_seconds=30)
 
 
@@ -50,6 +50,7 @@ def test_who_works_stays_whatever_is_wanted():
 
 def test_a_job_over_its_share_gives_up_pods_that_work_but_first_those_that_do_not():
     assert settle(3, BUSY, waiting("w"), idle("fresh", 3), share=1) == (0, ["w", "fresh"])
+    assert settle(1, idle("a", 0), BUSY, share=1) == (0, ["a"])
     assert settle(3, BUSY, idle("a", 0), idle("b", 0), share=0) == (0, ["busy", "a", "b"])
 
 

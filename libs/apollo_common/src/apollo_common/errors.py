@@ -133,6 +133,12 @@ class ProgramExited(ProgramError):
         self.signal = signal
 
 
+class OutOfMemory(ProgramError):
+    """The kernel ended a whole worker, whose memory it shared with the program."""
+
+    reason = "out_of_memory"
+
+
 class ProgramReadNothing(ProgramError):
     """Exit status 0 without reading any of a non-empty input."""
 

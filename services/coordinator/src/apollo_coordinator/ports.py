@@ -51,6 +51,7 @@ class WorkerDraining:
 class WorkerGone:
     worker: WorkerId
     reason: str  # a sentence for the user
+    out_of_memory: bool = False  # used up by what ran there, which has failed then and was not lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """What it means that workers come and go, that the coordinator starts again, and that time passes."""
 
-from apollo_common.errors import WorkerUnreachable
+from apollo_common.errors import OutOfMemory, WorkerUnreachable
 from apollo_common.ids import TaskId
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import end_overdue, start_commit
 from apollo_coordinator.core.model import Failure, JobStatus
 from apollo_coordinator.core.outcome import Outcome
-from apollo_coordinator.core.setbacks import end_if_spent, lose
+from apollo_coordinator.core.setbacks import end_if_spent, fail, lose
 from apollo_coordinator.core.state import JobQueue, Running, State
 from apollo_coordinator.core.trust import comes_in_quarantine, end_quarantines, suspect
 
@@ -66,7 +66,9 @@ def worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outcom
     if worker is None:
         return
     running = state.running(worker.attempt) if worker.attempt else None
-    if running is not None:
+    if running is not None and event.out_of_memory:
+        fail(state, running, Failure(OutOfMemory.reason, event.message), now_ms, out)
+    elif running is not None:
         failure = Failure(WorkerUnreachable.reason, event.message)
         suspect(state, running, now_ms, out, lost=True)
         lose(state, running, failure, now_ms, out)

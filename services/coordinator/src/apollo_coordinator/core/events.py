@@ -61,6 +61,7 @@ class WorkerDraining:
 class WorkerLeft:
     worker: WorkerId
     message: str
+    out_of_memory: bool = False  # used up by what ran there
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,20 +244,21 @@ class KubernetesPool:
     def _settle(self, pods: Mapping[JobId, list[Pod]], now: float) -> tuple[dict[JobId, int], dict[JobId, int]]:
         """How many pods each job misses, and has; those that a job does not need are let go."""
         wanted = dict.fromkeys(pods, 0) | {job: demand.workers for job, demand in self._demands.items()}
-        shares = fair_shares(wanted, self._settings.max_pods)
         coming: dict[JobId, list[str]] = defaultdict(list)
         for name, (job, _) in self._unseen.items():
             coming[job].append(name)
         missing: dict[JobId, int] = {}
         there: dict[JobId, int] = {}
+        members = {job: self._members(pods.get(job, ()), coming.get(job, ()), now) for job in wanted}
+        most, keep_seconds = self._settings.max_pods, self._settings.keep_idle_seconds
+        crowded = sum(max(workers, len(members[job])) for job, workers in wanted.items()) > most
+        shares = fair_shares(wanted, most) if crowded else {}
         for job, workers in wanted.items():
-            members = self._members(pods.get(job, ()), coming.get(job, ()), now)
-            keep_seconds = self._settings.keep_idle_seconds
-            create, let_go = plan(workers, members, share=shares[job], keep_idle_seconds=keep_seconds)
+            create, let_go = plan(workers, members[job], share=shares.get(job), keep_idle_seconds=keep_seconds)
             for name in let_go:
                 self._retire(name)
             if create and self._demands[job].not_before <= now:
-                missing[job], there[job] = create, len(members)
+                missing[job], there[job] = create, len(members[job])
         return missing, there
 
     def _members(self, pods: Sequence[Pod], coming: Sequence[str], now: float) -> list[Member]:

@@ -28,9 +28,9 @@ class Plan(NamedTuple):
     let_go: list[str]
 
 
-def plan(wanted: int, members: Sequence[Member], *, share: int, keep_idle_seconds: float) -> Plan:
-    """`share`: how many pods the job may have."""
-    target = min(wanted, share)
+def plan(wanted: int, members: Sequence[Member], *, share: int | None, keep_idle_seconds: float) -> Plan:
+    """`share`: how many pods the job may have, so that others get theirs; None: there are enough for all."""
+    target = wanted if share is None else min(wanted, share)
     if len(members) <= target:
         return Plan(target - len(members), [])
     waiting = [member.name for member in members if not member.started]
@@ -38,9 +38,12 @@ def plan(wanted: int, members: Sequence[Member], *, share: int, keep_idle_second
     resting.sort(key=lambda member: -(member.idle_seconds or 0))
     unneeded = [*waiting[::-1], *(member.name for member in resting if member.idle_seconds is not None)]
     let_go = unneeded[: len(members) - target]
-    over_share = max(len(members) - share - len(let_go), 0)
-    others = [member.name for member in members if member.name not in let_go]
-    return Plan(0, let_go + others[len(others) - over_share :])
+    over_share = 0 if share is None else max(len(members) - share - len(let_go), 0)
+    others = [member for member in members if member.name not in let_go]
+    others.sort(
+        key=lambda member: -1.0 if member.idle_seconds is None else member.idle_seconds
+    )  # who works stays longest
+    return Plan(0, let_go + [member.name for member in others[len(others) - over_share :]])
 
 
 def fair_shares(wanted: Mapping[JobId, int], most: int) -> dict[JobId, int]:

@@ -185,19 +185,24 @@ class PodWorkers:
         dismissed = self._live.add(worker, address, link, job=pod.job, pod_name=pod.name)
         served.link, served.announced = link, True
         _log.info("worker is up", worker=worker, address=address, job=pod.job)
-        reason = "the coordinator met an internal error; its log has the details"
+        reason, out_of_memory = "the coordinator met an internal error; its log has the details", False
         watch = asyncio.ensure_future(watch_until_gone(link, self._settings.supervision, pod.name, dismissed))
         try:
             if served.leaving:
                 self._live.tell(WorkerDraining(worker, served.leaving))
             either: set[asyncio.Future[Any]] = {watch, served.ended}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            reason = _why(served.ended.result(), link) if served.ended.done() else served.leaving or watch.result()
+            if served.ended.done():
+                ended = served.ended.result()
+                reason, out_of_memory = _why(ended, link), isinstance(ended, Pod) and ended.out_of_memory
+            else:
+                reason = served.leaving or watch.result()
             _log.info("worker is gone", worker=worker, reason=reason)
         finally:
             served.link = None
             await to_the_end(cancel_and_wait(watch))
-            await to_the_end(self._live.remove(worker, f"worker pod {pod.name}: {reason}"))
+            told = f"worker pod {pod.name}: {reason}"
+            await to_the_end(self._live.remove(worker, told, out_of_memory=out_of_memory))
 
 
 def _why(ended: Pod | str, link: ObservedLink) -> str:
