@@ -97,6 +97,19 @@ async def test_what_stays_wrong_is_said_in_bounded_time(store, proxy, s3_bucket,
     assert proxy.plan.injected[fault.value] <= 4  # aiohttp repeats what meets a broken kept-alive connection
 
 
+@pytest.mark.parametrize(("session_token", "expected"), [("", StorageAccessDenied), ("for a time", StorageUnavailable)])
+async def test_credentials_that_were_given_for_a_time_may_be_followed_by_others(
+    proxy, s3_server, s3_bucket, session_token, expected
+):
+    access = StorageAccess(proxy.endpoint_url, "", s3_server.access_key_id, s3_server.secret_access_key, session_token)
+    store = S3Store(access)
+    proxy.plan.replace([Rule(Fault.EXPIRED)])
+    with pytest.raises(expected, match="get_object: ExpiredToken"):
+        await content(store.read(f"s3://{s3_bucket}/some key"))
+    assert proxy.plan.injected == {"expired": 1}
+    await store.close()
+
+
 async def test_a_call_is_bounded_as_a_whole(store, s3_bucket, proxy):
     proxy.plan.replace([Rule(Fault.HANG, seconds=60)])
     before = time.monotonic()

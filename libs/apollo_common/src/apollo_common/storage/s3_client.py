@@ -33,6 +33,7 @@ READ_TIMEOUT_SECONDS = 30  # of silence; S3 sends white space while it puts a la
 MAX_REQUEST_ATTEMPTS = 5
 DEFAULT_REGION = "us-east-1"
 
+_EXPIRED = "ExpiredToken"
 LIBRARY_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, OSError)
 
 _MEANINGS: dict[type[ApolloError], tuple[str, frozenset[str]]] = {
@@ -46,7 +47,7 @@ _MEANINGS: dict[type[ApolloError], tuple[str, frozenset[str]]] = {
                 "403",
                 "AccessDenied",
                 "AllAccessDisabled",
-                "ExpiredToken",
+                _EXPIRED,
                 "Forbidden",
                 "InvalidAccessKeyId",
                 "InvalidToken",
@@ -164,7 +165,11 @@ def as_ours(error: Exception, operation: str, url: str, access: StorageAccess) -
 
 
 def refusal(code: str, operation: str, url: str, access: StorageAccess, status: int = 0) -> ApolloError:
-    """What a code in the store's answer means."""
+    """What a code in the store's answer means. Credentials that were given for a time may be followed by others."""
+    if code == _EXPIRED and access.session_token:
+        return StorageUnavailable(
+            f"{_where(url, access)} needs fresh credentials: these have ended ({operation}: {code})"
+        )
     for ours, (words, codes) in _MEANINGS.items():
         if code in codes:
             return ours(f"{_where(url, access)} {words} ({operation}: {code})")
