@@ -233,8 +233,8 @@ class KubernetesPool:
             self._serve(pod)
         missing, there = self._settle(pods, now)
         for name, due in self._unwanted.items():
-            if due <= now:
-                self._calls.begin(f"delete {name}", partial(self._delete, name))
+            if due <= now and self._calls.begin(f"delete {name}", partial(self._delete, name)):
+                self._unwanted[name] = now + _DELETE_AGAIN_SECONDS
         room = self._settings.max_pods - len(self.reflector.items) - len(self._unseen)
         for job in islice(in_turn(missing, there), max(min(room, self._calls.room), 0)):
             self._begin_creation(job, now)
@@ -288,7 +288,8 @@ class KubernetesPool:
         slow = self._settings.slow_start_seconds
         for pod in pods:
             if not pod.ended and not pod.waiting and now - self._first_seen.get(pod.name, now) > slow:
-                self._calls.begin(f"ask about {pod.name}", partial(self._ask, job, pod.name))
+                if self._calls.begin(f"ask about {pod.name}", partial(self._ask, job, pod.name)):
+                    self._first_seen[pod.name] = now  # again after the same time
                 return
 
     # Calls to the API server
@@ -320,14 +321,12 @@ class KubernetesPool:
                 self._unseen.pop(name, None)
 
     async def _delete(self, name: str) -> None:
-        self._unwanted[name] = _now() + _DELETE_AGAIN_SECONDS
         try:
             await self._api.delete(PODS, name)
         except ApolloError as error:
             _log.warning("worker pod is not deleted yet", pod=name, error=str(error))
 
     async def _ask(self, job: JobId, pod: str) -> None:
-        self._first_seen[pod] = _now()  # again after the same time
         selector = f"involvedObject.kind=Pod,involvedObject.name={pod}"
         try:
             found = await self._api.list(EVENTS, fieldSelector=selector, limit="50")
