@@ -17,15 +17,17 @@ from support.installation import Installation
 from support.slow_words import SlowWords
 
 RESULTS_VARIABLE = "APOLLO_E2E_RESULTS"  # a file for the table, besides standard output
+BEFORE_ALL = "before_all"
 AFTER_ALL = "after_all"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{BEFORE_ALL}: installs Apollo itself, so it runs before the others' is there")
     config.addinivalue_line("markers", f"{AFTER_ALL}: looks at what all the others did, so it runs behind them")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: AFTER_ALL in item.keywords)
+    items.sort(key=lambda item: (AFTER_ALL in item.keywords) - (BEFORE_ALL in item.keywords))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
