@@ -13,7 +13,7 @@ from apollo_common.ids import JobId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.engine import Engine
-from apollo_coordinator.order import AttemptOrder, AttemptReport
+from apollo_coordinator.order import AttemptOrder, AttemptReport, IntermediatePlace
 from apollo_coordinator.ports import JobSecrets
 from apollo_coordinator.store.memory import MemorySecretStore
 from support.engine import QUICK, Site, ended, engine_ports, hang_on, until
@@ -61,9 +61,9 @@ async def site() -> AsyncIterator[Site]:
 
 
 @asynccontextmanager
-async def coordinator(site: Site, lender: Lender) -> AsyncIterator[Engine]:
+async def coordinator(site: Site, lender: Lender, place: IntermediatePlace | None = None) -> AsyncIterator[Engine]:
     site.pool = site.make_pool()
-    engine = Engine(replace(engine_ports(site), credentials=lender), RENEWING)
+    engine = Engine(replace(engine_ports(site), credentials=lender, intermediate_place=place), RENEWING)
     await engine.start()
     try:
         yield engine
@@ -92,6 +92,17 @@ async def test_attempts_are_lent_what_their_job_does_not_bring(site):
         job = (await engine.submit(a_spec(**ON_S3), None)).job.id
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
     assert {(order.input_access, order.output_access) for order in orders.seen} == {(lender.access, lender.access)}
+
+
+async def test_a_bucket_of_map_outputs_is_reached_with_what_is_lent(site):
+    lender, orders = Lender(), Orders()
+    site.add_workers(1, orders)
+    place = IntermediatePlace("s3://scratch/apollo", StorageAccess())
+    async with coordinator(site, lender, place) as engine:
+        job = (await engine.submit(a_spec(), None)).job.id  # reads and writes on a disk
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+    assert {order.intermediate.access for order in orders.seen if order.intermediate} == {lender.access}
+    assert {order.access.input for order in orders.seen} == {StorageAccess()}
 
 
 async def test_what_lies_on_a_disk_needs_nothing_lent(site):
