@@ -9,11 +9,13 @@ from apollo_common.backoff import Backoff
 from apollo_common.errors import PermanentError, TemporaryError
 from apollo_common.ids import JobId
 from apollo_coordinator.core import commands, events
+from apollo_coordinator.core.model import Job
 from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.settings import EngineSettings
 from support.engine import Site, engine_ports, until
+from support.scheduling import a_spec
 
 POOR, RICH = JobId("poor"), JobId("rich")
 
@@ -25,11 +27,13 @@ class PickyPool:
         self.error: Exception | None = error
         self.asked: list[tuple[JobId, int]] = []
         self.scaled: list[tuple[JobId, int]] = []
+        self.wishes: list[PodOverrides | None] = []
         self.answers = asyncio.Event()
         self.answers.set()
 
     async def scale(self, job: JobId, workers: int, pods: PodOverrides | None = None) -> None:
         self.asked.append((job, workers))
+        self.wishes.append(pods)
         await asyncio.sleep(0)
         await self.answers.wait()
         if job == POOR and self.error is not None:
@@ -42,13 +46,13 @@ async def told():
     return []
 
 
-def executor(pool, told):
+def executor(pool, told, *jobs):
     settings = EngineSettings(pool_backoff=Backoff(first_ms=1, limit_ms=1))
     site = Site()
     site.pool = pool
-    return Executor(
-        engine_ports(site), settings, State(settings.limits), told.append, random.Random(1), last_event=lambda _job: 0
-    )
+    state = State(settings.limits)
+    state.jobs.update({job.id: job for job in jobs})
+    return Executor(engine_ports(site), settings, state, told.append, random.Random(1), last_event=lambda _job: 0)
 
 
 async def test_a_job_that_is_refused_holds_no_other_up(told):
@@ -111,5 +115,18 @@ async def test_a_refusal_for_good_is_told_once_and_the_next_number_is_tried(told
         work.dispatch(commands.ScalePool(POOR, 1))
         await until(lambda: pool.scaled)
         assert (pool.scaled, told) == ([(POOR, 1)], [events.PoolTroubled(POOR, "no such quota")])
+    finally:
+        await work.close()
+
+
+async def test_the_pool_hears_what_a_job_asks_of_its_pods(told):
+    pool = PickyPool(TemporaryError("never"))
+    wishes = PodOverrides(limits={"memory": "2Gi"})
+    work = executor(pool, told, Job(RICH, a_spec(kubernetes=wishes), 1), Job(POOR, a_spec(), 1))
+    try:
+        for job in (RICH, POOR):
+            work.dispatch(commands.ScalePool(job, 1))
+        await until(lambda: len(pool.wishes) == 2)
+        assert pool.wishes == [wishes, None]
     finally:
         await work.close()
