@@ -18,6 +18,7 @@ from apollo_coordinator.order import (
     AttemptFailed,
     AttemptLog,
     AttemptStarted,
+    IntermediatePlace,
 )
 from apollo_coordinator.pools.process import worker_command
 from apollo_coordinator.ports import WorkerUp
@@ -79,6 +80,20 @@ async def test_words_are_counted_as_coreutils_counts_them(desk):
     expected = coreutils_word_count(text)
     assert sorted_lines(b"".join(parts)) == sorted_lines(expected)
     assert groups == expected.count(b"\n")
+
+
+async def test_map_outputs_go_through_a_bucket_with_the_access_of_the_assignment(desk, s3_server, s3_bucket):
+    """The worker's own environment knows neither the server nor its keys."""
+    desk = replace(desk, intermediate=IntermediatePlace(f"s3://{s3_bucket}/map outputs", s3_server.access))
+    text = write_python_sources(desk.directory / "text", MIB)
+    reports, output = await desk.map(SPEC, text)
+    assert done_of(reports).counters["apollo"]["shuffle_bytes"] > 0
+    assert not (desk.directory / "volume").exists()
+    listed = s3_server.client().list_objects_v2(Bucket=s3_bucket)["Contents"]
+    assert [each["Key"] for each in listed] == [f"map outputs/{output.path}/{name}" for name in ("data.arrow", "index")]
+    reduced = done_of(await desk.reduce(SPEC, [output], partition=0))
+    found = await desk.publish(reduce_task_id(JOB, 0), reduced)
+    assert sorted_lines(found) == sorted_lines(coreutils_word_count(text))
 
 
 async def test_builtin_reducers_need_no_program(desk):

@@ -1,7 +1,7 @@
 """Plays the coordinator for one real worker: gives it attempts, publishes what they wrote."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from apollo_common.assignment import MapOutputRef, Split, SplitPiece
@@ -10,7 +10,14 @@ from apollo_common.storage.open import Stores
 from apollo_common.storage.port import StorageAccess, Upload
 from apollo_coordinator.core.model import Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec
-from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptReport, MapOutputs, OutputTarget
+from apollo_coordinator.order import (
+    AttemptDone,
+    AttemptOrder,
+    AttemptReport,
+    IntermediatePlace,
+    MapOutputs,
+    OutputTarget,
+)
 from apollo_coordinator.ports import WorkerLink
 
 JOB = JobId("wordcount")
@@ -22,8 +29,10 @@ class Desk:
     link: WorkerLink
     directory: Path
     uploads: dict[str, Upload] = field(default_factory=dict)
+    intermediate: IntermediatePlace | None = None  # None: the worker's volume
 
     async def run(self, order: AttemptOrder) -> list[AttemptReport]:
+        order = replace(order, intermediate=self.intermediate)
         return [report async for report in self.link.run(order)]
 
     async def map(self, spec: JobSpec, text: Path, *, index: int = 0) -> tuple[list[AttemptReport], MapOutputRef]:
