@@ -306,7 +306,11 @@ def kernel_without_landlock():
 
 def test_a_worker_that_must_confine_does_not_start_where_it_cannot(tmp_path, kernel_without_landlock):
     ended = []
-    environment = dict(os.environ) | {"APOLLO_SANDBOX": "require", "APOLLO_WORK_DIR": str(tmp_path)}
+    environment = dict(os.environ) | {
+        "APOLLO_SANDBOX": "require",
+        "APOLLO_WORK_DIR": str(tmp_path),
+        "APOLLO_HOST": "127.0.0.1",
+    }
     command = [sys.executable, "-m", "apollo_worker"]
     kernel_without_landlock(
         lambda: ended.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=False))
