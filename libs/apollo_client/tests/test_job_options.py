@@ -168,6 +168,9 @@ class TestJobFile:
             overwrite: true
             param: {pattern: x=y, limit: 3}
             env: [A=1]
+            kubernetes:
+              resources: {limits: {memory: 2Gi, cpu: 2}}
+              tolerations: [{key: spot, operator: Exists}]
             """
         )
         return project
@@ -179,6 +182,10 @@ class TestJobFile:
             "mapperName": str(project / "map.py"), "reducerName": "builtin:sum", "nReducers": 4, "splitSize": 1 << 20,
             "inputPath": [f"file://{project}/data/*.txt", "s3://bucket/more/"], "outputPath": f"file://{project}/out/",
             "overwrite": True, "params": {"pattern": "x=y", "limit": "3"}, "env": {"A": "1"},
+            "kubernetes": {
+                "resources": {"limits": {"memory": "2Gi", "cpu": 2}},
+                "tolerations": [{"key": "spot", "operator": "Exists"}],
+            },
         }  # fmt: skip
 
     def test_options_win_wherever_they_stand(self, tmp_path):
