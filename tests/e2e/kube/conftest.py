@@ -47,7 +47,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("scenarios")
     terminalreporter.write_line(text)
     if RESULTS_VARIABLE in os.environ:
-        Path(os.environ[RESULTS_VARIABLE]).write_text(f"{text}\n")
+        results = Path(os.environ[RESULTS_VARIABLE])
+        results.parent.mkdir(parents=True, exist_ok=True)
+        results.write_text(f"{text}\n")
 
 
 def _scenario(nodeid: str) -> str:

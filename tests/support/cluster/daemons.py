@@ -13,6 +13,7 @@ _READY_SECONDS = 120.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.1
 _LOG_TAIL_CHARS = 2000
+_COMMAND_CHARS = 15  # of a process's name, as Linux keeps it
 
 
 class DaemonFailed(Exception):
@@ -25,6 +26,7 @@ class Daemons:
     def __init__(self, state: State, environment: Mapping[str, str]) -> None:
         self._state = state
         self._environment = dict(environment)
+        self._started: list[subprocess.Popen[bytes]] = []  # Python warns of those that are forgotten
 
     def start(self, command: Sequence[str | Path]) -> None:
         name = Path(command[0]).name
@@ -33,6 +35,7 @@ class Daemons:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self._state.root, env=self._environment, start_new_session=True,
             )  # fmt: skip
+        self._started.append(process)
         self._pid_file(name).write_text(str(process.pid))
 
     def stop(self, name: str, *, with_signal: signal.Signals = signal.SIGTERM) -> None:
@@ -50,7 +53,7 @@ class Daemons:
             pid = int(self._pid_file(name).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return pid if _runs(pid) else None
+        return pid if _runs(pid) and _command(pid) == name[:_COMMAND_CHARS] else None  # a number may be used again
 
     def wait_until(self, condition: Callable[[], bool], what: str, *blamed: str) -> None:
         """DaemonFailed, with the end of the logs of those who are `blamed`."""
@@ -76,6 +79,13 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:
