@@ -62,7 +62,7 @@ WORKING = {
     "an executable of its own": ("printf '#!/bin/sh\\necho a\\n' >run; chmod +x run; ./run", ["a"]),
     "a private place for temporary files": ("f=$(mktemp); echo a >$f; cat $f; dirname $f | grep -cx $PWD", ["a", "1"]),
     "devices": ("head -c 2 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo x >/dev/null", ["2", "3"]),
-    "itself in /proc": ("awk '/^Name:/ {print $2}' /proc/self/status", ["Name:awk"]),
+    "itself in /proc": ("awk '/^Name:/ {print $2}' /proc/self/status", ["awk"]),
     "sorting with a file beside": ("printf 'b\\na\\n' | sort -o s --buffer-size=1M; cat s", ["a", "b"]),
     "awk and sed": ("echo x | awk '{print $1 \"y\"}' | sed s/y/z/", ["xz"]),
     "time zones": ("TZ=Asia/Tokyo date -d @0 +%H", ["09"]),
@@ -75,7 +75,6 @@ WORKING = {
 @pytest.mark.parametrize("what", WORKING)
 async def test_a_program_has(tmp_path, what):
     script, expected = WORKING[what]
-    expected = [line.replace("Name:", "") for line in expected]
     assert await said(tmp_path, script) == expected
 
 

@@ -306,7 +306,8 @@ def attempts() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "a packet socket", lambda: open_socket(socket.AF_PACKET, socket.SOCK_RAW)
     yield "a netlink socket", lambda: open_socket(socket.AF_NETLINK, socket.SOCK_RAW)
     yield "a vsock socket", lambda: open_socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-    yield "an abstract Unix socket", lambda: connect_abstract(param("abstract"))
+    if param("abstract"):
+        yield "an abstract Unix socket", lambda: connect_abstract(param("abstract"))
     yield "Unix sockets with a path", unix_sockets_of_others
     yield "io_uring", io_uring
     yield "the session keyring", keyring
