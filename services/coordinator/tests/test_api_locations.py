@@ -1,13 +1,16 @@
 """Where a job may read and write, and whose credentials go there, on a real server."""
 
+import asyncio
 import json
 
 import pytest
 
 from apollo_common.ids import JobId
 from apollo_common.storage.policy import StorePolicy
+from apollo_coordinator.api.schemas import MAX_INPUT_PATHS, JobBody
 from apollo_coordinator.api.settings import ApiSettings
-from support.api_jobs import fields, submit, upload_programs
+from apollo_coordinator.api.submission import check
+from support.api_jobs import BODY, fields, submit, upload_programs
 from support.api_server import running_api
 
 
@@ -91,6 +94,17 @@ async def test_the_coordinators_credentials_do_not_reach_other_jobs_map_outputs(
             credentials = {"username": "u", "password": "p"}
             given = {"inputPath": location, "inputStorageCredentials": credentials}
             assert (await submit(api, **given))[0] == 201
+
+
+async def test_a_long_list_of_inputs_holds_nobody_up():
+    body = JobBody.model_validate(BODY | {"inputPath": [f"s3://in/{number}" for number in range(MAX_INPUT_PATHS)]})
+    checking = asyncio.create_task(check(body, ApiSettings(store_policy=StorePolicy(own_prefix="s3://shuffle"))))
+    turns = 0
+    while not checking.done():
+        turns += 1
+        await asyncio.sleep(0.001)
+    await checking
+    assert turns > 10
 
 
 async def test_credentials_reach_the_engine(strict):
