@@ -193,8 +193,7 @@ class TestInputAndOutput:
             echo changed >> {words}
             """,
         )
-        reach = {"APOLLO_SANDBOX_WRITABLE": str(tmp_path)}
-        outcome = run(tmp_path, mapper, "--input", other, "--workers", 1, source=words, **reach)
+        outcome = run(tmp_path, mapper, "--input", other, "--workers", 1, source=words)
         assert_failed(outcome, "changed")
         assert outcome.job["failure"]["reason"] == "input_changed"
 

@@ -93,11 +93,12 @@ async def desk(directory: Path, sandbox: str) -> AsyncIterator[tuple[Desk, str]]
     """Its worker's address beside it."""
     (directory / "out").mkdir()
     environment = scripted_environment() | {
-        "APOLLO_SANDBOX": sandbox,
         "AWS_SECRET_ACCESS_KEY": "hunter2",
         "APOLLO_SECRET": "hunter2",
     }
-    pool = process_pool(directory, connector=GrpcWorkerLink, command=worker_command(), environment=environment)
+    pool = process_pool(
+        directory, connector=GrpcWorkerLink, command=worker_command(), environment=environment, sandbox=sandbox
+    )
     async with running(pool) as heard:
         (up,) = await heard.until(WorkerUp)
         yield Desk(pool.link(up.worker), directory), up.address

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,26 @@ def test_the_demo_counts_as_coreutils_do(tmp_path: Path) -> None:
     word, _, count = top.decode().rpartition("\t")
     assert re.search(rf"{int(count):,}\s+{re.escape(word)}\n", outcome.stdout), outcome.stdout
     assert str(tmp_path / "apollo-demo-output") in outcome.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is made of Linux's own parts")
+@pytest.mark.parametrize("sandbox", [None, "require"], ids=["by default", "in the sandbox"])
+def test_ones_own_programs_reach_what_one_reaches(tmp_path: Path, sandbox: str | None) -> None:
+    """A script of before, that reads its table by an absolute path and writes beside it."""
+    (tmp_path / "in.txt").write_text("a\n")
+    (tmp_path / "table").write_text("b\n")
+    options = ["--reducer", "builtin:count", "--input", tmp_path / "in.txt", "--output", tmp_path / "out"]
+    mapper = f"shell:cat {tmp_path}/table && cat > {tmp_path}/seen"
+    env = {"APOLLO_SANDBOX": sandbox} if sandbox else {}
+    outcome = apollo("run", "--mapper", mapper, *options, "--max-attempts", 1, **env)
+    if sandbox:
+        assert outcome.status == 1, outcome
+        assert "Permission denied" in outcome.stderr
+        assert not (tmp_path / "seen").exists()
+    else:
+        assert outcome.status == 0, outcome
+        assert read_parts(tmp_path / "out") == b"b\t1\n"
+        assert (tmp_path / "seen").read_text() == "a\n"
 
 
 def test_a_terminal_gets_bars(tmp_path: Path) -> None:

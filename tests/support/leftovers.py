@@ -65,7 +65,6 @@ class Scene:
     @property
     def environment(self) -> dict[str, str]:
         places = {"TMPDIR": str(self.temporary), "HOME": str(self.home)}
-        places["APOLLO_SANDBOX_WRITABLE"] = str(self.given)  # programs leave their marks there
         return places | {f"XDG_{name}_HOME": str(self.home / name) for name in ("STATE", "CACHE", "DATA", "CONFIG")}
 
     def start(

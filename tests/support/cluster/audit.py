@@ -46,7 +46,7 @@ def _read(state: State, user: str) -> Iterator[Call]:
                 yield _call(event)
 
 
-def _call(event: dict) -> Call:
+def _call(event: dict[str, Any]) -> Call:
     target = event["objectRef"]
     return Call(
         at=datetime.fromisoformat(event["requestReceivedTimestamp"]),

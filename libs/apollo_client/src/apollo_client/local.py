@@ -23,6 +23,11 @@ ABANDONED_SECONDS = 10
 QUIET = "CRITICAL"
 
 
+def sandbox_of_own_programs() -> str:
+    """What programs run in that their own user starts, who could run them without Apollo: nothing, unless asked for."""
+    return os.environ.get("APOLLO_SANDBOX") or "off"
+
+
 @asynccontextmanager
 async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     """A coordinator with at most so many worker processes; its address. Nothing of it or its jobs is left afterwards.
@@ -49,6 +54,7 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
             file_roots=None,
             storage_endpoints=None,
             allow_network=True,
+            sandbox=sandbox_of_own_programs(),
             log_level=log_level,
         )
         coordinator = app.Coordinator(settings)

@@ -260,6 +260,7 @@ def make_pool(settings: Settings) -> WorkerPool:
             initial_workers=1 if die_with_parent else settings.workers,
             die_with_parent=die_with_parent,
             orphan_seconds=settings.worker_orphan_seconds,
+            sandbox=settings.sandbox,
             log_level=settings.log_level,
         ),
         GrpcWorkerLink,

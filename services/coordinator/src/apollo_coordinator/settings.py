@@ -59,6 +59,7 @@ class CoordinatorSettings(Settings):
         CommaSeparated | None
     ) = ()  # that a job may name and the environment's credentials go to; None: all
     allow_network: bool = False  # to the programs of a job that asks for it
+    sandbox: str = "prefer"  # of local workers, who check it
     max_artifact_bytes: ByteSize = ByteSize(256 * MIB)
     retention_days: float = Field(default=30, gt=0)
 

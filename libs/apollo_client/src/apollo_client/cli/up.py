@@ -8,7 +8,7 @@ import click
 
 from apollo_client.cli.running import run_async
 from apollo_client.errors import LocalModeFailed
-from apollo_client.local import coordinator_app, default_workers
+from apollo_client.local import coordinator_app, default_workers, sandbox_of_own_programs
 from apollo_common.addresses import is_loopback
 from apollo_common.logging import configure_logging
 
@@ -46,7 +46,13 @@ async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
     app = coordinator_app()
     # Where only this machine's users reach it, they may use all that this user may.
     trust = (
-        {"token": None, "file_roots": None, "storage_endpoints": None, "allow_network": True}
+        {
+            "token": None,
+            "file_roots": None,
+            "storage_endpoints": None,
+            "allow_network": True,
+            "sandbox": sandbox_of_own_programs(),
+        }
         if is_loopback(host)
         else {}
     )

@@ -21,6 +21,7 @@ from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
 _TROUBLE_AFTER_FAILURES = 3
 _STABLE_SECONDS = 10.0
 _KEPT_LOGS = 20
+_SANDBOX_PLACES = ("APOLLO_SANDBOX_READABLE", "APOLLO_SANDBOX_WRITABLE")
 
 _log = get_logger(__name__)
 
@@ -43,6 +44,7 @@ class ProcessPoolSettings:
     stop_seconds: float = 5.0  # between SIGTERM and SIGKILL
     command: tuple[str, ...] = field(default_factory=worker_command)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    sandbox: str = "prefer"  # require, prefer or off
     log_level: str = "INFO"
     supervision: Supervision = field(default_factory=Supervision)
 
@@ -165,13 +167,13 @@ class ProcessPool:
     def _worker_environment(self) -> dict[str, str]:
         """The coordinator's environment, which may hold the stores' credentials, with the worker's own settings.
 
-        What is said of the sandbox is for the workers, who check it.
+        What it says of the sandbox's places is for the workers, who check it.
         """
         settings = self._settings
         inherited = {
             name: value
             for name, value in settings.environment.items()
-            if not name.startswith("APOLLO_") or name.startswith("APOLLO_SANDBOX")
+            if not name.startswith("APOLLO_") or name in _SANDBOX_PLACES
         }
         volume = {"APOLLO_VOLUME": str(settings.volume.absolute())} if settings.volume is not None else {}
         return (
@@ -185,6 +187,7 @@ class ProcessPool:
                 "APOLLO_PARENT_PID": str(os.getpid()) if settings.die_with_parent else "0",
                 "APOLLO_ORPHAN_DEADLINE_SECONDS": "0" if settings.die_with_parent else str(settings.orphan_seconds),
                 "APOLLO_MEMORY_SHARERS": str(settings.workers),
+                "APOLLO_SANDBOX": settings.sandbox,
                 "APOLLO_LOG_LEVEL": settings.log_level,
             }
         )
