@@ -21,7 +21,6 @@ from support.cluster.remains import remove_remains
 
 NODE = "node1"
 _ETCD = "http://127.0.0.1:2379"
-_HOST_DAEMONS = ("coredns", "kube-proxy", "kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
 
 
 class Cluster:
@@ -54,13 +53,8 @@ class Cluster:
         self.daemons.wait_until(self._node_is_ready, "the node is not Ready", "kubelet", "containerd")
 
     def down(self) -> None:
-        if self.is_up:
-            self.find_binaries()
-            # Containers end before their runtime does.
-            pods = ("delete", "pods", "--all", "--all-namespaces", "--grace-period=1", "--timeout=60s")
-            subprocess.run(["kubectl", *pods], env=self.environment, check=False, capture_output=True)
-        for name in (*_HOST_DAEMONS, "etcd", "dockerd", "containerd"):
-            self.daemons.stop(name)
+        """Nothing of it is worth an orderly end: all is killed, then what is left is removed."""
+        self.daemons.kill_all()
         remove_remains(self.state)
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
