@@ -45,6 +45,7 @@ _OPTIONS = (
     "-admin.ui=false",
     "-master.telemetry=false",
     "-s3.autoCreateBucket=false",
+    "-volume.max=2000",  # each bucket has volumes of its own; by default as many as gigabytes are free
 )
 
 
