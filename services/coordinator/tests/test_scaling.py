@@ -23,8 +23,8 @@ POOR, RICH = JobId("poor"), JobId("rich")
 class PickyPool:
     """Refuses one job for a while; each call takes a moment."""
 
-    def __init__(self, error: Exception) -> None:
-        self.error: Exception | None = error
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
         self.asked: list[tuple[JobId, int]] = []
         self.scaled: list[tuple[JobId, int]] = []
         self.wishes: list[PodOverrides | None] = []
@@ -75,7 +75,7 @@ async def test_a_job_that_is_refused_holds_no_other_up(told):
 
 
 async def test_numbers_that_come_while_the_pool_is_asked_become_one_call(told):
-    pool = PickyPool(TemporaryError("never"))
+    pool = PickyPool(None)
     pool.error = None
     work = executor(pool, told)
     try:
@@ -120,7 +120,7 @@ async def test_a_refusal_for_good_is_told_once_and_the_next_number_is_tried(told
 
 
 async def test_the_pool_hears_what_a_job_asks_of_its_pods(told):
-    pool = PickyPool(TemporaryError("never"))
+    pool = PickyPool(None)
     wishes = PodOverrides(limits={"memory": "2Gi"})
     work = executor(pool, told, Job(RICH, a_spec(kubernetes=wishes), 1), Job(POOR, a_spec(), 1))
     try:
