@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from apollo_common.errors import InvalidSetting, ProgramExited
+from apollo_common.errors import InvalidSetting, ProgramExited, ProgramStartFailed
 from apollo_worker.sandbox import seccomp
 from apollo_worker.sandbox.landlock import NEWEST_ABI, kernel_abi
 from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox, establish
@@ -89,11 +89,11 @@ async def test_a_python_program_has_its_libraries_and_can_start_others(tmp_path)
     assert await python(tmp_path, statements) == ["Europe/Paris", "42", "3", "hi"]
 
 
-async def test_an_interpreter_outside_the_systems_directories_is_found_by_the_first_line(tmp_path):
+async def test_an_interpreter_outside_the_systems_directories_is_the_operators_to_add(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     (home / "secret").write_text("hunter2")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--copies", "--without-pip", home / "venv"], check=True)
     (home / "venv/lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages/lent.py").write_text(
         "A=1"
     )
@@ -103,7 +103,31 @@ async def test_an_interpreter_outside_the_systems_directories_is_found_by_the_fi
         f"try:\n    open({str(home / 'secret')!r})\nexcept PermissionError:\n    print('refused')\n"
     )
     program.write_text(f"#!{home}/venv/bin/python3\n{statements}")
-    assert await said(tmp_path, program) == [str(home / "venv"), "refused"]
+    with pytest.raises(ProgramStartFailed, match="APOLLO_SANDBOX_READABLE"):
+        await said(tmp_path, program)
+    shown = sandbox(readable=[str(home / "venv")])
+    assert await said(tmp_path, program, sandbox=shown) == [str(home / "venv"), "refused"]
+
+
+@pytest.mark.parametrize("first_line", ["{bin}/run", "./env {bin}/run"], ids=["a path", "a program named env"])
+async def test_a_first_line_opens_nothing(tmp_path, first_line):
+    """What lies beside an interpreter may be links of the program's own making, to what it may not read."""
+    others, made = tmp_path / "others", tmp_path / "made"
+    others.mkdir()
+    (others / "secret").write_text("hunter2")
+    (made / "bin").mkdir(parents=True)
+    (made / "lib").symlink_to(others)
+    script = f"#!/bin/sh\ncat >/dev/null\ncat {others}/secret || echo refused\n"
+    for executable in (made / "bin/run", tmp_path / "env"):
+        executable.write_text(script)
+        executable.chmod(0o755)
+    program = tmp_path / "program"
+    program.write_text(f"#!{first_line.format(bin=made / 'bin')}\n")
+    try:
+        lines = await said(tmp_path, program, files={"env": tmp_path / "env"})
+    except ProgramStartFailed:
+        lines = ["refused"]
+    assert lines == ["refused"]
 
 
 async def test_side_files_and_the_jobs_variables_are_there(tmp_path):

@@ -51,7 +51,8 @@ async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
             "file_roots": None,
             "storage_endpoints": None,
             "allow_network": True,
-            "sandbox": sandbox_of_own_programs(),
+            # With a file of tokens the programs may be others'.
+            **({} if os.environ.get("APOLLO_TOKENS_FILE") else {"sandbox": sandbox_of_own_programs()}),
         }
         if is_loopback(host)
         else {}

@@ -99,13 +99,13 @@ class ProgramSession:
         context, program = self._context, self._context.program
         env = program_environment(context, directory.work, directory.sdk, directory.socket)
         if isinstance(program, ShellProgram):
-            argv, interpreter = ["/bin/sh", "-c", program.command], None
+            argv = ["/bin/sh", "-c", program.command]
         else:
             argv = [str(directory.work / program.name)]
-            interpreter = self._interpreter(Path(argv[0]), env["PATH"])
+            self._check_interpreter(Path(argv[0]), env["PATH"])
         stdout = log.write_end if dialogue.stdout is None else dialogue.stdout
         with context.sandbox.confinement(network=context.network) as confinement:
-            await in_thread(confinement.allow, directory.work, directory.readable(), interpreter)
+            await in_thread(confinement.allow, directory.work, directory.readable())
             order = ProgramOrder(
                 argv, env, directory.work, dialogue.stdin, stdout, log.write_end, context.rlimits, confinement
             )
@@ -114,12 +114,11 @@ class ProgramSession:
             except ExecutionRefused as error:
                 raise self._refused(_cause(argv, error)) from error
 
-    def _interpreter(self, executable: Path, search_path: str) -> Path | None:
-        """The one that runs a script. ProgramStartFailed when `env` will not find it, which exec would not notice."""
+    def _check_interpreter(self, executable: Path, search_path: str) -> None:
+        """ProgramStartFailed when `env` will not find a script's interpreter, which exec would not notice."""
         missing = start_failure.missing_env_interpreter(executable, search_path)
         if missing is not None:
             raise self._refused(missing)
-        return start_failure.interpreter(executable, search_path)
 
     def _refused(self, cause: str) -> ProgramStartFailed:
         context = self._context

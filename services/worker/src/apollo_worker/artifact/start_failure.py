@@ -22,15 +22,6 @@ def missing_env_interpreter(program: Path, search_path: str) -> str | None:
     return None
 
 
-def interpreter(program: Path, search_path: str) -> Path | None:
-    """The file that the first line of a script names, also by `#!/usr/bin/env NAME`."""
-    words = _shebang(_head(program))
-    if len(words) >= 2 and words[0].endswith("/env"):
-        found = shutil.which(words[1], path=search_path)
-        return Path(found) if found else None
-    return Path(words[0]) if words else None
-
-
 def explain(program: Path, error_number: int) -> str:
     """The cause of a failed execve of `program`."""
     head = _head(program)
@@ -40,6 +31,11 @@ def explain(program: Path, error_number: int) -> str:
             " (the line ends in \\r: save the file with \\n line ends)" if head.split(b"\n")[0].endswith(b"\r") else ""
         )
         return f"its interpreter `{shebang[0]}` does not exist on the worker{carriage_return}"
+    if error_number == errno.EACCES and shebang:
+        return (
+            f"its interpreter `{shebang[0]}` may not be executed; where programs run in a sandbox, the worker's "
+            "APOLLO_SANDBOX_READABLE names the places of interpreters outside the system's"
+        )
     if error_number == errno.ENOENT and head.startswith(b"\x7fELF"):
         return f"its dynamic loader `{_elf_interpreter(head)}` does not exist on the worker; link it statically"
     if error_number == errno.ENOEXEC and head.startswith(b"\x7fELF"):

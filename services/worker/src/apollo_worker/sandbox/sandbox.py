@@ -9,7 +9,7 @@ from typing import Final, Literal, Self
 from apollo_common.errors import InvalidSetting
 from apollo_worker.sandbox import seccomp
 from apollo_worker.sandbox.landlock import DEVICE, READ, WRITE, Ruleset, kernel_abi
-from apollo_worker.sandbox.places import DEVICES, expanded, installation, system_places
+from apollo_worker.sandbox.places import DEVICES, expanded, system_places
 
 SandboxMode = Literal["require", "prefer", "off"]
 
@@ -36,16 +36,16 @@ class Confinement:
         """Of the Landlock ruleset; NO_DESCRIPTOR where there is no sandbox."""
         return self._ruleset.descriptor if self._ruleset is not None else NO_DESCRIPTOR
 
-    def allow(self, own: Path, readable: Iterable[Path], interpreter: Path | None) -> None:
-        """Let the program write below `own` and read `readable`, its interpreter, and what all programs may.
+    def allow(self, own: Path, readable: Iterable[Path]) -> None:
+        """Let the program write below `own` and read `readable` and what all programs may.
 
-        Blocking, for about a millisecond. OSError.
+        Nothing that the program itself names, such as its interpreter: the name may mean another file to the worker
+        than to the kernel, when it follows links of the program's making. Blocking, for about a millisecond. OSError.
         """
         ruleset = self._ruleset
         if ruleset is None:
             return
-        interpreted = installation(interpreter) if interpreter is not None else ()
-        for place in (*self._sandbox.readable, *interpreted, *map(str, readable)):
+        for place in (*self._sandbox.readable, *map(str, readable)):
             ruleset.allow(place, READ)
         for device in DEVICES:
             ruleset.allow(device, DEVICE)
