@@ -252,6 +252,21 @@ async def test_a_pod_that_is_gone_is_not_deleted_again(cluster, monkeypatch):
         assert cluster.api.count("DELETE", "pods") == deletions
 
 
+async def test_a_pod_that_terminates_already_is_not_deleted_again(cluster, monkeypatch):
+    monkeypatch.setattr(module, "_DELETE_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_PASS_SECONDS", 0.05)
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        await pool.scale(JOB, 0)
+        cluster.api.pod_deleted = lambda _pod: None  # its node is lost
+        await pool.release(up.worker)
+        await cluster.until(lambda: pool.reflector.items[up.worker].deleting)
+        await asyncio.sleep(0.5)
+        assert cluster.api.count("DELETE", "pods") == 1
+
+
 # A coordinator that starts again
 
 
@@ -380,6 +395,43 @@ async def test_a_pod_that_ends_before_it_worked_is_told_and_replaced_with_pauses
         cluster.api.set_status(name, phase="Failed", reason="OutOfcpu", message="Node didn't have enough resource")
         assert await trouble(heard) == f"worker pod {name}: OutOfcpu: Node didn't have enough resource"
         await cluster.until(lambda: cluster.pods and name not in cluster.pods)
+
+
+ENDED_BY_ITS_NODE = {
+    "phase": "Failed",
+    "reason": "Evicted",
+    "message": "The node was low on resource: memory.",
+    "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}],
+}
+
+
+async def test_a_pod_that_its_node_ended_before_it_worked_is_told_deleted_and_replaced(cluster):
+    """Nobody else deletes it: the node only ends it."""
+    async with kubernetes_pool(cluster.api, max_pods=1) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        name = await cluster.pod_without_node()
+        cluster.api.set_status(name, **ENDED_BY_ITS_NODE)
+        assert "The node was low on resource: memory." in await trouble(heard)
+        await cluster.until(lambda: cluster.pods and name not in cluster.pods)
+
+
+async def test_a_worker_whose_node_ended_it_is_deleted_and_replaced(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api, max_pods=1) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        cluster.api.set_status(up.worker, **ENDED_BY_ITS_NODE)
+        _, second = await heard.until(WorkerUp, count=2)
+        await cluster.until(lambda: list(cluster.pods) == [second.worker])
+
+
+async def test_a_pod_that_has_ended_takes_no_room(cluster):
+    async with kubernetes_pool(cluster.api, max_pods=1) as pool, running(pool):
+        await pool.scale(JOB, 1)
+        name = await cluster.pod_without_node()
+        cluster.api.held = ("DELETE", "pods")
+        cluster.api.set_status(name, **ENDED_BY_ITS_NODE)
+        await cluster.until(lambda: len(cluster.pods) == 2)
 
 
 @pytest.mark.parametrize(("modes", "single_node", "fits"), [

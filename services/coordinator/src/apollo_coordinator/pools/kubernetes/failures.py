@@ -63,7 +63,7 @@ def end_reason(pod: Object) -> str:
 
 
 def leaving_reason(pod: Object) -> str:
-    """Why a pod is being deleted, empty unless it is. Its containers may have some time left."""
+    """Why a pod is about to end or be deleted, empty unless it is. Its containers may have some time left."""
     disruption = _condition(pod, "DisruptionTarget")
     if disruption.get("status") == "True":
         words = _DISRUPTIONS.get(str(disruption.get("reason")), "it was disrupted")

@@ -22,8 +22,9 @@ class Pod:
     job: JobId
     ip: str  # empty unless its containers run
     waiting: str
-    leaving: str  # it is being deleted, but its worker may have a grace to finish in
+    leaving: str  # it is about to end, but its worker may have a grace to finish in
     ended: str
+    deleting: bool = False  # somebody has asked for its deletion: a node ends pods without
     out_of_memory: bool = False  # how it ended
 
     @property
@@ -48,5 +49,6 @@ def parse_pod(pod: Object) -> Pod:
         waiting="" if running else waiting_reason(pod),
         leaving=leaving_reason(pod),
         ended=end_reason(pod),
+        deleting=bool(metadata.get("deletionTimestamp")),
         out_of_memory=bool(out_of_memory_reason(pod)),
     )

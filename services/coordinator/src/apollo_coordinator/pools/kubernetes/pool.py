@@ -153,14 +153,14 @@ class KubernetesPool:
     def _pod_ended(self, pod: Pod) -> None:
         if pod.name in self._workers:
             self._workers.end(pod.name, pod)
-        elif not pod.leaving and pod.name not in self._unwanted:
+        elif not pod.deleting and pod.name not in self._unwanted:
             self._refused(pod.job, f"worker pod {pod.name}: {pod.ended}")
         self._let_go(pod.name)
 
     def _let_go(self, name: str) -> None:
         """Have a pod deleted, unless somebody has asked for that already."""
         pod = self.reflector.items.get(name)
-        if pod is not None and not pod.leaving:
+        if pod is not None and not pod.deleting:
             self._unwanted.setdefault(name, 0.0)
 
     def _forget(self, pod: Pod) -> None:
@@ -232,10 +232,11 @@ class KubernetesPool:
             pods[pod.job].append(pod)
             self._serve(pod)
         missing, there = self._settle(pods, now)
-        for name, due in self._unwanted.items():
-            if due <= now and self._calls.begin(f"delete {name}", partial(self._delete, name)):
+        for name in self._to_delete(now):
+            if self._calls.begin(f"delete {name}", partial(self._delete, name)):
                 self._unwanted[name] = now + _DELETE_AGAIN_SECONDS
-        room = self._settings.max_pods - len(self.reflector.items) - len(self._unseen)
+        living = sum(not pod.ended for pod in self.reflector.items.values())
+        room = self._settings.max_pods - living - len(self._unseen)
         for job in islice(in_turn(missing, there), max(min(room, self._calls.room), 0)):
             self._begin_creation(job, now)
         for job in self._demands:
@@ -260,6 +261,11 @@ class KubernetesPool:
             if create and self._demands[job].not_before <= now:
                 missing[job], there[job] = create, len(members[job])
         return missing, there
+
+    def _to_delete(self, now: float) -> list[str]:
+        """What is unwanted, unless the API server is known to delete it already."""
+        pods = self.reflector.items
+        return [name for name, due in self._unwanted.items() if due <= now and not pods[name].deleting]
 
     def _members(self, pods: Sequence[Pod], coming: Sequence[str], now: float) -> list[Member]:
         """The pods of a job that are there to stay, and those that are on their way."""
