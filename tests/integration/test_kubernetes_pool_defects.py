@@ -182,6 +182,54 @@ async def test_a_jobs_many_pods_do_not_keep_another_jobs_few_waiting(cluster):
         assert OTHER in {up.job for up in ups}
 
 
+# An API server whose lists or watches do not work
+
+
+async def test_pods_that_are_not_seen_are_not_made_again(cluster, monkeypatch):
+    async with cluster.pool() as pool, running(pool):
+        cluster.api.held = ("GET", "pods")  # no list or watch is answered
+        cluster.api.cut_watches()
+        await pool.scale(JOB, 2)
+        await until(lambda: len(cluster.pods) == 2)
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(module, "_now", lambda: loop.time() + 3600)
+        await pool.scale(JOB, 2)
+        await asyncio.sleep(0.5)
+        assert len(cluster.pods) == 2
+        assert not pool.reflector.items
+
+
+async def test_a_pod_that_went_before_it_was_seen_is_made_again_once_a_list_does_not_have_it(cluster):
+    gone: list[str] = []
+
+    def first_goes(name: str) -> None:
+        if not gone:
+            gone.append(name)
+            cluster.api.remove("pods", name)
+        else:
+            cluster.run(name)
+
+    cluster.api.pod_created = first_goes
+    cluster.api.quiet_watches = True
+    async with cluster.pool() as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        assert up.worker not in gone
+        assert cluster.api.count("POST", "pods") == 2
+
+
+async def test_no_pod_is_made_while_those_that_are_there_may_not_be_known(cluster):
+    async with cluster.pool() as pool, running(pool) as heard:
+        cluster.api.broken = {"list", "watch"}
+        cluster.api.cut_watches()
+        await until(lambda: pool.reflector.stale)
+        await pool.scale(JOB, 1)
+        await asyncio.sleep(0.5)
+        assert cluster.api.count("POST", "pods") == 0
+        cluster.api.broken = set()
+        await heard.until(WorkerUp)
+
+
 # Cancellation
 
 

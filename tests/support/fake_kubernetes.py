@@ -34,6 +34,7 @@ class FakeKubernetes:
         self.review_gate = asyncio.Event()  # reviews are answered while it is set
         self.review_gate.set()
         self.quiet_watches = False  # watches end at once, without an event
+        self.broken: set[str] = set()  # of "list" and "watch": what is answered with an error
         self.pod_deleted: Callable[[Object], None] = lambda pod: self.remove("pods", pod["metadata"]["name"])
         """What ends a pod whose deletion was asked for; a kubelet takes its time."""
         self.pod_created: Callable[[str], None] = lambda _name: None
@@ -174,6 +175,8 @@ class FakeKubernetes:
 
     async def _list_or_watch(self, request: web.Request) -> web.StreamResponse:
         kept = self._noted(request)
+        if ("watch" if "watch" in request.query else "list") in self.broken:
+            return _status(503, "ServiceUnavailable", "etcd has no leader")
         if request.query.get("watch") == "true":
             return await self._watch(request)
         items = [item for _, item in sorted(kept.items()) if _selected(item, request)]

@@ -119,6 +119,36 @@ async def test_watches_that_end_at_once_are_not_asked_for_in_a_hot_loop():
         await case.follows()
 
 
+@pytest.mark.parametrize("fault", ["broken", "quiet"])
+async def test_where_watches_do_not_work_lists_tell_what_is_there(fault):
+    async with reflecting(pod("goes")) as case:
+        case.fake.broken, case.fake.quiet_watches = ({"watch"}, False) if fault == "broken" else (set(), True)
+        case.fake.cut_watches()
+        case.fake.remove("pods", "goes")
+        case.fake.put("pods", pod("comes"))
+        await case.until(lambda: set(case.reflector.items) == {"comes"})
+        lists = case.reflector.metrics.lists
+        await asyncio.sleep(1.0)
+        assert case.reflector.metrics.lists < lists + 20  # with pauses
+        case.fake.broken, case.fake.quiet_watches = set(), False
+        await case.follows()
+        assert not case.reflector.stale
+
+
+async def test_a_picture_is_stale_until_a_list_makes_up_for_watches_that_broke():
+    async with reflecting() as case:
+        assert not case.reflector.stale
+        listed_at = case.reflector.listed_at
+        case.fake.broken = {"watch", "list"}
+        case.fake.cut_watches()
+        await case.until(lambda: case.reflector.stale)
+        assert case.reflector.listed_at == listed_at
+        case.fake.broken = {"watch"}
+        await case.until(lambda: case.reflector.listed_at > listed_at)
+        case.fake.broken = set()
+        await case.until(lambda: not case.reflector.stale)
+
+
 async def test_a_bookmark_moves_the_version_on(monkeypatch):
     monkeypatch.setattr(module.random, "randint", lambda _low, _high: 1)
     async with reflecting(pod("old")) as case:

@@ -5,6 +5,7 @@ each; one task compares what jobs want with what is there and has pods created o
 """
 
 import asyncio
+import math
 import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,10 +38,17 @@ from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
 
 _PASS_SECONDS: Final = 5.0  # between looks at what is idle or slow, when nothing else happens
 _GATHER_SECONDS: Final = 0.05  # changes that come together are looked at together
-_UNSEEN_SECONDS: Final = 30.0  # a pod that was created and is not seen for so long is not waited for
 _DELETE_AGAIN_SECONDS: Final = 15.0
 
 _log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Coming:
+    """A pod that the reflector has not told of yet."""
+
+    job: JobId
+    created_at: float = math.inf  # on the event loop's clock; not yet: its creation is under way
 
 
 @dataclass(slots=True)
@@ -77,7 +85,7 @@ class KubernetesPool:
         self._workers = PodWorkers(self._live, ownership, connect, self._settings, events)
         self._demands: dict[JobId, _Demand] = {}
         self._first_seen: dict[str, float] = {}
-        self._unseen: dict[str, tuple[JobId, float]] = {}  # being created, or created and not told by the reflector yet
+        self._unseen: dict[str, _Coming] = {}
         self._unwanted: dict[str, float] = {}  # to be deleted: not again before
         self._calls = OwnedCalls(self._settings.parallel_calls, self._wake.set)
         self._tasks = TaskOwner()
@@ -226,7 +234,8 @@ class KubernetesPool:
     def _look(self) -> None:
         """Begin the calls that bring what is there closer to what is wanted, as many as there may be at a time."""
         now = _now()
-        self._unseen = {name: item for name, item in self._unseen.items() if now - item[1] < _UNSEEN_SECONDS}
+        listed_at = self.reflector.listed_at  # what was there then and was not listed has gone unseen
+        self._unseen = {name: pod for name, pod in self._unseen.items() if pod.created_at >= listed_at}
         pods: dict[JobId, list[Pod]] = defaultdict(list)
         for pod in self.reflector.items.values():
             pods[pod.job].append(pod)
@@ -235,19 +244,24 @@ class KubernetesPool:
         for name in self._to_delete(now):
             if self._calls.begin(f"delete {name}", partial(self._delete, name)):
                 self._unwanted[name] = now + _DELETE_AGAIN_SECONDS
-        living = sum(not pod.ended for pod in self.reflector.items.values())
-        room = self._settings.max_pods - living - len(self._unseen)
-        for job in islice(in_turn(missing, there), max(min(room, self._calls.room), 0)):
-            self._begin_creation(job, now)
+        for job in islice(in_turn(missing, there), self._room()):
+            self._begin_creation(job)
         for job in self._demands:
             self._question(job, pods[job], now)
+
+    def _room(self) -> int:
+        """How many pods may be made now. None while those that are there may not be known."""
+        if self.reflector.stale:
+            return 0
+        living = sum(not pod.ended for pod in self.reflector.items.values())
+        return max(min(self._settings.max_pods - living - len(self._unseen), self._calls.room), 0)
 
     def _settle(self, pods: Mapping[JobId, list[Pod]], now: float) -> tuple[dict[JobId, int], dict[JobId, int]]:
         """How many pods each job misses, and has; those that a job does not need are let go."""
         wanted = dict.fromkeys(pods, 0) | {job: demand.workers for job, demand in self._demands.items()}
         coming: dict[JobId, list[str]] = defaultdict(list)
-        for name, (job, _) in self._unseen.items():
-            coming[job].append(name)
+        for name, unseen in self._unseen.items():
+            coming[unseen.job].append(name)
         missing: dict[JobId, int] = {}
         there: dict[JobId, int] = {}
         members = {job: self._members(pods.get(job, ()), coming.get(job, ()), now) for job in wanted}
@@ -300,10 +314,10 @@ class KubernetesPool:
 
     # Calls to the API server
 
-    def _begin_creation(self, job: JobId, now: float) -> None:
+    def _begin_creation(self, job: JobId) -> None:
         name = self._names.pod(job, secrets.token_hex(4))
         if self._calls.begin(f"create {name}", partial(self._create, job, name)):
-            self._unseen[name] = (job, now)
+            self._unseen[name] = _Coming(job)
 
     async def _create(self, job: JobId, name: str) -> None:
         created = False
@@ -325,6 +339,8 @@ class KubernetesPool:
         finally:
             if not created:
                 self._unseen.pop(name, None)
+            elif name in self._unseen:
+                self._unseen[name].created_at = _now()
 
     async def _delete(self, name: str) -> None:
         try:

@@ -1,10 +1,13 @@
-"""Keeps a picture of a collection up to date: list once, then watch, and list again only when the server says so.
+"""Keeps a picture of a collection up to date: list once, then watch, and list again when the server says so or
+watches do not work.
 
 The protocol is that of https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes:
-a watch starts at the resource version of the list or of the last event or bookmark; 410 means that it is too old.
+a watch starts at the resource version of the list or of the last event or bookmark; 410 means that it is too old. A
+watch that breaks goes on from there; where the next one brings nothing either, only a list tells what is there.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,11 +74,19 @@ class Reflector(Generic[T]):
         self._settings = settings or ReflectorSettings()
         self._version = ""
         self.items: dict[str, T] = {}
+        self.listed_at = -math.inf
+        """When the last list began, on the event loop's clock: what was there before is in the picture."""
         self.metrics = ReflectorMetrics()
+
+    @property
+    def stale(self) -> bool:
+        """Whether changes may have been missed that no list has made up for yet."""
+        return not self._version
 
     async def list(self) -> None:
         """Make the picture anew. Errors of the API."""
         self.metrics.lists += 1
+        began = asyncio.get_running_loop().time()
         fresh: dict[str, T] = {}
         query = {"labelSelector": self._selector, "limit": str(PAGE_ITEMS)}
         while True:
@@ -91,7 +102,7 @@ class Reflector(Generic[T]):
             self._put(name, None)
         for name, item in fresh.items():
             self._put(name, item)
-        self._version = version
+        self._version, self.listed_at = version, began
 
     async def run(self) -> None:
         """Follow the changes for ever, from the last `list`. An error other than the API's ends it: run it again."""
@@ -107,7 +118,7 @@ class Reflector(Generic[T]):
         while True:
             began, events = clock(), self.metrics.events
             try:
-                if not self._version:
+                if self.stale or failures > 1:
                     await self.list()
                 await self._watch()
                 idle = self.metrics.events == events and clock() - began < _SHORT_WATCH_SECONDS
@@ -118,6 +129,8 @@ class Reflector(Generic[T]):
             except ApolloError as error:
                 failures = failures + 1 if self.metrics.events == events else 1
                 _log.warning("watch broke", collection=self._collection.name, failures=failures, error=str(error))
+                if failures > 1:
+                    self._version = ""
                 if not isinstance(error, KubernetesUnavailable) or failures > 1:
                     self._troubled(str(error))
             if failures:
