@@ -182,6 +182,24 @@ async def test_a_jobs_many_pods_do_not_keep_another_jobs_few_waiting(cluster):
         assert OTHER in {up.job for up in ups}
 
 
+async def test_jobs_that_find_no_room_wait_until_another_has_done_its_work(cluster):
+    jobs = [JOB, OTHER, JobId("job3")]
+    async with cluster.pool(max_pods=2, keep_idle_seconds=0.0) as pool, running(pool) as heard:
+        for job in jobs:
+            await pool.scale(job, 3)
+        first, _ = ups = await heard.until(WorkerUp, count=2)
+        assert [up.job for up in ups] == jobs[:2]
+        for _ in range(5):
+            await pool.scale(jobs[2], 3)  # the pool looks at all jobs again
+            await asyncio.sleep(0.1)
+        assert len(heard.events) == 2
+        await pool.scale(first.job, 0)
+        (draining,) = await heard.until(WorkerDraining)
+        assert draining.worker == first.worker
+        await pool.release(first.worker)
+        assert (await heard.until(WorkerUp, count=3))[2].job == jobs[2]
+
+
 # An API server whose lists or watches do not work
 
 

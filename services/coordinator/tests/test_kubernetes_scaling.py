@@ -1,3 +1,6 @@
+import random
+from collections import Counter
+
 from apollo_common.ids import JobId
 from apollo_coordinator.pools.kubernetes.scaling import Member, Plan, fair_shares, in_turn, plan
 
@@ -16,8 +19,8 @@ def settle(wanted: int, *members: Member, share: int | None = None) -> Plan:
     return plan(wanted, members, share=share, keep_idle_seconds=30)
 
 
-def shares(most: int, **wanted: int) -> dict[str, int]:
-    return {str(job): count for job, count in fair_shares({JobId(j): w for j, w in wanted.items()}, most).items()}
+def shares(most: int, *, there: dict[str, int] | None = None, **wanted: int) -> dict[str, int]:
+    return dict(fair_shares({JobId(j): w for j, w in wanted.items()}, there or {}, most))
 
 
 def test_what_is_missing_is_created_as_far_as_the_jobs_share_goes():
@@ -59,9 +62,30 @@ def test_all_get_what_they_want_while_there_is_enough():
 
 
 def test_the_small_wishes_are_met_and_the_others_share_the_rest_to_the_last_pod():
-    assert shares(10, a=100, b=1, c=100) == {"a": 4, "b": 1, "c": 5}
-    assert shares(2, a=5, b=5, c=5) == {"a": 0, "b": 1, "c": 1}
+    assert shares(10, a=100, b=1, c=100) == {"a": 5, "b": 1, "c": 4}
+    assert shares(2, a=5, b=5, c=5) == {"a": 1, "b": 1, "c": 0}
     assert shares(5) == {}
+
+
+def test_what_does_not_divide_goes_to_jobs_that_have_it_then_to_the_oldest_however_much_they_want():
+    assert shares(2, there={"b": 1, "c": 1}, a=1, b=5, c=5) == {"a": 0, "b": 1, "c": 1}
+    assert shares(1, old=100, new=1) == {"old": 1, "new": 0}
+    assert shares(5, there={"a": 2, "b": 3}, a=9, b=9) == {"a": 2, "b": 3}
+    assert shares(5, there={"b": 5}, a=9, b=9) == {"a": 2, "b": 3}
+
+
+def test_shares_are_fair_take_no_jobs_last_pod_and_stay_once_they_are_met():
+    chance = random.Random(7)
+    for _ in range(500):
+        most = chance.randint(1, 12)
+        wanted = {JobId(f"job{number}"): chance.randint(0, 9) for number in range(chance.randint(1, 16))}
+        there = Counter(chance.choices(list(wanted), k=chance.randint(0, most)))
+        met = fair_shares(wanted, there, most)
+        assert sum(met.values()) == min(most, sum(wanted.values()))
+        assert all(met[job] for job in there if wanted[job])
+        highest = max(met.values())
+        assert all(highest - 1 <= met[job] <= wish for job, wish in wanted.items() if met[job] != wish)
+        assert fair_shares(wanted, met, most) == met
 
 
 def test_creations_take_turns():

@@ -258,7 +258,8 @@ class KubernetesPool:
 
     def _settle(self, pods: Mapping[JobId, list[Pod]], now: float) -> tuple[dict[JobId, int], dict[JobId, int]]:
         """How many pods each job misses, and has; those that a job does not need are let go."""
-        wanted = dict.fromkeys(pods, 0) | {job: demand.workers for job, demand in self._demands.items()}
+        wanted = {job: demand.workers for job, demand in self._demands.items()}  # the oldest first
+        wanted |= dict.fromkeys(pods.keys() - wanted.keys(), 0)
         coming: dict[JobId, list[str]] = defaultdict(list)
         for name, unseen in self._unseen.items():
             coming[unseen.job].append(name)
@@ -266,14 +267,15 @@ class KubernetesPool:
         there: dict[JobId, int] = {}
         members = {job: self._members(pods.get(job, ()), coming.get(job, ()), now) for job in wanted}
         most, keep_seconds = self._settings.max_pods, self._settings.keep_idle_seconds
-        crowded = sum(max(workers, len(members[job])) for job, workers in wanted.items()) > most
-        shares = fair_shares(wanted, most) if crowded else {}
+        counts = {job: len(found) for job, found in members.items()}
+        crowded = sum(max(workers, counts[job]) for job, workers in wanted.items()) > most
+        shares = fair_shares(wanted, counts, most) if crowded else {}
         for job, workers in wanted.items():
             create, let_go = plan(workers, members[job], share=shares.get(job), keep_idle_seconds=keep_seconds)
             for name in let_go:
                 self._retire(name)
             if create and self._demands[job].not_before <= now:
-                missing[job], there[job] = create, len(members[job])
+                missing[job], there[job] = create, counts[job]
         return missing, there
 
     def _to_delete(self, now: float) -> list[str]:

@@ -46,13 +46,24 @@ def plan(wanted: int, members: Sequence[Member], *, share: int | None, keep_idle
     return Plan(0, let_go + [member.name for member in others[len(others) - over_share :]])
 
 
-def fair_shares(wanted: Mapping[JobId, int], most: int) -> dict[JobId, int]:
-    """How many of `most` pods each job may have: as many as it wants, unless others get less (max-min fairness)."""
-    shares: dict[JobId, int] = {}
-    left = most
-    for jobs_left, (job, wish) in zip(range(len(wanted), 0, -1), sorted(wanted.items(), key=_wish), strict=True):
-        shares[job] = min(wish, left // jobs_left)
-        left -= shares[job]
+def fair_shares(wanted: Mapping[JobId, int], there: Mapping[JobId, int], most: int) -> dict[JobId, int]:
+    """How many of `most` pods each job may have: as many as it wants, unless others get less (max-min fairness).
+
+    `wanted` has the oldest job first, `there` says how many pods jobs have. What does not divide goes to those that
+    have one more than the others already, then to the oldest: shares that are met stay as they are, and no job gives
+    up its last pod for the first of another.
+    """
+    shares = dict.fromkeys(wanted, 0)
+    short, left = [job for job, wish in wanted.items() if wish], most
+    while short and (each := left // len(short)):
+        for job in short:
+            given = min(each, wanted[job] - shares[job])
+            shares[job] += given
+            left -= given
+        short = [job for job in short if shares[job] < wanted[job]]
+    short.sort(key=lambda job: there.get(job, 0) <= shares[job])
+    for job in short[:left]:
+        shares[job] += 1
     return shares
 
 
@@ -63,7 +74,3 @@ def in_turn(missing: Mapping[JobId, int], there: Mapping[JobId, int]) -> Iterato
         for number, (job, count) in enumerate(missing.items())
     )
     return (job for _, _, job in heapq.merge(*queues))
-
-
-def _wish(entry: tuple[JobId, int]) -> int:
-    return entry[1]
