@@ -425,6 +425,30 @@ async def test_a_worker_whose_node_ended_it_is_deleted_and_replaced(cluster):
         await cluster.until(lambda: list(cluster.pods) == [second.worker])
 
 
+async def test_a_job_whose_config_map_somebody_deletes_gets_another_and_workers_again(cluster):
+    cluster.kubelet.start()
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        (first,) = await heard.until(WorkerUp)
+        cluster.api.delete("configmaps", Names().job_object(JOB))
+        assert "it was deleted before its worker was met" in await trouble(heard)
+        _, second = await heard.until(WorkerUp, count=2)
+        await cluster.until(lambda: list(cluster.pods) == [second.worker])
+        assert second.worker != first.worker
+        assert cluster.api.count("POST", "configmaps") == 2
+
+
+async def test_pods_that_others_delete_are_made_again_with_growing_pauses(cluster):
+    cluster.api.pod_created = lambda name: cluster.api.delete("pods", name)
+    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+        await pool.scale(JOB, 1)
+        await heard.until(PoolTrouble)
+        await asyncio.sleep(1.5)
+        assert 2 <= cluster.api.count("POST", "pods") < 10
+        cluster.api.pod_created = lambda _name: None
+        await cluster.until(lambda: cluster.pods)
+
+
 async def test_a_pod_that_has_ended_takes_no_room(cluster):
     async with kubernetes_pool(cluster.api, max_pods=1) as pool, running(pool):
         await pool.scale(JOB, 1)

@@ -1,10 +1,13 @@
 """Who owns what a job has in a cluster, when the API server answers badly at first."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from apollo_common.ids import JobId
+from apollo_common.lifecycle import cancel_and_wait
 from apollo_coordinator.pools.kubernetes.api import CONFIG_MAPS
 from apollo_coordinator.pools.kubernetes.errors import KubernetesUnavailable, ObjectMissing
 from apollo_coordinator.pools.kubernetes.names import Names
@@ -28,6 +31,44 @@ async def test_a_stateful_set_that_was_not_found_at_first_owns_what_is_made_late
             await api.close()
     (config_map,) = fake.objects["configmaps"].values()
     assert [owner["uid"] for owner in config_map["metadata"]["ownerReferences"]] == [root["metadata"]["uid"]]
+
+
+async def test_keys_of_a_config_map_that_is_gone_are_not_taken_for_the_next_ones():
+    """The garbage collector is about to delete their Secret: pods could not mount it."""
+    async with FakeKubernetes().serving() as fake:
+        api, name = reach(fake), Names().job_object(JOB)
+        try:
+            ownership = JobOwnership(api, Names())
+            before = await ownership.ensure(JOB)
+            del fake.objects["configmaps"][name]
+            ownership.doubt(JOB)
+            with pytest.raises(KubernetesUnavailable, match="is of a ConfigMap that is gone"):
+                await ownership.ensure(JOB)
+            fake.remove("secrets", name)
+            after = await ownership.ensure(JOB)
+        finally:
+            await api.close()
+    assert after.owner.uid == fake.objects["configmaps"][name]["metadata"]["uid"] != before.owner.uid
+
+
+async def test_keys_that_were_read_once_are_at_hand_while_another_jobs_are_made():
+    async with FakeKubernetes().serving() as fake:
+        api = reach(fake)
+        try:
+            await JobOwnership(api, Names()).ensure(JOB)
+            ownership = JobOwnership(api, Names())
+            read = await ownership.tls(JOB)
+            fake.held = ("POST", "configmaps")
+            making = asyncio.create_task(ownership.ensure(JobId("other")))
+            try:
+                async with asyncio.timeout(5):
+                    while fake.count("POST", "configmaps") < 2:
+                        await asyncio.sleep(0.01)
+                    assert await ownership.tls(JOB) is read
+            finally:
+                await cancel_and_wait(making)
+        finally:
+            await api.close()
 
 
 async def test_an_answer_that_is_no_json_is_trouble_of_the_api_server():

@@ -16,7 +16,12 @@ from apollo_common.storage.port import StorageAccess
 from apollo_common.threads import in_thread
 from apollo_common.tls import coordinator_context
 from apollo_coordinator.pools.kubernetes.api import CONFIG_MAPS, SECRETS, STATEFUL_SETS, KubernetesApi, Object
-from apollo_coordinator.pools.kubernetes.errors import KubernetesRefused, ObjectExists, ObjectMissing
+from apollo_coordinator.pools.kubernetes.errors import (
+    KubernetesRefused,
+    KubernetesUnavailable,
+    ObjectExists,
+    ObjectMissing,
+)
 from apollo_coordinator.pools.kubernetes.job_keys import (
     AUTHORITY_KEY,
     COORDINATOR_CERTIFICATE_KEY,
@@ -66,16 +71,22 @@ class JobOwnership:
         known = self._known.get(job)
         if known is not None:
             return known.tls
+        if job in self._read:
+            return self._read[job]
         async with self._making:  # its pods ask all at once
             if job not in self._read:
-                self._read[job] = await self._keys_of(self._names.job_object(job))
+                self._read[job] = _stored_context(await self._api.get(SECRETS, self._names.job_object(job)))
             return self._read[job]
+
+    def doubt(self, job: JobId) -> None:
+        """What the job has may be gone: the next one who asks looks again."""
+        self._known.pop(job, None)
+        self._read.pop(job, None)
 
     async def delete(self, job: JobId) -> None:
         """Delete the ConfigMap, and with it the job's pods and Secrets."""
         async with self._making:
-            self._known.pop(job, None)
-            self._read.pop(job, None)
+            self.doubt(job)
             await self._api.delete(CONFIG_MAPS, self._names.job_object(job))
 
     async def jobs(self) -> list[JobId]:
@@ -111,15 +122,13 @@ class JobOwnership:
         try:
             await self.create_secret(owner, owner.name, keys)
         except ObjectExists:  # made by a coordinator before this one
-            return await self._keys_of(owner.name)
+            secret = await self._api.get(SECRETS, owner.name)
+            if not _belongs(secret, owner):
+                raise KubernetesUnavailable(
+                    f"Secret {owner.name} is of a ConfigMap that is gone, and is about to go too"
+                ) from None
+            return _stored_context(secret)
         return _context(keys)
-
-    async def _keys_of(self, name: str) -> ssl.SSLContext:
-        secret = await self._api.get(SECRETS, name)
-        try:
-            return _context({key: secret_value(secret, key) for key in _COORDINATORS_OWN})
-        except ValueError as error:
-            raise KubernetesRefused(f"Secret {name}: {error}") from None
 
     async def _root_owners(self) -> list[Object]:
         if self._root is None:
@@ -170,6 +179,17 @@ class ClusterSecrets:
 
 def _context(keys: Mapping[str, str]) -> ssl.SSLContext:
     return coordinator_context(*(keys[key] for key in _COORDINATORS_OWN))
+
+
+def _stored_context(secret: Object) -> ssl.SSLContext:
+    try:
+        return _context({key: secret_value(secret, key) for key in _COORDINATORS_OWN})
+    except ValueError as error:
+        raise KubernetesRefused(f"Secret {secret['metadata']['name']}: {error}") from None
+
+
+def _belongs(item: Object, owner: JobOwner) -> bool:
+    return any(reference["uid"] == owner.uid for reference in item["metadata"].get("ownerReferences") or ())
 
 
 def secret_value(secret: Object, key: str) -> str:

@@ -139,6 +139,7 @@ class KubernetesPool:
     # What the reflector tells
 
     def _pod_changed(self, before: Pod | None, after: Pod | None) -> None:
+        self._note_taken_away(before, after)
         if after is None:
             if before is not None:
                 self._forget(before)
@@ -157,6 +158,22 @@ class KubernetesPool:
     def _serve(self, pod: Pod) -> None:
         if pod.runs and pod.name not in self._unwanted:
             self._workers.serve(pod)
+
+    def _note_taken_away(self, before: Pod | None, after: Pod | None) -> None:
+        """A pod that others delete before its worker was met would be made again at once, and deleted again: by the
+        garbage collector for ever, if the ConfigMap is gone that owns it.
+        """
+        pod = after or before
+        if pod is None or (after is not None and not after.deleting):
+            return
+        known = before is not None and (before.deleting or before.ended)
+        if known or pod.name in self._unwanted or self._workers.has_met(pod.name):
+            return
+        if pod.job in self._demands:
+            self._ownership.doubt(pod.job)
+            self._refused(
+                pod.job, f"worker pod {pod.name}: {pod.leaving or 'it was deleted'} before its worker was met"
+            )
 
     def _pod_ended(self, pod: Pod) -> None:
         if pod.name in self._workers:
@@ -280,8 +297,8 @@ class KubernetesPool:
 
     def _to_delete(self, now: float) -> list[str]:
         """What is unwanted, unless the API server is known to delete it already."""
-        pods = self.reflector.items
-        return [name for name, due in self._unwanted.items() if due <= now and not pods[name].deleting]
+        due = [self.reflector.items.get(name) for name, not_before in self._unwanted.items() if not_before <= now]
+        return [pod.name for pod in due if pod is not None and not pod.deleting]
 
     def _members(self, pods: Sequence[Pod], coming: Sequence[str], now: float) -> list[Member]:
         """The pods of a job that are there to stay, and those that are on their way."""

@@ -82,6 +82,11 @@ class PodWorkers:
         served = self._served[pod.name] = _Served(asyncio.get_running_loop().create_future(), leaving=pod.leaving)
         self._tasks.spawn(self._look_after(pod, served), name=f"worker pod {pod.name}")
 
+    def has_met(self, pod: str) -> bool:
+        """Whether the pod's worker is up, or has been until now."""
+        served = self._served.get(pod)
+        return served is not None and served.announced
+
     def next_meetings(self) -> Iterable[float]:
         """When pods may be served again whose workers could not be met, on the event loop's clock."""
         return (before.not_before for before in self._met_before.values())
