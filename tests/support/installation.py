@@ -104,8 +104,8 @@ class Installation:
         return [f"{item['kind']} {item['metadata']['name']}" for item in found["items"]]
 
     async def nothing_left(self, job: str) -> None:
-        """Of a job that has ended, within a minute."""
-        async with asyncio.timeout(60):
+        """Of a job that has ended, within a pod's grace and a little more."""
+        async with asyncio.timeout(90):
             while self.left_of(job):
                 await asyncio.sleep(_POLL_SECONDS)
 

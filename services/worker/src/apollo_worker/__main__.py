@@ -1,5 +1,5 @@
 """`python -m apollo_worker`."""
 
-from apollo_worker.app import main
+from apollo_worker.entry import main
 
 raise SystemExit(main())
