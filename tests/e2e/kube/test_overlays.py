@@ -88,12 +88,18 @@ def test_a_storage_class_is_accepted(namespace, tmp_path, component):
     assert_accepted(namespace, "apply", *objects)
 
 
-def test_with_a_bucket_nothing_mounts_or_claims_a_shared_volume(namespace, tmp_path):
-    objects = elsewhere(namespace.name, tmp_path, "prod", "intermediate-s3")
+@pytest.mark.parametrize(("name", "components"), [("dev-bucket", []), ("prod", ["intermediate-s3"])])
+def test_with_a_bucket_nothing_mounts_or_claims_a_shared_volume(namespace, tmp_path, name, components):
+    """The bucket itself is the overlay's to name."""
+    objects = elsewhere(namespace.name, tmp_path, name, *components)
     assert_accepted(namespace, "apply", *objects)
-    assert coordinator_settings(objects)["APOLLO_INTERMEDIATE_DIR"].startswith("s3://")
     assert not of_kind(objects, "PersistentVolumeClaim")
     assert not [volume for volume in coordinator_pod(objects)["spec"]["volumes"] if "persistentVolumeClaim" in volume]
+
+
+def test_the_overlay_with_a_bucket_names_it(cluster):
+    settings = coordinator_settings(render(KUSTOMIZE / "overlays/dev-bucket"))
+    assert settings["APOLLO_INTERMEDIATE_DIR"].startswith("s3://apollo-intermediate/")
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
