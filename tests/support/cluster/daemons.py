@@ -20,13 +20,16 @@ class DaemonFailed(Exception):
     pass
 
 
+# They outlive who starts them, and Python warns of those that are forgotten before.
+_STARTED: list[subprocess.Popen[bytes]] = []
+
+
 class Daemons:
     """The cluster's own processes; each is named after its program."""
 
     def __init__(self, state: State, environment: Mapping[str, str]) -> None:
         self._state = state
         self._environment = dict(environment)
-        self._started: list[subprocess.Popen[bytes]] = []  # Python warns of those that are forgotten
 
     def start(self, command: Sequence[str | Path]) -> None:
         name = Path(command[0]).name
@@ -35,7 +38,7 @@ class Daemons:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self._state.root, env=self._environment, start_new_session=True,
             )  # fmt: skip
-        self._started.append(process)
+        _STARTED.append(process)
         self._pid_file(name).write_text(str(process.pid))
 
     def stop(self, name: str, *, with_signal: signal.Signals = signal.SIGTERM) -> None:
