@@ -10,7 +10,7 @@ import pytest
 
 from support.leftovers import Scene, wait_for
 
-SETUP_SECONDS = 0.15  # into the imports of the command, as a rule
+IMPORTED_EARLY = "_pydantic_core"  # a shared object: it is mapped when the command has begun with its imports
 WAITS = "touch {seen}; cat; exec sleep 1000"
 
 
@@ -34,8 +34,8 @@ def published(output: str = "out", parts: int = 1) -> list[str]:
     return [output, f"{output}/_SUCCESS", *(f"{output}/part-r-{index:05d}" for index in range(parts))]
 
 
-def _soon(scene: Scene, seen: Path) -> None:
-    time.sleep(SETUP_SECONDS)
+def _imports(scene: Scene, seen: Path) -> None:
+    wait_for(lambda: scene.has_mapped("apollo_client", IMPORTED_EARLY), "the command's imports")
 
 
 def _has_a_directory(scene: Scene, seen: Path) -> None:
@@ -51,7 +51,7 @@ def _runs_the_program(scene: Scene, seen: Path) -> None:
 
 
 MOMENTS: dict[str, tuple[str, Callable[[Scene, Path], None]]] = {
-    "importing": ("map", _soon),
+    "importing": ("map", _imports),
     "starting": ("map", _has_a_directory),
     "starting a worker": ("map", _starts_a_worker),
     "mapping": ("map", _runs_the_program),

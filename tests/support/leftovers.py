@@ -105,6 +105,10 @@ class Scene:
         """Processes with a word in their command line, the oldest first."""
         return [process for process, line in self.processes().items() if word in line]
 
+    def has_mapped(self, word: str, library: str) -> bool:
+        """Whether a process with a word in its command line has loaded a shared object of such a name."""
+        return any(library in _about(process, "maps") for process in self.named(word))
+
     def files(self) -> list[str]:
         """Everything below the scene's directories that the test has not put there, relative to the root."""
         found = (path.relative_to(self.root) for path in sorted(below(self.root)))
@@ -195,8 +199,13 @@ def _stat(process: int) -> list[str] | None:
 
 
 def _command_line(process: int) -> str:
+    return _about(process, "cmdline").replace("\0", " ")
+
+
+def _about(process: int, name: str) -> str:
+    """A file of /proc; empty for a process that has ended."""
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return Path(f"/proc/{process}/{name}").read_bytes().decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 
