@@ -191,9 +191,9 @@ async def test_a_limit_on_the_workers_disk_is_an_error_that_names_it(tmp_path):
         await write_map_output(tight.store, 0, pairs, 1)
     output, _ = await write_map_output(roomy.store, 1, pairs, 1)
     with pytest.raises(ScratchExceeded):
-        await tight.partitions([output], 1)
+        await roomy.partitions([output], 1, scratch_limit_bytes=50_000)
     small, _ = await write_map_output(tight.store, 2, PAIRS, 1)
-    assert await tight.partitions([small], 1) == await roomy.partitions([small], 1)
+    assert await roomy.partitions([small], 1, scratch_limit_bytes=50_000) == await roomy.partitions([small], 1)
 
 
 async def test_a_full_disk_of_the_worker_is_named_before_anything_is_fetched(memory, tmp_path):
@@ -271,9 +271,9 @@ async def test_a_cancelled_attempt_leaves_nothing_in_the_bucket(s3_server, s3_bu
 
 
 def test_the_volume_is_durable_and_the_workers_disk_need_not_be(memory, tmp_path):
-    assert VolumeStore(tmp_path).disk is VOLUME
+    assert VolumeStore(tmp_path).space().disk is VOLUME
     assert VOLUME.durable
-    assert not memory.store.disk.durable
+    assert not memory.store.space().disk.durable
 
 
 def _access(server, proxy):

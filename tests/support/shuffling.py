@@ -1,5 +1,6 @@
 """Plain Python references for the shuffle, and ways to push pairs through it."""
 
+import sys
 from collections.abc import AsyncIterator, Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -79,7 +80,7 @@ async def write_map_output(
     path = f"job/m-{number}/0"
     store = store_at(place)
     writer = MapOutputWriter(
-        store.directory(path), partitions, parse_partitioner(partitioner), budget_bytes, combiner, store.disk
+        store.directory(path), partitions, parse_partitioner(partitioner), budget_bytes, combiner, store.space()
     )
     try:
         for batch in batches(pairs, batch_size):
@@ -100,9 +101,18 @@ async def read_partition(
     budget_bytes: int = 1 << 20,
     patience_s: float = 0,
     scratch: Path | None = None,
+    scratch_limit_bytes: int = sys.maxsize,
 ) -> list[Pair]:
     pairs: list[Pair] = []
-    source = merged(outputs, store_at(place), partition, budget_bytes, patience_s=patience_s, scratch=scratch)
+    source = merged(
+        outputs,
+        store_at(place),
+        partition,
+        budget_bytes,
+        patience_s=patience_s,
+        scratch=scratch,
+        scratch_limit_bytes=scratch_limit_bytes,
+    )
     async for batch in source:
         pairs += batch.to_pairs()
     return pairs

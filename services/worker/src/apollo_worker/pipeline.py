@@ -74,7 +74,7 @@ class Pipeline:
             parse_partitioner(work.partitioner),
             self._budget_bytes,
             self._programs.combiner(),
-            store.disk,
+            store.space(),
         )
         try:
             await self._map(work, _ShuffleSink(writer, self._reporter))
@@ -119,6 +119,7 @@ class Pipeline:
             work.partition,
             self._budget_bytes,
             scratch=self._places.scratch,
+            scratch_limit_bytes=self._places.scratch_limit_bytes,
             counted=self._expect,
         )
         reducer = self._programs.reducer()

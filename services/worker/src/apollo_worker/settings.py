@@ -33,7 +33,7 @@ class WorkerSettings(Settings):
     log_level: str = "INFO"
 
     work_dir: Path = Path("/tmp/apollo-worker")  # noqa: S108 - spills and private directories of attempts
-    scratch_limit_bytes: ByteSize = ByteSize(sys.maxsize)  # map output, or a reduce's share, that goes through work_dir
+    scratch_limit_bytes: ByteSize = ByteSize(sys.maxsize)  # of shuffle files in work_dir, at a time
     volume: Path = Path("/var/lib/apollo/intermediate")  # map outputs, shared by all workers of a job
     artifact_cache_bytes: ByteSize = ByteSize(2 * GIB)
 

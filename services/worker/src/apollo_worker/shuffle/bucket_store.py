@@ -3,13 +3,15 @@
 An attempt writes them on its worker's own disk and uploads them when they are whole. No rename commits them: keys are
 the attempt's own, and a reduce is told the attempts that were accepted. A reduce copies its partition's ranges to its
 own disk, a few at once, and merges from there: requests are few and large, memory does not grow with the partition.
+They come to lie in several files, so that those which a pass of the merge has read make room for what it writes.
 """
 
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from apollo_common.lifecycle import opened, to_the_end
 from apollo_common.parallel import each
 from apollo_common.storage.port import ObjectStore
 from apollo_common.threads import in_thread
-from apollo_worker.shuffle.disk import SCRATCH, Disk, disk_errors
+from apollo_worker.shuffle.disk import SCRATCH, Space, disk_errors
 from apollo_worker.shuffle.map_output import DATA_FILE, INDEX_FILE
 from apollo_worker.shuffle.scratch import Scratch
 from apollo_worker.shuffle.segment_index import (
@@ -37,6 +39,7 @@ PIECE_BYTES = 8 << 20  # of an upload; a file of one piece is put at once
 MAX_PIECES = 10_000  # that S3 takes; larger files have larger pieces
 PIECES_AT_ONCE = 4  # each is in memory
 FETCHES_AT_ONCE = 8  # each has a chunk of at most 1 MiB in memory
+FETCHED_FILES = 16  # of a partition, of about the same size
 INDEX_HEAD_BYTES = 64 << 10  # of an index, read at once: in most cases all that a partition needs
 DISCARD_SECONDS = 5.0  # a cancelled attempt does not wait longer for a store; its job's clean-up does
 _WRITER = "apollo-map-output"  # metadata: tells a completed upload, whose answer got lost, from one that is gone
@@ -44,11 +47,12 @@ _WRITER = "apollo-map-output"  # metadata: tells a completed upload, whose answe
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Consecutive bytes of a data object, and where they go in the fetched file."""
+    """Consecutive bytes of a data object, and where they go."""
 
     url: str
     offset: int
     length_bytes: int
+    file: Path
     position: int
     failed: Callable[[str], ApolloError]
 
@@ -56,16 +60,18 @@ class _Piece:
 class BucketStore:
     """See apollo_worker.shuffle.store.MapOutputStore."""
 
-    def __init__(self, store: ObjectStore, url: str, local: Path, limit_bytes: int = SCRATCH.limit_bytes) -> None:
-        """`url` is the prefix, without a trailing slash. `local`: a directory on the worker's own disk."""
+    def __init__(self, store: ObjectStore, url: str, local: Path, limit_bytes: int = sys.maxsize) -> None:
+        """`url` is the prefix, without a trailing slash. `local`: a directory on the worker's own disk.
+
+        `limit_bytes` bounds a map output; what a reduce may fetch is its scratch space's to say.
+        """
         self._store = store
         self._url = url
         self._local = local
-        self._disk = replace(SCRATCH, limit_bytes=limit_bytes)
+        self._limit_bytes = limit_bytes
 
-    @property
-    def disk(self) -> Disk:
-        return self._disk
+    def space(self) -> Space:
+        return Space(SCRATCH, self._limit_bytes)
 
     def directory(self, path: str) -> Path:
         return self._local / path.replace("/", "-")
@@ -93,9 +99,9 @@ class BucketStore:
             indexes[output] = await self._index(output, partition)
 
         await each(outputs, read_index, at_once=FETCHES_AT_ONCE)
-        file = await in_thread(scratch.directory) / "fetched.arrow"
-        pieces, runs = await in_thread(self._laid_out, outputs, indexes, file)
-        await self._fetch(pieces, file)
+        directory = await in_thread(scratch.directory)
+        pieces, runs = await in_thread(self._laid_out, outputs, indexes, directory)
+        await self._fetch(pieces, scratch.space)
         return runs
 
     async def _upload(self, file: Path, url: str, path: str) -> None:
@@ -150,25 +156,29 @@ class BucketStore:
             raise failed(f"{url} is missing") from None
 
     def _laid_out(
-        self, outputs: Sequence[MapOutputRef], indexes: Mapping[MapOutputRef, PartitionIndex], file: Path
+        self, outputs: Sequence[MapOutputRef], indexes: Mapping[MapOutputRef, PartitionIndex], directory: Path
     ) -> tuple[list[_Piece], list[Run]]:
-        """What to fetch, one behind the other in `file`, and the runs that are then there."""
+        """What to fetch, one behind the other in a few files, and the runs that are then there."""
+        total_bytes = sum(int(index.entries["length_bytes"].sum()) for index in indexes.values())
         pieces: list[_Piece] = []
         runs: list[Run] = []
-        position = 0
+        number = position = 0
         for output in outputs:
-            for run in split_runs(file, indexes[output], fetch_failure(output)):
-                piece, placed = _placed(run, self._object(output.path, DATA_FILE), position)
+            for run in split_runs(directory, indexes[output], fetch_failure(output)):
+                if position * FETCHED_FILES >= total_bytes:
+                    number, position = number + 1, 0
+                file = directory / f"fetched-{number}.arrow"
+                piece, placed = _placed(run, self._object(output.path, DATA_FILE), file, position)
                 position += piece.length_bytes
                 pieces.append(piece)
                 runs.append(placed)
         return pieces, runs
 
-    async def _fetch(self, pieces: Sequence[_Piece], file: Path) -> None:
-        """All pieces into one file, whose space is reserved first."""
-        size_bytes = pieces[-1].position + pieces[-1].length_bytes if pieces else 0
-        self._disk.check(size_bytes)
-        descriptor = await opened(in_thread(_reserve, file, size_bytes, self._disk), _close)
+    async def _fetch(self, pieces: Sequence[_Piece], space: Space) -> None:
+        """All pieces into their files, whose space is reserved first."""
+        sizes_bytes = {piece.file: piece.position + piece.length_bytes for piece in pieces}
+        space.take(sum(sizes_bytes.values()))
+        descriptors: dict[Path, int] = {}
 
         async def fetch(piece: _Piece) -> None:
             position, end = piece.position, piece.position + piece.length_bytes
@@ -176,30 +186,31 @@ class BucketStore:
             try:
                 async with aclosing(chunks):
                     async for chunk in chunks:
-                        await in_thread(_write_at, descriptor, chunk, position, self._disk)
+                        await in_thread(_write_at, descriptors[piece.file], chunk, position)
                         position += len(chunk)
             except ObjectNotFound:
                 raise piece.failed(f"{piece.url} is missing") from None
             if position < end:
                 raise piece.failed(f"{DATA_FILE} is shorter than {piece.offset + piece.length_bytes} bytes")
 
-        try:
+        async with AsyncExitStack() as open_files:
+            for file, size_bytes in sizes_bytes.items():
+                descriptors[file] = await opened(in_thread(_reserve, file, size_bytes), _close)
+                open_files.push_async_callback(_close, descriptors[file])
             await each(pieces, fetch, at_once=FETCHES_AT_ONCE)
-        finally:
-            await _close(descriptor)
 
     def _object(self, path: str, name: str) -> str:
         return f"{self._url}/{path}/{name}"
 
 
-def _placed(run: Run, url: str, position: int) -> tuple[_Piece, Run]:
-    """What to fetch of a run, whose batches lie one behind the other, and the run as it will lie at `position`."""
+def _placed(run: Run, url: str, file: Path, position: int) -> tuple[_Piece, Run]:
+    """What to fetch of a run, whose batches lie one behind the other, and the run as it will lie in `file`."""
     first, last = run.entries[0], run.entries[-1]
     start, end = int(first["offset"]), int(last["offset"]) + int(last["length_bytes"])
     entries = run.entries.copy()
     entries["offset"] -= np.uint64(start)
     entries["offset"] += np.uint64(position)
-    return _Piece(url, start, end - start, position, run.failed), replace(run, entries=entries)
+    return _Piece(url, start, end - start, file, position, run.failed), replace(run, path=file, entries=entries)
 
 
 def _read_piece(file: Path, offset: int, length_bytes: int) -> bytes:
@@ -208,13 +219,12 @@ def _read_piece(file: Path, offset: int, length_bytes: int) -> bytes:
         return opened_file.read(length_bytes)
 
 
-def _reserve(file: Path, size_bytes: int, disk: Disk) -> int:
+def _reserve(file: Path, size_bytes: int) -> int:
     """A descriptor of a new file of this size. VolumeFull when it does not fit the disk, before anything is fetched."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        with disk_errors(disk):
-            if size_bytes:
-                os.posix_fallocate(descriptor, 0, size_bytes)
+        with disk_errors(SCRATCH):
+            os.posix_fallocate(descriptor, 0, size_bytes)
     except BaseException:
         os.close(descriptor)
         raise
@@ -225,9 +235,9 @@ async def _close(descriptor: int) -> None:
     await in_thread(os.close, descriptor)
 
 
-def _write_at(descriptor: int, content: bytes, offset: int, disk: Disk) -> None:
+def _write_at(descriptor: int, content: bytes, offset: int) -> None:
     left = memoryview(content)
-    with disk_errors(disk):
+    with disk_errors(SCRATCH):
         while left:
             written = os.pwrite(descriptor, left, offset)
             left, offset = left[written:], offset + written

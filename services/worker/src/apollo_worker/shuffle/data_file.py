@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.arena import Chunk, SortedArena
 from apollo_worker.shuffle.arrow import STREAM_END, STREAM_START, encode_message, record_batch
-from apollo_worker.shuffle.disk import Disk, disk_errors
+from apollo_worker.shuffle.disk import Space, disk_errors
 from apollo_worker.shuffle.segment_index import ENTRY, FIRST_KEY_BYTES, Entries
 
 BATCH_BYTES = 256 << 10  # of one message; a larger pair has a message of its own
@@ -32,22 +32,24 @@ class DataFile:
     """Blocking; one thread at a time. `stopped` ends a long write early with Stopped.
 
     `first_keys` are the first keys of all batches, in file order, cut to FIRST_KEY_BYTES. Raises VolumeFull when the
-    disk has no space or quota left, ScratchExceeded when the file grows beyond the disk's limit.
+    disk has no space or quota left, ScratchExceeded when `space` does not allow more.
     """
 
-    def __init__(self, path: Path, batch_bytes: int, stopped: threading.Event, disk: Disk) -> None:
+    def __init__(self, path: Path, batch_bytes: int, stopped: threading.Event, space: Space) -> None:
         self._path = path
         self._batch_bytes = batch_bytes
         self._stopped = stopped
-        self._disk = disk
+        self._space = space
+        self._disk = space.disk
+        self.size_bytes = len(STREAM_START)
+        space.take(self.size_bytes)
         with disk_errors(self._disk):
             self._file = path.open("wb", buffering=_BUFFER_BYTES)
-        self.size_bytes = 0
+            self._file.write(STREAM_START)
         self._entries: list[Entries] = []
         self._pending: list[tuple[int, int, int, int, int, int, int]] = []
         self.first_keys: list[bytes] = []
         self.runs = 0
-        self._write(STREAM_START)
 
     def write_run(self, pairs: SortedArena) -> None:
         """Append one run: the arena's pairs, in (partition, key) order."""
@@ -83,6 +85,8 @@ class DataFile:
         self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()
+        self._space.give_back(self.size_bytes)
+        self.size_bytes = 0
 
     def _append_chunk(self, pairs: SortedArena, chunk: Chunk, ends: NDArray[np.int64]) -> None:
         batch = pairs.view(chunk.start) if chunk.stop == chunk.start + 1 else pairs.take(chunk)
@@ -104,7 +108,7 @@ class DataFile:
         self._write(message)
 
     def _write(self, content: Any) -> None:
-        self._disk.check(self.size_bytes + len(content))
+        self._space.take(len(content))
+        self.size_bytes += len(content)
         with disk_errors(self._disk):
             self._file.write(content)
-        self.size_bytes += len(content)

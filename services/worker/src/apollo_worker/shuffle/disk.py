@@ -13,23 +13,36 @@ from apollo_common.storage.file_errors import NO_SPACE
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """How errors call it, whether what is written has to survive the machine, how large one attempt's files may be."""
+    """How errors call it, and whether what is written has to survive the machine."""
 
     name: str
     durable: bool
-    limit_bytes: int = sys.maxsize
-
-    def check(self, size_bytes: int) -> None:
-        """ScratchExceeded when an attempt would keep more."""
-        if size_bytes > self.limit_bytes:
-            raise ScratchExceeded(
-                f"an attempt needs more than {self.limit_bytes} bytes of {self.name}: "
-                "raise APOLLO_SCRATCH_LIMIT_BYTES, or use smaller splits or more reducers"
-            )
 
 
 VOLUME = Disk("the intermediate volume", durable=True)
 SCRATCH = Disk("the worker's scratch disk", durable=False)
+
+
+class Space:
+    """What one attempt keeps on a disk at a time, within its limit. Used by one thread at a time."""
+
+    def __init__(self, disk: Disk, limit_bytes: int = sys.maxsize) -> None:
+        self.disk = disk
+        self._limit_bytes = limit_bytes
+        self.used_bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """Before so much is written. ScratchExceeded when it would be more than the attempt may keep."""
+        if self.used_bytes + size_bytes > self._limit_bytes:
+            raise ScratchExceeded(
+                f"an attempt needs more than {self._limit_bytes} bytes of {self.disk.name}: "
+                "raise APOLLO_SCRATCH_LIMIT_BYTES, or use smaller splits or more reducers"
+            )
+        self.used_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Once so much is removed."""
+        self.used_bytes -= size_bytes
 
 
 @contextmanager

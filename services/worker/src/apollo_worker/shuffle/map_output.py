@@ -16,7 +16,7 @@ from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, PairArena, SortedArena
 from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
-from apollo_worker.shuffle.disk import VOLUME, Disk, make_directories, sync_directory, write_file
+from apollo_worker.shuffle.disk import VOLUME, Space, make_directories, sync_directory, write_file
 from apollo_worker.shuffle.partition import Partitioner
 from apollo_worker.shuffle.segment_index import encode_index
 from apollo_worker.shuffle.threads import in_stoppable_thread, iterate_in_thread
@@ -59,8 +59,9 @@ class MapOutputWriter:
         partitioner: Partitioner,
         budget_bytes: int,
         combiner: Combiner | None = None,
-        disk: Disk = VOLUME,
+        space: Space | None = None,
     ) -> None:
+        """`space` is what the directory lies on; None: the intermediate volume."""
         if budget_bytes < MIN_BUDGET_BYTES:
             raise ValueError(f"a budget of {budget_bytes} bytes is below the least, {MIN_BUDGET_BYTES}")
         budget_bytes = min(budget_bytes, MAX_BUDGET_BYTES)
@@ -68,7 +69,8 @@ class MapOutputWriter:
         self._partitions = partitions
         self._partitioner = partitioner
         self._combiner = combiner
-        self._disk = disk
+        self._space = space or Space(VOLUME)
+        self._disk = self._space.disk
         self._record_limit_bytes = record_limit_bytes(budget_bytes)
         self._batch_bytes = min(BATCH_BYTES, budget_bytes // 16)
         self._incoming = PairArena(int(budget_bytes * (_INCOMING_SHARE_COMBINED if combiner else _INCOMING_SHARE)))
@@ -150,7 +152,7 @@ class MapOutputWriter:
     def _open(self) -> DataFile:
         if self._data is None:
             self._changed_directories = make_directories(self._directory, self._disk)
-            self._data = DataFile(self._directory / DATA_FILE, self._batch_bytes, self._stopped, self._disk)
+            self._data = DataFile(self._directory / DATA_FILE, self._batch_bytes, self._stopped, self._space)
         return self._data
 
     def _finish(self) -> MapOutputSummary:
@@ -160,6 +162,7 @@ class MapOutputWriter:
         data.finish()
         entries = data.entries()
         index = encode_index(entries, data.first_keys, self._partitions)
+        self._space.take(len(index))
         write_file(self._directory / INDEX_FILE, index, self._disk)
         if self._disk.durable:
             for directory in (self._directory, *self._changed_directories):

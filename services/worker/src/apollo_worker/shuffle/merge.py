@@ -3,11 +3,14 @@
 The key space is cut into slices that fit the budget. For each slice every run is cut by bisection, the pieces are
 sorted at once and passed on. Runs are taken in the order of map tasks and emission and the sort is stable, so the
 values of a key keep that order. When one batch of every run would not fit, neighbouring runs are merged to scratch
-files first.
+files first, in passes. A scratch file goes as soon as all its runs are merged into another: together they stay
+within a little more than twice the partition.
 """
 
+import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -19,7 +22,6 @@ from apollo_worker.core.merge_plan import Batch, Cut, plan_pass, plan_slices
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, ROW_COST_BYTES, PairArena
 from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
-from apollo_worker.shuffle.disk import SCRATCH
 from apollo_worker.shuffle.group import key_at
 from apollo_worker.shuffle.scratch import Scratch
 from apollo_worker.shuffle.segment_index import FIRST_KEY_BYTES
@@ -39,17 +41,19 @@ async def merged(
     *,
     patience_s: float = PATIENCE_S,
     scratch: Path | None = None,
+    scratch_limit_bytes: int = sys.maxsize,
     counted: Callable[[int, int], None] = lambda _rows, _size_bytes: None,
 ) -> AsyncGenerator[PairBatch, None]:
     """All pairs of a partition in key order, in batches of about 1 MiB; a key's values by map task, then by emission.
 
     `outputs` are in map task order. One that is missing on a volume is waited for up to `patience_s`. Scratch files,
     needed for very many runs and by stores that are no volume, lie in a directory of their own below `scratch`
-    (default: the system's temporary directory). `counted` is told the partition's pairs and its bytes in the map
-    outputs before the first batch. Errors: FetchFailed, VolumeFull; those of the store.
+    (default: the system's temporary directory) and have at most `scratch_limit_bytes` at a time. `counted` is told the
+    partition's pairs and its bytes in the map outputs before the first batch. Errors: FetchFailed, VolumeFull,
+    ScratchExceeded; those of the store.
     """
     reader = SegmentReader(patience_s)
-    own = Scratch(scratch)
+    own = Scratch(scratch, scratch_limit_bytes)
     merge = _Merge(reader, min(budget_bytes, MAX_BUDGET_BYTES), own)
     try:
         runs = await store.runs(outputs, partition, reader, own)
@@ -75,12 +79,32 @@ class _Merge:
         self._reader = reader
         self._scratch = scratch
         self._files_made = 0
-        self._files: set[Path] = set()
 
     def pairs(self, runs: list[Run]) -> Iterator[PairBatch]:
         while len(groups := plan_pass([_boundary_cost(run) for run in runs], self._boundary_bytes)) > 1:
-            runs = [self._to_file([runs[number] for number in group]) for group in groups]
+            runs = self._pass(runs, groups)
         yield from self._merge(runs, self._output_batch_bytes)
+
+    def _pass(self, runs: Sequence[Run], groups: Sequence[range]) -> list[Run]:
+        """Each group merged to one run; one that is alone stays what it is."""
+        needed = Counter(run.path for run in runs)
+        merged_runs = []
+        for group in groups:
+            members = [runs[number] for number in group]
+            if len(members) == 1:
+                merged_runs += members
+                continue
+            merged_runs.append(self._to_file(members))
+            done = Counter(run.path for run in members)
+            needed.subtract(done)
+            self._free(path for path in done if not needed[path])
+        return merged_runs
+
+    def _free(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            if self._scratch.holds(path):
+                self._reader.forget(path)
+                self._scratch.free(path)
 
     def _merge(self, runs: Sequence[Run], batch_bytes: int) -> Iterator[PairBatch]:
         batches = [batch for run in runs for batch in _plan_batches(run)]
@@ -96,11 +120,9 @@ class _Merge:
 
     def _to_file(self, runs: Sequence[Run]) -> Run:
         """Merge some runs to one in a scratch file."""
-        if len(runs) == 1:
-            return runs[0]
-        path = self._scratch.directory() / f"{self._files_made}.arrow"
+        path = self._scratch.directory() / f"merged-{self._files_made}.arrow"
         self._files_made += 1
-        file = DataFile(path, self._small_batch_bytes, self._reader.stopped, SCRATCH)
+        file = DataFile(path, self._small_batch_bytes, self._reader.stopped, self._scratch.space)
         try:
             for batch in self._merge(runs, self._small_batch_bytes):
                 file.write_batch(batch)
@@ -109,12 +131,6 @@ class _Merge:
         except BaseException:
             file.discard()
             raise
-        for run in runs:
-            if run.path in self._files:
-                self._files.remove(run.path)
-                self._reader.forget(run.path)
-                run.path.unlink()
-        self._files.add(path)
         return Run(path, file.entries(), file.first_keys, _scratch_failure)
 
 

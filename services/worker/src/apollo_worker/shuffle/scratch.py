@@ -1,19 +1,21 @@
-"""A merge's own directory on the worker's disk."""
+"""A merge's own directory on the worker's disk, and what it keeps there."""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-from apollo_worker.shuffle.disk import SCRATCH, disk_errors
+from apollo_worker.shuffle.disk import SCRATCH, Space, disk_errors
 
 
 class Scratch:
-    """Made when it is first needed; blocking."""
+    """Made when it is first needed; blocking. Who writes a file there takes its size of `space` first."""
 
-    def __init__(self, parent: Path | None) -> None:
+    def __init__(self, parent: Path | None, limit_bytes: int = sys.maxsize) -> None:
         """`parent` is made too; None: the system's temporary directory."""
         self._parent = parent
         self._directory: Path | None = None
+        self.space = Space(SCRATCH, limit_bytes)
 
     def directory(self) -> Path:
         """VolumeFull."""
@@ -23,6 +25,16 @@ class Scratch:
                     self._parent.mkdir(parents=True, exist_ok=True)
                 self._directory = Path(tempfile.mkdtemp(prefix="merge-", dir=self._parent))
         return self._directory
+
+    def holds(self, path: Path) -> bool:
+        """Whether it is one of the files here."""
+        return path.parent == self._directory
+
+    def free(self, path: Path) -> None:
+        """Remove a file that is whole."""
+        size_bytes = path.stat().st_size
+        path.unlink()
+        self.space.give_back(size_bytes)
 
     def remove(self) -> None:
         """With all that is in it."""

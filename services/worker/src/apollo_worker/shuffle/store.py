@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from apollo_common.assignment import MapOutputRef
-from apollo_worker.shuffle.disk import Disk
+from apollo_worker.shuffle.disk import Space
 from apollo_worker.shuffle.scratch import Scratch
 from apollo_worker.shuffle.segments import Run, SegmentReader
 
@@ -13,9 +13,8 @@ from apollo_worker.shuffle.segments import Run, SegmentReader
 class MapOutputStore(Protocol):
     """A map output is two files below a path of its attempt's own; a reduce is told the accepted attempts' paths."""
 
-    @property
-    def disk(self) -> Disk:
-        """What `directory` lies on."""
+    def space(self) -> Space:
+        """For the files of one map output, on what `directory` lies on."""
         ...
 
     def directory(self, path: str) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apollo_common.assignment import MapOutputRef
-from apollo_worker.shuffle.disk import VOLUME, Disk
+from apollo_worker.shuffle.disk import VOLUME, Space
 from apollo_worker.shuffle.scratch import Scratch
 from apollo_worker.shuffle.segments import Run, SegmentReader
 from apollo_worker.shuffle.threads import in_stoppable_thread
@@ -17,9 +17,8 @@ class VolumeStore:
     def __init__(self, volume: Path) -> None:
         self._volume = volume
 
-    @property
-    def disk(self) -> Disk:
-        return VOLUME
+    def space(self) -> Space:
+        return Space(VOLUME)
 
     def directory(self, path: str) -> Path:
         return self._volume / path
