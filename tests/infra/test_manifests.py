@@ -14,6 +14,7 @@ from apollo_coordinator.pools.kubernetes.names import WORKER_CONTAINER, WORKER_P
 from apollo_coordinator.settings import DEFAULT_PORT, CoordinatorSettings
 from apollo_worker.settings import WorkerSettings
 from support.apollo_cli import REPOSITORY
+from support.manifests import CLUSTER_SCOPED, second_installation
 
 KUSTOMIZE = REPOSITORY / "infra/kustomize"
 FILES = sorted(KUSTOMIZE.rglob("*.yaml"))
@@ -29,7 +30,7 @@ def documents(file: Path) -> list[dict[str, Any]]:
 def named(file: Path) -> list[Path]:
     """What a kustomization takes in."""
     (content,) = documents(file)
-    entries = [*content.get("resources", ()), *content.get("components", ())]
+    entries = [entry for key in ("resources", "components", "configurations") for entry in content.get(key, ())]
     entries += [entry for made in content.get("configMapGenerator", ()) for entry in made.get("files", ())]
     return [(file.parent / entry).resolve() for entry in entries]
 
@@ -62,6 +63,19 @@ def test_a_kustomization_takes_in_what_is_there():
 def test_every_file_belongs_to_a_kustomization():
     taken_in = {path for file in KUSTOMIZATIONS for path in named(file)} | {file.resolve() for file in KUSTOMIZATIONS}
     assert {file.resolve() for file in FILES} == {path for path in taken_in if path.is_file()}
+
+
+def test_a_second_installation_renames_what_belongs_to_no_namespace():
+    """Otherwise applying it takes the binding from the first, and deleting it takes more."""
+    (transformer,) = map(yaml.safe_load, second_installation()["transformers"])
+    renamed = {field["kind"] for field in transformer["fieldSpecs"] if field["path"] == "metadata/name"}
+    kinds = {item["kind"] for file in FILES for item in documents(file) if "kind" in item}
+    assert renamed == kinds & CLUSTER_SCOPED
+
+
+def test_the_priority_class_of_workers_is_the_one_that_is_made():
+    (made,) = documents(KUSTOMIZE / "base/priority.yaml")
+    assert literals("apollo-settings")["APOLLO_WORKER_PRIORITY_CLASS"] == {made["metadata"]["name"]}
 
 
 @pytest.mark.parametrize("name", READ_BY)

@@ -1,5 +1,6 @@
 """What infra/kustomize comes to: its overlays and components rendered by the kustomize in kubectl, and read."""
 
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,24 @@ from support.apollo_cli import REPOSITORY
 
 KUSTOMIZE = REPOSITORY / "infra/kustomize"
 OVERLAYS = ("dev", "dev-bucket", "staging", "prod")
+CLUSTER_SCOPED = frozenset(
+    {
+        "APIService",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "PersistentVolume",
+        "PriorityClass",
+        "RuntimeClass",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    }
+)
+"""Kinds that belong to no namespace; but for Namespace, which `namespace:` renames."""
 
 Object = dict[str, Any]
 
@@ -23,6 +42,13 @@ def render(directory: Path) -> list[Object]:
     done = subprocess.run(["kubectl", "kustomize", directory], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
+
+
+def second_installation() -> Object:
+    """The kustomization that docs/deploy.md shows for it, beside the overlays."""
+    shown = re.findall(r"^```yaml\n(.*?)^```", (REPOSITORY / "docs/deploy.md").read_text(), re.DOTALL | re.MULTILINE)
+    (found,) = (item for item in map(yaml.safe_load, shown) if "transformers" in item)
+    return dict(found)
 
 
 def of_kind(objects: Iterable[Object], kind: str) -> list[Object]:
@@ -62,6 +88,11 @@ def worker_pod(objects: list[Object], folder: Path) -> Object:
     file = folder / "worker-pod.yaml"
     file.write_text(one(objects, "ConfigMap", "apollo-worker-pod")["data"][file.name])
     settings = coordinator_settings(objects)
-    template = PodTemplate.load(file, image=settings["APOLLO_WORKER_IMAGE"], environment=settings)
+    template = PodTemplate.load(
+        file,
+        image=settings["APOLLO_WORKER_IMAGE"],
+        priority_class=settings["APOLLO_WORKER_PRIORITY_CLASS"],
+        environment=settings,
+    )
     owner = JobOwner(JobId("job1"), "apollo-job-job1", "00000000-0000-0000-0000-000000000000")
     return template.pod("apollo-worker-job1-a", Names(), owner, orphan_seconds=600)

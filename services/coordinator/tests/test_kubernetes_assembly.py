@@ -30,6 +30,7 @@ async def open_with(
     namespace: str = "here",
     settings: KubernetesPoolSettings | None = None,
     stateful_set: str = "",
+    shared_volume: bool = True,
 ) -> ClusterAccess:
     template, config = tmp_path / "worker-pod.yaml", tmp_path / "kubeconfig"
     template.write_text(yaml.safe_dump(worker_manifest()))
@@ -43,6 +44,7 @@ async def open_with(
         instance="apollo",
         stateful_set=stateful_set,
         kubeconfig=config,
+        shared_volume=shared_volume,
     )
 
 
@@ -74,17 +76,30 @@ def test_an_instance_that_cannot_name_objects_is_refused(instance):
         CoordinatorSettings.load({}, kubernetes_instance=instance)
 
 
-@pytest.mark.parametrize(("stateful_set", "component"), [("apollo-coordinator", "coordinator"), ("", "worker")])
-async def test_on_one_node_workers_go_where_the_coordinator_is_or_keep_together(
-    tmp_path, stateful_set, component, monkeypatch
-):
-    loaded = []
+@pytest.fixture
+def beside(monkeypatch) -> list[object]:
+    """Whose node the workers of each pool that is opened have to share."""
+    loaded: list[object] = []
     monkeypatch.setattr(
         assembly.PodTemplate, "load", lambda *_, beside, **__: loaded.append(beside) or PodTemplate(worker_manifest())
     )
+    return loaded
+
+
+@pytest.mark.parametrize(("stateful_set", "component"), [("apollo-coordinator", "coordinator"), ("", "worker")])
+async def test_on_one_node_workers_go_where_the_coordinator_is_or_keep_together(
+    tmp_path, stateful_set, component, beside
+):
     for single_node in (True, False):
         settings = KubernetesPoolSettings(single_node=single_node)
         cluster = await open_with(tmp_path, settings=settings, stateful_set=stateful_set)
         await cluster.api.close()
     labels = {"app.kubernetes.io/component": component, "app.kubernetes.io/instance": "apollo"}
-    assert loaded == [labels, None]
+    assert beside == [labels, None]
+
+
+async def test_without_a_shared_volume_workers_go_to_any_node(tmp_path, beside):
+    settings = KubernetesPoolSettings(single_node=True)
+    cluster = await open_with(tmp_path, settings=settings, stateful_set="apollo-coordinator", shared_volume=False)
+    await cluster.api.close()
+    assert beside == [None]

@@ -101,6 +101,14 @@ def test_an_image_is_needed_and_the_operators_wins(tmp_path):
         PodTemplate.load(path)
 
 
+def test_the_operators_priority_class_wins(tmp_path):
+    path = tmp_path / "pod.yaml"
+    path.write_text(yaml.safe_dump(worker_manifest(priorityClassName="of-the-file")))
+    for given, expected in (("", "of-the-file"), ("of-the-setting", "of-the-setting")):
+        pod = PodTemplate.load(path, priority_class=given).pod("w", Names(), OWNER, orphan_seconds=1)
+        assert pod["spec"]["priorityClassName"] == expected
+
+
 def test_a_file_is_read(tmp_path):
     path = tmp_path / "pod.yaml"
     path.write_text(yaml.safe_dump(worker_manifest()))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from support.manifests import (
+    CLUSTER_SCOPED,
     KUSTOMIZE,
     OVERLAYS,
     Object,
@@ -18,6 +19,7 @@ from support.manifests import (
     of_kind,
     one,
     render,
+    second_installation,
     worker_pod,
     worker_settings,
 )
@@ -79,6 +81,30 @@ def prepared(namespace, tmp_path):
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_an_overlay_is_accepted(namespace, tmp_path, name):
     assert_accepted(namespace, "apply", *elsewhere(namespace.name, tmp_path, name))
+
+
+def test_a_second_installation_is_accepted_and_shares_no_object_with_the_first(namespace, tmp_path):
+    first, kustomization = render(KUSTOMIZE / "overlays/prod"), second_installation()
+    kustomization["namespace"] = namespace.name
+    kustomization["resources"] = [os.path.relpath(KUSTOMIZE / "overlays/prod", tmp_path)]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    second = render(tmp_path)
+    assert_accepted(namespace, "apply", *second)
+    (binding,) = of_kind(second, "ClusterRoleBinding")
+    (subject,) = binding["subjects"]
+    assert subject["namespace"] == namespace.name
+    assert binding["roleRef"]["name"] == of_kind(second, "ClusterRole")[0]["metadata"]["name"]
+    (priority,) = of_kind(second, "PriorityClass")
+    assert worker_pod(second, tmp_path)["spec"]["priorityClassName"] == priority["metadata"]["name"]
+    assert not identities(first) & identities(second)
+
+
+def identities(objects: list[Object]) -> set[tuple[str, str, str]]:
+    """Kind, namespace and name of each."""
+    assert all(
+        ("namespace" in item["metadata"]) != (item["kind"] in CLUSTER_SCOPED | {"Namespace"}) for item in objects
+    )
+    return {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in objects}
 
 
 @pytest.mark.parametrize("component", VOLUMES)

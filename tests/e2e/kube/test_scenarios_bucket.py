@@ -18,7 +18,6 @@ BUCKET = "apollo-intermediate"
 
 @pytest.fixture(scope="module")
 def in_bucket(installation: Installation) -> Iterator[Installation]:
-    installation.s3.client().create_bucket(Bucket=BUCKET)
     apply(installation, DEV_BUCKET)
     yield installation
     apply(installation, OVERLAY)

@@ -215,6 +215,7 @@ async def _open_cluster(
         policy=policy,
         template=settings.worker_template,
         image=settings.worker_image,
+        priority_class=settings.worker_priority_class,
         environment=os.environ,
         namespace=settings.kubernetes_namespace,
         instance=settings.kubernetes_instance,

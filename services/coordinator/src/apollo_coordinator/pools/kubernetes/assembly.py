@@ -35,6 +35,7 @@ async def open_cluster(
     policy: StorePolicy = NOTHING_ALLOWED,
     template: Path,
     image: str = "",
+    priority_class: str = "",
     environment: Mapping[str, str] | None = None,
     namespace: str = "",
     instance: str,
@@ -42,17 +43,18 @@ async def open_cluster(
     kubeconfig: Path | None = None,
     shared_volume: bool = True,
 ) -> ClusterAccess:
-    """`namespace` is the pod's own unless it is given, `image` the template's. Workers learn from `environment` where
-    `s3://` lives. `shared_volume`: whether map outputs lie on a volume that they mount. InvalidSetting. The API server
-    is not called yet.
+    """`namespace` is the pod's own unless it is given, `image` and `priority_class` the template's. Workers learn from
+    `environment` where `s3://` lives. `shared_volume`: whether map outputs lie on a volume that they mount.
+    InvalidSetting. The API server is not called yet.
     """
     names = Names(instance)
     manifest = PodTemplate.load(
         template,
         image=image,
+        priority_class=priority_class,
         environment=environment,
         shared_volume=shared_volume,
-        beside=_node_mates(settings, names, stateful_set),
+        beside=_node_mates(names, stateful_set) if settings.single_node and shared_volume else None,
     )
     api = await KubernetesApi.connect(namespace or _own_namespace(), kubeconfig)
     ownership = JobOwnership(api, names, stateful_set)
@@ -60,12 +62,10 @@ async def open_cluster(
     return ClusterAccess(api, pool, ClusterSecrets(api, names, ownership), ClusterCredentials(api, policy))
 
 
-def _node_mates(settings: KubernetesPoolSettings, names: Names, stateful_set: str) -> dict[str, str] | None:
+def _node_mates(names: Names, stateful_set: str) -> dict[str, str]:
     """Whose node workers have to share where one node alone can mount their volume: the coordinator's, which mounts it,
     too. One outside the cluster does not: then workers keep together.
     """
-    if not settings.single_node:
-        return None
     return names.pods_of("coordinator" if stateful_set else "worker")
 
 

@@ -73,12 +73,14 @@ class PodTemplate:
         path: Path,
         *,
         image: str = "",
+        priority_class: str = "",
         environment: Mapping[str, str] | None = None,
         shared_volume: bool = True,
         beside: Mapping[str, str] | None = None,
     ) -> "PodTemplate":
-        """`image` is run in place of the file's. Without a `shared_volume`, because map outputs lie in a bucket, what
-        the file mounts for it is left out. InvalidSetting when the file cannot be read or describes no worker.
+        """`image` and `priority_class` take the place of the file's. Without a `shared_volume`, because map outputs lie
+        in a bucket, what the file mounts for it is left out. InvalidSetting when the file cannot be read or describes
+        no worker.
         """
         try:
             manifest = yaml.safe_load(path.read_text())
@@ -92,6 +94,8 @@ class PodTemplate:
         container["image"] = image or container.get("image")
         if not container["image"]:
             raise InvalidSetting(f"the worker pod's template {path} names no image: set APOLLO_WORKER_IMAGE")
+        if priority_class:
+            manifest["spec"]["priorityClassName"] = priority_class
         if not shared_volume:
             _drop_volume(manifest, VOLUME_PATH)
         return cls(manifest, environment, beside=beside)
