@@ -11,7 +11,11 @@ from support.api_jobs import fields, submit, upload_programs
 from support.api_server import running_api
 
 POLICY = PodPolicy(
-    {"cpu": "4", "memory": "8Gi"}, images=("worker:*",), node_labels=("disk=*",), tolerations=("spot=*:*",)
+    {"cpu": "4", "memory": "8Gi"},
+    images=("worker:*",),
+    node_labels=("disk=*",),
+    tolerations=("spot=*:*",),
+    labels=("example.com/*", "a"),
 )
 WHOLE = {
     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "2Gi"}},

@@ -5,6 +5,7 @@ import pytest
 from apollo_common.errors import InvalidSetting
 from apollo_coordinator.core.pod_overrides import PodOverrides, Toleration
 from apollo_coordinator.pod_policy import PodPolicy, parse_most
+from apollo_coordinator.settings import CoordinatorSettings
 
 MOST = {"cpu": "4", "memory": "8Gi"}
 
@@ -35,14 +36,14 @@ def test_a_request_above_its_limit_is_refused_here_and_not_by_the_api_server():
     assert refused(PodPolicy(MOST), **asked) == ["kubernetes.resources.requests.memory"]
 
 
-def test_by_default_jobs_choose_labels_and_nothing_else():
+def test_by_default_jobs_choose_none_of_it():
     everything = {
         "image": "worker:2",
         "node_selector": {"disk": "fast"},
         "tolerations": (Toleration("spot", "Exists"),),
         "priority_class_name": "high",
         "service_account_name": "mine",
-        "labels": {"team": "data", "example.com/cost": "7"},
+        "labels": {"team": "data"},
     }
     assert refused(PodPolicy(), **everything) == [
         "kubernetes.image",
@@ -50,7 +51,10 @@ def test_by_default_jobs_choose_labels_and_nothing_else():
         "kubernetes.serviceAccountName",
         "kubernetes.nodeSelector.disk",
         "kubernetes.tolerations.0",
+        "kubernetes.labels.team",
     ]
+    defaults = CoordinatorSettings.load({}).model_dump()
+    assert {value for name, value in defaults.items() if name.startswith("kubernetes_allowed_")} == {()}
 
 
 @pytest.mark.parametrize("key", ["apollo.io/job", "app.kubernetes.io/component", "x.apollo.io/y", "k8s.io/z"])
@@ -58,8 +62,8 @@ def test_labels_of_kubernetes_and_apollo_are_refused_whatever_the_operator_allow
     assert refused(PodPolicy(labels=("*",)), labels={key: "x"}) == [f"kubernetes.labels.{key}"]
 
 
-def test_labels_that_only_look_reserved_are_free_unless_the_operator_says_otherwise():
-    assert refused(PodPolicy(), labels={"notapollo.io/x": "1", "apollo.io": "1"}) == []
+def test_labels_that_only_look_reserved_are_the_operators_to_allow():
+    assert refused(PodPolicy(labels=("*",)), labels={"notapollo.io/x": "1", "apollo.io": "1"}) == []
     assert refused(PodPolicy(labels=("team",)), labels={"team": "a", "cost": "b"}) == ["kubernetes.labels.cost"]
 
 

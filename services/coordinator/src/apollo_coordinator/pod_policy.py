@@ -35,7 +35,7 @@ class PodPolicy:
     tolerations: Sequence[str] = ()  # key=value:effect, as `kubectl taint` writes taints
     priority_classes: Sequence[str] = ()
     service_accounts: Sequence[str] = ()
-    labels: Sequence[str] = ("*",)  # keys
+    labels: Sequence[str] = ()  # keys
 
     def refusals(self, asked: PodOverrides) -> Iterator[Refusal]:
         yield from self._resources(asked)

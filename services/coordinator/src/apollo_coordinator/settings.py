@@ -51,7 +51,7 @@ class CoordinatorSettings(Settings):
     kubernetes_allowed_tolerations: CommaSeparated = ()  # KEY=VALUE:EFFECT
     kubernetes_allowed_priority_classes: CommaSeparated = ()
     kubernetes_allowed_service_accounts: CommaSeparated = ()
-    kubernetes_allowed_labels: CommaSeparated = ("*",)  # keys; those of Kubernetes and Apollo never
+    kubernetes_allowed_labels: CommaSeparated = ()  # keys; those of Kubernetes and Apollo never
     kubernetes_single_node: bool = False  # one node alone can mount the intermediate volume: all workers run there
     kubeconfig: Path | None = None  # outside a pod
 
