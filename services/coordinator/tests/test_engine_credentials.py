@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from apollo_common.backoff import Backoff
-from apollo_common.errors import CredentialsUnusable, StorageUnavailable
+from apollo_common.errors import CredentialsUnusable, StorageAccessDenied, StorageUnavailable
 from apollo_common.ids import JobId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import JobStatus
@@ -21,6 +22,7 @@ from support.scheduling import a_spec, splits
 
 RENEWING = replace(QUICK, renew_seconds=0.02, plan_backoff=Backoff(first_ms=1, limit_ms=20))
 ON_S3 = {"input_paths": ("s3://bucket/in",), "output_path": "s3://bucket/out"}
+NOBODY_ANSWERS = StorageUnavailable("nobody answers")
 NAMED = StorageAccess("", "", "named", "secret")
 
 
@@ -31,7 +33,7 @@ class Lender:
 
     def __init__(self) -> None:
         self.keys = "first"
-        self.down = False
+        self.error: Exception | None = None
         self.refused = 0
         self.named_for: list[tuple[str, frozenset[str]]] = []
 
@@ -42,9 +44,9 @@ class Lender:
         return NAMED
 
     async def lend(self, access: StorageAccess) -> StorageAccess:
-        if self.down:
+        if self.error is not None:
             self.refused += 1
-            raise StorageUnavailable("nobody answers")
+            raise self.error
         return access if access.access_key_id else self.access
 
     @property
@@ -107,7 +109,7 @@ async def test_a_bucket_of_map_outputs_is_reached_with_what_is_lent(site):
 
 async def test_what_lies_on_a_disk_needs_nothing_lent(site):
     lender, orders = Lender(), Orders()
-    lender.down = True
+    lender.error = NOBODY_ANSWERS
     site.add_workers(1, orders)
     async with coordinator(site, lender) as engine:
         job = (await engine.submit(a_spec(), None)).job.id
@@ -130,28 +132,35 @@ async def test_fresh_credentials_reach_a_running_attempt_once(site):
         assert worker.renewals == [AttemptAccess(lender.access, lender.access, StorageAccess())]
 
 
-async def test_a_lender_that_does_not_answer_is_asked_again(site):
+@pytest.mark.parametrize(("error", "told"), [
+    (NOBODY_ANSWERS, "nobody answers"),
+    (StorageAccessDenied("refused"), "refused"),
+    (ValueError("meets a case that nobody thought of"), "a defect of the coordinator"),
+])  # fmt: skip
+async def test_an_error_is_told_and_the_lender_asked_again(site, error, told):
     lender, orders = Lender(), Orders("m-00000-0")
     site.add_workers(1, orders)
     (worker,) = site.workers
     async with coordinator(site, lender) as engine:
         await engine.submit(a_spec(**ON_S3), None)
         await until(lambda: orders.seen)
-        lender.down, lender.keys = True, "second"
-        await asyncio.sleep(5 * RENEWING.renew_seconds)
+        lender.error, lender.keys = error, "second"
+        with capture_logs() as logs:
+            await until(lambda: lender.refused > 2)
         assert worker.renewals == []
-        lender.down = False
+        lender.error = None
         await until(lambda: worker.renewals)
+    assert told in str(logs)
 
 
 async def test_an_attempt_waits_for_credentials_that_cannot_be_had_now(site):
     lender, orders = Lender(), Orders()
-    lender.down = True
+    lender.error = NOBODY_ANSWERS
     site.add_workers(1, orders)
     async with coordinator(site, lender) as engine:
         job = (await engine.submit(a_spec(**ON_S3, max_attempts=1), None)).job.id
         await until(lambda: lender.refused > 1)
-        lender.down = False
+        lender.error = None
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
 
 

@@ -23,7 +23,8 @@ async def keep_renewed(
 ) -> None:
     """Tell the worker of fresh credentials as they come, until it is cancelled or when nothing is lent to the attempt.
 
-    `held`: what it has; None when that is not known, as after a restart.
+    `held`: what it has; None when that is not known, as after a restart. No error ends it: what the worker has is good
+    for some minutes more, and an attempt whose credentials do end fails by its store's refusal, which is tried again.
     """
     job = job_of(attempt)
     while True:
@@ -34,6 +35,16 @@ async def keep_renewed(
             if lent != held:
                 await ports.pool.link(worker).renew(attempt, lent)
                 held = lent
-        except ApolloError as error:  # what the worker has is good for some minutes more
-            _log.warning("storage credentials are not renewed yet", attempt=attempt, worker=worker, error=str(error))
+        except ApolloError as error:
+            _log.warning(
+                "storage credentials are not renewed yet",
+                attempt=attempt,
+                worker=worker,
+                reason=error.reason,
+                error=str(error),
+            )
+        except Exception:  # noqa: BLE001 - a defect in one look must not be the last
+            _log.exception(
+                "storage credentials are not renewed yet: a defect of the coordinator", attempt=attempt, worker=worker
+            )
         await asyncio.sleep(every_seconds)
