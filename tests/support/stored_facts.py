@@ -114,6 +114,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobAccepted(17, JOB, replace(SPEC, user="alice")),
     facts.JobAccepted(18, JOB, replace(SPEC, kubernetes=PODS)),
     facts.JobAccepted(19, JOB, replace(SPEC, network=True)),
+    facts.JobAccepted(20, JOB, replace(SPEC, brings_credentials=True)),
 )
 
 SUMMARY = JobSummary(

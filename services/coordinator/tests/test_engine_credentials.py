@@ -190,6 +190,21 @@ async def test_a_job_with_credentials_of_its_own_is_lent_none(site):
         assert worker.renewals == []
 
 
+async def test_a_job_whose_own_credentials_were_deleted_fails_and_never_runs_with_others(site):
+    lender, orders = Lender(), Orders()
+    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
+    async with coordinator(site, lender) as engine:
+        job = (await engine.submit(a_spec(**ON_S3), own)).job.id
+    site.secrets.secrets.clear()
+    site.add_workers(1, orders)
+    async with coordinator(site, lender) as engine:
+        failure = (await ended(engine, job)).failure
+    assert failure is not None
+    assert (failure.reason, failure.retryable) == ("credentials_unusable", False)
+    assert "Submit the job again" in failure.message
+    assert orders.seen == []
+
+
 class LostAnswers(MemorySecretStore):
     """Keeps what it is given and cannot say so; removes things only when `works`."""
 

@@ -6,12 +6,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from apollo_common.errors import CredentialsUnusable
 from apollo_common.ids import JobId
 from apollo_common.lifecycle import cancel_and_wait
+from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.pools.kubernetes.api import CONFIG_MAPS
 from apollo_coordinator.pools.kubernetes.errors import KubernetesUnavailable, ObjectMissing
 from apollo_coordinator.pools.kubernetes.names import Names
-from apollo_coordinator.pools.kubernetes.ownership import JobOwnership
+from apollo_coordinator.pools.kubernetes.ownership import ClusterSecrets, JobOwnership
+from apollo_coordinator.ports import JobSecrets
 from support.fake_kubernetes import FakeKubernetes
 from support.kubernetes_pools import reach
 
@@ -84,5 +87,22 @@ async def test_an_answer_that_is_no_json_is_trouble_of_the_api_server():
         try:
             with pytest.raises(KubernetesUnavailable, match="what is no JSON"):
                 await api.list(CONFIG_MAPS)
+        finally:
+            await api.close()
+
+
+async def test_credentials_of_a_job_are_what_it_brought_or_refused():
+    brought = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "y"))
+    async with FakeKubernetes().serving() as fake:
+        api, name = reach(fake), Names().storage_secret(JOB)
+        try:
+            secrets = ClusterSecrets(api, Names(), JobOwnership(api, Names()))
+            await secrets.put(JOB, brought)
+            assert await secrets.get(JOB) == brought
+            fake.remove("secrets", name)
+            assert await secrets.get(JOB) is None
+            fake.put("secrets", {"metadata": {"name": name}, "data": {"access.json": "e30="}})
+            with pytest.raises(CredentialsUnusable, match="somebody has replaced it"):
+                await secrets.get(JOB)
         finally:
             await api.close()

@@ -73,6 +73,7 @@ class JobSpec:
     ignore_input: bool = False
     network: bool = False  # the programs may use TCP and UDP
     credentials_secret: str = ""
+    brings_credentials: bool = False  # they came in its body
     kubernetes: PodOverrides | None = None  # of the worker pods
     user: str = ""  # who submitted it; empty: nobody was asked
     idempotency_key: str = ""  # after the user and a line break, if there is one

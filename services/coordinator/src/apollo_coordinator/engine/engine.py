@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from itertools import islice
 from typing import cast
 
@@ -294,7 +295,7 @@ class Engine:
             if before is not None:
                 return Submitted(before, created=False)
             self._admit(spec)
-            event = events.JobSubmitted(self._make_job_id(), spec)
+            event = events.JobSubmitted(self._make_job_id(), replace(spec, brings_credentials=secrets is not None))
             try:
                 if secrets is not None:
                     await self._ports.secrets.put(event.job, secrets)

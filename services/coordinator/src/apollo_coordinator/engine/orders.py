@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from apollo_common.assignment import MapOutputRef
+from apollo_common.errors import CredentialsUnusable
 from apollo_common.ids import AttemptId, JobId
 from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_output
 from apollo_common.storage.port import AttemptAccess, StorageAccess
@@ -62,11 +63,12 @@ class OrderBook:
         """The credentials of the job's body, or those that it names, or none: then the stores use the environment's.
 
         With the endpoints that the job's locations name, so that a worker needs no more than s3:// URLs.
+        CredentialsUnusable; what the places of credentials cannot answer now.
         """
         known = self._access.get(job)
         if known is None:
             spec = self._state.jobs[job].spec
-            given = await named_secrets(spec, self._credentials) or await self._secrets.get(job) or NO_SECRETS
+            given = await named_secrets(spec, self._credentials) or await self._brought(job, spec)
             _, input_access = resolve_inputs(spec.input_paths, given.input_access)
             _, output_access = resolve_output(spec.output_path, given.output_access)
             self._access[job] = known = JobSecrets(input_access, output_access)
@@ -122,6 +124,16 @@ class OrderBook:
             output_path=output_path(attempt_id) if shuffles else "",
             intermediate=self._place(access) if queue.job.spec.n_reducers else None,
         )
+
+    async def _brought(self, job: JobId, spec: JobSpec) -> JobSecrets:
+        """Never the environment's in place of those that were lost: the job may not be meant to reach so far."""
+        kept = await self._secrets.get(job)
+        if kept is None and spec.brings_credentials:
+            raise CredentialsUnusable(
+                "the storage credentials that came with the job are gone: somebody has deleted what kept them. "
+                "Submit the job again"
+            )
+        return kept or NO_SECRETS
 
     def _place(self, access: AttemptAccess) -> IntermediatePlace | None:
         return self._intermediate and replace(self._intermediate, access=access.intermediate)

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from apollo_common.errors import CredentialsUnusable
 from apollo_common.ids import JobId
 from apollo_common.storage.port import StorageAccess
 from apollo_common.threads import in_thread
@@ -164,8 +165,14 @@ class ClusterSecrets:
             secret = await self._api.get(SECRETS, self._names.storage_secret(job))
         except ObjectMissing:
             return None
-        document = json.loads(secret_value(secret, _STORAGE_KEY))
-        return JobSecrets(StorageAccess(**document["input"]), StorageAccess(**document["output"]))
+        try:
+            document = json.loads(secret_value(secret, _STORAGE_KEY))
+            return JobSecrets(StorageAccess(**document["input"]), StorageAccess(**document["output"]))
+        except (ValueError, KeyError, TypeError):
+            raise CredentialsUnusable(
+                f"Secret {self._names.storage_secret(job)} does not hold the credentials that came with the job: "
+                "somebody has replaced it. Submit the job again"
+            ) from None
 
     async def delete(self, job: JobId) -> None:
         await self._ownership.delete(job)
