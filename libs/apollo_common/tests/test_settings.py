@@ -2,7 +2,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from apollo_common.errors import InvalidSetting
-from apollo_common.settings import CommaSeparated, Settings
+from apollo_common.settings import MAX_SECRET_BYTES, CommaSeparated, Settings
 
 
 class Sample(Settings):
@@ -49,6 +49,15 @@ def test_a_file_without_a_secret_is_named(tmp_path, content):
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(InvalidSetting, match=r"APOLLO_TOKEN_FILE: .*token"):
         Sample.load({"APOLLO_TOKEN_FILE": str(tmp_path / "token")})
+
+
+def test_a_file_that_is_too_long_for_a_secret_is_refused_and_not_cut(tmp_path):
+    there = {"APOLLO_TOKEN_FILE": str(tmp_path / "token")}
+    (tmp_path / "token").write_text("s" * MAX_SECRET_BYTES)
+    assert len(Sample.load(there).token.get_secret_value()) == MAX_SECRET_BYTES
+    (tmp_path / "token").write_text("s" * MAX_SECRET_BYTES + "s")
+    with pytest.raises(InvalidSetting, match=r"APOLLO_TOKEN_FILE: .*token is longer than 65536 bytes"):
+        Sample.load(there)
 
 
 def test_only_secrets_lie_in_files(tmp_path):

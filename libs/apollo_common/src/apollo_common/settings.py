@@ -62,12 +62,15 @@ def _secret_from_file(variable: str, environment: Mapping[str, str]) -> str:
         return ""
     try:
         with Path(path).open("rb") as file:
-            content = file.read(MAX_SECRET_BYTES).decode().strip()
+            content = file.read(MAX_SECRET_BYTES + 1)
+        secret = content[:MAX_SECRET_BYTES].decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSetting(f"{variable}: {path} cannot be read ({type(error).__name__})") from None
-    if not content:
+    if len(content) > MAX_SECRET_BYTES:
+        raise InvalidSetting(f"{variable}: {path} is longer than {MAX_SECRET_BYTES} bytes: name the file of the secret")
+    if not secret:
         raise InvalidSetting(f"{variable}: {path} is empty")
-    return content
+    return secret
 
 
 def _explain(error: ValidationError) -> str:
