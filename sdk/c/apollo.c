@@ -15,9 +15,9 @@
 #error "the protocol is little-endian, and this library copies nothing to turn it around"
 #endif
 
-enum { VERSION = 1 };
+enum { VERSION = 1, BODY_LIMIT_BYTES = 512 << 20, MESSAGE_LIMIT_BYTES = 4096, NAME_LIMIT_BYTES = 255 };
 enum { HELLO = 1, INPUT, RECORDS, GROUPS, PAIRS, OUTPUT, COUNTER, STATUS, END, ERROR };
-enum { FRAMING_LINES = 0, FLAG_INEXACT_OFFSETS = 1, FLAG_CONTINUES = 1 };
+enum { FRAMING_LINES = 0, FRAMING_SIZED = 1, FLAG_INEXACT_OFFSETS = 1, FLAG_CONTINUES = 1 };
 enum { BATCH_BYTES = 1 << 20, BATCH_PAIRS = 1 << 16 };
 
 /* By this a worker knows that the program speaks frames. */
@@ -32,6 +32,21 @@ typedef struct {
     uint32_t body_size, type;
 } header;
 
+/* A decoded HELLO. */
+typedef struct {
+    uint32_t version, count;
+    const uint32_t *key_sizes, *value_sizes;
+    const char *keys, *values;
+} hello_frame;
+
+/* A decoded GROUPS frame, or what is left of its columns. */
+typedef struct {
+    int continues; /* its first group is the last one of the frame before */
+    uint32_t groups;
+    const uint32_t *key_sizes, *counts, *value_sizes;
+    const char *keys, *values;
+} groups_frame;
+
 struct apollo {
     int fd;
     uint64_t taken;
@@ -41,13 +56,12 @@ struct apollo {
     buffer input;
 
     apollo_block block; /* what is left of the current one */
+    int64_t record_offset;
 
-    /* The current GROUPS frame: what is left of its columns. */
-    int at_end, has_frame, in_group;
-    uint32_t groups_left, group_values_left;
-    const uint32_t *key_sizes, *counts, *value_sizes;
-    const char *keys, *values;
-    buffer key; /* of a group that may outlive its frame */
+    groups_frame groups;
+    int at_end, has_groups, in_group; /* has_groups: of `groups` some are left that were not begun */
+    uint32_t values_left;             /* of the current group, in this frame */
+    buffer key;                       /* of the current group, which may outlive its frame */
 
     uint32_t pairs;
     uint32_t emitted_key_sizes[BATCH_PAIRS], emitted_value_sizes[BATCH_PAIRS];
@@ -78,6 +92,83 @@ static void append(buffer *b, const void *content, size_t size) {
     b->size += size;
 }
 
+/* Decoding. A decoder takes a frame's body, any bytes at all but aligned to four, and returns NULL or what is wrong. */
+
+static uint64_t sum(const uint32_t *numbers, uint64_t count) {
+    uint64_t total = 0;
+    for (uint64_t i = 0; i < count; i++) total += numbers[i];
+    return total;
+}
+
+static const char *decode_header(const header *h) {
+    if (!((h->type >= HELLO && h->type <= GROUPS) || h->type == END)) return "a type that is none of a worker's";
+    if (h->body_size > BODY_LIMIT_BYTES) return "more than 512 MiB";
+    return NULL;
+}
+
+static const char *decode_hello(const char *body, size_t size, hello_frame *hello) {
+    uint32_t head[3];
+    if (size < sizeof head) return "a body that is too short";
+    memcpy(head, body, sizeof head);
+    hello->version = head[0];
+    if (hello->version != VERSION) return "another version of the protocol";
+    hello->count = head[2];
+    uint64_t columns = sizeof head + 8 * (uint64_t)hello->count;
+    if (columns > size) return "more lengths than it has room for";
+    hello->key_sizes = (const uint32_t *)(body + sizeof head);
+    hello->value_sizes = hello->key_sizes + hello->count;
+    uint64_t keys_size = sum(hello->key_sizes, hello->count);
+    uint64_t values_size = sum(hello->value_sizes, hello->count);
+    if (columns + keys_size + values_size != size) return "lengths that do not add up to its size";
+    hello->keys = body + columns;
+    hello->values = hello->keys + keys_size;
+    return NULL;
+}
+
+/* Lines are counted as they are read: next_record finds what is missing or left. */
+static const char *decode_records(const char *body, size_t size, apollo_block *block) {
+    uint16_t head[2];
+    if (size < 16) return "a body that is too short";
+    memcpy(head, body, sizeof head);
+    memcpy(&block->count, body + 4, 4);
+    memcpy(&block->offset, body + 8, 8);
+    block->exact_offsets = !(head[1] & FLAG_INEXACT_OFFSETS);
+    block->lengths = NULL;
+    uint64_t columns = 16;
+    if (head[0] == FRAMING_SIZED) {
+        columns += 4 * (uint64_t)block->count;
+        if (columns > size) return "more lengths than it has room for";
+        block->lengths = (const uint32_t *)(body + 16);
+        if (columns + sum(block->lengths, block->count) != size) return "lengths that do not add up to its size";
+    } else if (head[0] != FRAMING_LINES) {
+        return "an unknown framing";
+    }
+    block->data = body + columns;
+    block->size = size - columns;
+    if (!block->lengths && block->size && body[size - 1] != '\n') return "a line without its end";
+    return NULL;
+}
+
+static const char *decode_groups(const char *body, size_t size, groups_frame *frame) {
+    uint32_t head[3];
+    if (size < sizeof head) return "a body that is too short";
+    memcpy(head, body, sizeof head);
+    uint64_t groups = head[0], values = head[2], columns = sizeof head + 8 * groups + 4 * values;
+    if (!groups) return "no groups";
+    if (columns > size) return "more lengths than it has room for";
+    frame->groups = head[0];
+    frame->continues = (head[1] & FLAG_CONTINUES) != 0;
+    frame->key_sizes = (const uint32_t *)(body + sizeof head);
+    frame->counts = frame->key_sizes + groups;
+    frame->value_sizes = frame->counts + groups;
+    if (sum(frame->counts, groups) != values) return "another number of values than its groups have";
+    uint64_t keys_size = sum(frame->key_sizes, groups);
+    if (columns + keys_size + sum(frame->value_sizes, values) != size) return "lengths that do not add up to its size";
+    frame->keys = body + columns;
+    frame->values = frame->keys + keys_size;
+    return NULL;
+}
+
 /* Reading. */
 
 static void read_exactly(apollo *job, void *target, size_t size) {
@@ -91,44 +182,41 @@ static void read_exactly(apollo *job, void *target, size_t size) {
     }
 }
 
+static void refuse(const char *frame, const char *wrong) {
+    if (wrong) die("the worker sent a %s frame with %s", frame, wrong);
+}
+
 static uint32_t read_frame(apollo *job) {
     header h;
     read_exactly(job, &h, sizeof h);
+    const char *wrong = decode_header(&h);
+    if (wrong) die("the worker sent a frame of type %u with %s", h.type, wrong);
     reserve(&job->body, (size_t)h.body_size + 1);
     read_exactly(job, job->body.data, h.body_size);
     job->body.size = h.body_size;
+    if (h.type == END && h.body_size) refuse("END", "a body");
     return h.type;
 }
 
-static void expect(int right, const char *what) {
-    if (!right) die("the worker sent a %s frame that this version of the protocol does not allow", what);
+/* As much as a C string can hold. */
+static void append_text(buffer *b, const char *text, size_t size) {
+    append(b, text, strnlen(text, size));
+    append(b, "", 1);
 }
 
-static uint64_t sum(const uint32_t *numbers, uint32_t count) {
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < count; i++) total += numbers[i];
-    return total;
-}
-
-/* Read HELLO and keep its settings: as in PAIRS after two numbers. */
+/* Keeps the settings as NAME\0VALUE\0 after each other. */
 static void read_hello(apollo *job) {
-    uint32_t head[3];
-    expect(read_frame(job) == HELLO && job->body.size >= sizeof head, "first");
-    memcpy(head, job->body.data, sizeof head);
-    if (head[0] != VERSION) apollo_fail(job, "this program speaks version 1 of the artifact protocol");
-    const uint32_t *sizes = (const uint32_t *)job->body.data + 3;
-    uint64_t count = head[2];
-    expect(job->body.size >= sizeof head + 8 * count, "HELLO");
-    expect(job->body.size == sizeof head + 8 * count + sum(sizes, (uint32_t)(2 * count)), "HELLO");
-    /* For apollo_setting, as NAME\0VALUE\0 after each other. */
-    const char *key = (const char *)(sizes + 2 * count), *value = key + sum(sizes, (uint32_t)count);
-    for (uint64_t i = 0; i < count; i++) {
-        append(&job->settings, key, sizes[i]);
-        append(&job->settings, "", 1);
-        append(&job->settings, value, sizes[count + i]);
-        append(&job->settings, "", 1);
-        key += sizes[i];
-        value += sizes[count + i];
+    hello_frame hello = {0};
+    uint32_t type = read_frame(job);
+    if (type != HELLO) die("the worker began with a frame of type %u, not with HELLO", type);
+    const char *wrong = decode_hello(job->body.data, job->body.size, &hello);
+    if (wrong && hello.version > VERSION) apollo_fail(job, "this program speaks version 1 of the artifact protocol");
+    refuse("HELLO", wrong);
+    for (uint32_t i = 0; i < hello.count; i++) {
+        append_text(&job->settings, hello.keys, hello.key_sizes[i]);
+        append_text(&job->settings, hello.values, hello.value_sizes[i]);
+        hello.keys += hello.key_sizes[i];
+        hello.values += hello.value_sizes[i];
     }
 }
 
@@ -139,25 +227,13 @@ static int load_block(apollo *job) {
             job->at_end = 1;
         } else if (type == INPUT) {
             job->input.size = 0;
-            append(&job->input, job->body.data, job->body.size);
-            append(&job->input, "", 1);
+            append_text(&job->input, job->body.data, job->body.size);
+        } else if (type == RECORDS) {
+            refuse("RECORDS", decode_records(job->body.data, job->body.size, &job->block));
+            if (job->block.count) return 1;
+            if (job->block.size) refuse("RECORDS", "more lines than it counts");
         } else {
-            uint16_t framing, flags;
-            uint32_t count;
-            expect(type == RECORDS && job->body.size >= 16, "RECORDS");
-            memcpy(&framing, job->body.data, 2);
-            memcpy(&flags, job->body.data + 2, 2);
-            memcpy(&count, job->body.data + 4, 4);
-            memcpy(&job->block.offset, job->body.data + 8, 8);
-            size_t lengths_size = framing == FRAMING_LINES ? 0 : 4 * (size_t)count;
-            expect(job->body.size >= 16 + lengths_size, "RECORDS");
-            job->block.lengths = framing == FRAMING_LINES ? NULL : (const uint32_t *)(job->body.data + 16);
-            job->block.count = count;
-            job->block.data = job->body.data + 16 + lengths_size;
-            job->block.size = job->body.size - 16 - lengths_size;
-            job->block.exact_offsets = !(flags & FLAG_INEXACT_OFFSETS);
-            expect(!job->block.lengths || sum(job->block.lengths, count) == job->block.size, "RECORDS");
-            if (count) return 1;
+            die("the worker sent a frame of type %u to a mapper", type);
         }
     }
     return 0;
@@ -166,6 +242,7 @@ static int load_block(apollo *job) {
 int apollo_next_block(apollo *job, apollo_block *block) {
     if (!job->block.count && !load_block(job)) return 0;
     *block = job->block;
+    job->record_offset = (int64_t)block->offset;
     job->taken += block->count;
     job->block.count = 0;
     return 1;
@@ -173,13 +250,15 @@ int apollo_next_block(apollo *job, apollo_block *block) {
 
 int apollo_next_record(apollo *job, apollo_bytes *record) {
     apollo_block *block = &job->block;
-    if (!block->count && !load_block(job)) return 0;
+    int is_first = !block->count;
+    if (is_first && !load_block(job)) return 0;
+    job->record_offset = is_first || block->exact_offsets ? (int64_t)block->offset : -1;
     size_t step;
     if (block->lengths) {
         record->size = step = *block->lengths++;
     } else {
         const char *end = memchr(block->data, '\n', block->size);
-        expect(end != NULL, "RECORDS");
+        if (!end) die("the worker sent a RECORDS frame with fewer lines than it counts");
         record->size = (size_t)(end - block->data);
         step = record->size + 1;
     }
@@ -188,79 +267,65 @@ int apollo_next_record(apollo *job, apollo_bytes *record) {
     block->size -= step;
     block->offset += step;
     block->count--;
+    if (!block->count && block->size) refuse("RECORDS", "more lines than it counts");
     job->taken++;
     return 1;
 }
 
 const char *apollo_input(const apollo *job) { return job->input.size ? job->input.data : ""; }
 
-/* Read the next GROUPS frame; returns whether its first group goes on from the frame before. */
+int64_t apollo_offset(const apollo *job) { return job->record_offset; }
+
+/* Read the next GROUPS frame; 0 at the end of the input. */
 static int load_groups(apollo *job) {
-    job->has_frame = 0;
-    uint32_t head[3], type = read_frame(job);
+    uint32_t type = read_frame(job);
     if (type == END) {
         job->at_end = 1;
         return 0;
     }
-    expect(type == GROUPS && job->body.size >= sizeof head, "GROUPS");
-    memcpy(head, job->body.data, sizeof head);
-    uint64_t groups = head[0], values = head[2], columns = sizeof head + 8 * groups + 4 * values;
-    expect(job->body.size >= columns, "GROUPS");
-    job->key_sizes = (const uint32_t *)job->body.data + 3;
-    job->counts = job->key_sizes + groups;
-    job->value_sizes = job->counts + groups;
-    job->keys = (const char *)(job->value_sizes + values);
-    uint64_t keys_size = sum(job->key_sizes, head[0]);
-    expect(job->body.size == columns + keys_size + sum(job->value_sizes, head[2]), "GROUPS");
-    expect(sum(job->counts, head[0]) == values, "GROUPS");
-    job->values = job->keys + keys_size;
-    job->groups_left = head[0];
-    expect(groups > 0, "GROUPS");
-    job->has_frame = 1;
-    return head[1] & FLAG_CONTINUES;
+    if (type != GROUPS) die("the worker sent a frame of type %u to a reducer", type);
+    refuse("GROUPS", decode_groups(job->body.data, job->body.size, &job->groups));
+    job->has_groups = 1;
+    return 1;
 }
 
-/* Make the frame's next group the current one. */
-static void enter_group(apollo *job, apollo_bytes *key) {
-    key->data = job->keys;
-    key->size = *job->key_sizes++;
-    job->keys += key->size;
-    job->group_values_left = *job->counts++;
-    job->in_group = 1;
-    if (--job->groups_left == 0) { /* it may go on in the next frame, which overwrites this one */
-        job->key.size = 0;
-        append(&job->key, key->data, key->size);
-        key->data = job->key.data;
-        job->has_frame = 0;
-    }
+/* Make the frame's next group the current one; its key. */
+static apollo_bytes enter_group(apollo *job) {
+    groups_frame *frame = &job->groups;
+    apollo_bytes key = {frame->keys, *frame->key_sizes++};
+    frame->keys += key.size;
+    job->values_left = *frame->counts++;
+    job->has_groups = --frame->groups > 0;
+    return key;
 }
 
 int apollo_next_value(apollo *job, apollo_bytes *value) {
-    while (job->in_group && !job->group_values_left) {
-        if (job->has_frame || job->at_end || !load_groups(job)) {
-            job->in_group = 0;
-        } else {
-            apollo_bytes same = {job->keys, *job->key_sizes};
-            job->keys += same.size;
-            job->key_sizes++;
-            job->group_values_left = *job->counts++;
-            job->has_frame = --job->groups_left > 0;
-        }
+    while (job->in_group && !job->values_left) {
+        job->in_group = !job->has_groups && !job->at_end && load_groups(job) && job->groups.continues;
+        if (!job->in_group) break;
+        apollo_bytes key = enter_group(job);
+        if (key.size != job->key.size || (key.size && memcmp(key.data, job->key.data, key.size)))
+            die("the worker goes on with a group under another key");
     }
     if (!job->in_group) return 0;
-    value->data = job->values;
-    value->size = *job->value_sizes++;
-    job->values += value->size;
-    job->group_values_left--;
+    value->data = job->groups.values;
+    value->size = *job->groups.value_sizes++;
+    job->groups.values += value->size;
+    job->values_left--;
     return 1;
 }
 
 int apollo_next_group(apollo *job, apollo_bytes *key) {
     apollo_bytes unread;
     while (apollo_next_value(job, &unread)) continue;
-    if (!job->has_frame && !job->at_end) load_groups(job);
+    if (!job->has_groups && !job->at_end && load_groups(job) && job->groups.continues)
+        die("the worker goes on with a group that it has not begun");
     if (job->at_end) return 0;
-    enter_group(job, key);
+    apollo_bytes found = enter_group(job);
+    job->key.size = 0;
+    append(&job->key, found.data, found.size);
+    *key = (apollo_bytes){job->key.data, job->key.size};
+    job->in_group = 1;
     job->taken++;
     return 1;
 }
@@ -341,9 +406,9 @@ void apollo_write(apollo *job, const void *content, size_t size) {
 
 void apollo_counter(apollo *job, const char *group, const char *name, int64_t increment) {
     size_t group_size = strlen(group);
-    if (!group_size || group_size > 255 || !*name || strlen(name) > 255)
+    if (!group_size || group_size > NAME_LIMIT_BYTES || !*name || strlen(name) > NAME_LIMIT_BYTES)
         apollo_fail(job, "a counter's group and name have 1 to 255 bytes each");
-    char head[12 + 255];
+    char head[12 + NAME_LIMIT_BYTES];
     uint32_t size = (uint32_t)group_size;
     memcpy(head, &increment, 8);
     memcpy(head + 8, &size, 4);
@@ -351,14 +416,24 @@ void apollo_counter(apollo *job, const char *group, const char *name, int64_t in
     write_frame(job, COUNTER, head, 12 + group_size, name, strlen(name));
 }
 
-void apollo_status(apollo *job, const char *message) { write_frame(job, STATUS, NULL, 0, message, strlen(message)); }
+static void write_message(apollo *job, uint32_t type, const char *message) {
+    write_frame(job, type, NULL, 0, message, strnlen(message, MESSAGE_LIMIT_BYTES));
+}
+
+void apollo_status(apollo *job, const char *message) { write_message(job, STATUS, message); }
 
 void apollo_fail(apollo *job, const char *message) {
-    write_frame(job, ERROR, NULL, 0, message, strlen(message));
+    write_message(job, ERROR, message);
     die("%s", message);
 }
 
 /* Beginning and end. */
+
+static void write_hello(apollo *job) {
+    static const char setting[] = "sdkc/" APOLLO_VERSION; /* `sdk`, and what it is */
+    const uint32_t head[] = {VERSION, 0, 1, 3, sizeof setting - 1 - 3};
+    write_frame(job, HELLO, head, sizeof head, setting, sizeof setting - 1);
+}
 
 apollo *apollo_open(void) {
     const char *path = getenv("APOLLO_SOCKET");
@@ -373,30 +448,36 @@ apollo *apollo_open(void) {
     int kernel_buffer = BATCH_BYTES; /* asked for; the kernel may give less */
     setsockopt(job->fd, SOL_SOCKET, SO_SNDBUF, &kernel_buffer, sizeof kernel_buffer);
     signal(SIGPIPE, SIG_IGN); /* a worker that left is told by write */
-    static const char hello[] = "\1\0\0\0\0\0\0\0\1\0\0\0\3\0\0\0\7\0\0\0sdkc/0.1.0";
-    write_frame(job, HELLO, NULL, 0, hello, sizeof hello - 1);
+    write_hello(job);
     read_hello(job);
     return job;
 }
 
-const char *apollo_setting(const apollo *job, const char *name) {
+static const char *find(const apollo *job, const char *prefix, const char *name) {
     const char *end = job->settings.data + job->settings.size;
+    size_t prefix_size = strlen(prefix);
     for (const char *at = job->settings.data; at < end;) {
         const char *value = at + strlen(at) + 1;
-        if (!strcmp(at, name)) return value;
+        if (!strncmp(at, prefix, prefix_size) && !strcmp(at + prefix_size, name)) return value;
         at = value + strlen(value) + 1;
     }
     return NULL;
 }
+
+const char *apollo_setting(const apollo *job, const char *name) { return find(job, "", name); }
+
+const char *apollo_param(const apollo *job, const char *name) { return find(job, "param.", name); }
 
 const char *apollo_role(const apollo *job) {
     const char *role = apollo_setting(job, "role");
     return role ? role : "";
 }
 
+static void write_end(apollo *job) { write_frame(job, END, &job->taken, sizeof job->taken, NULL, 0); }
+
 int apollo_close(apollo *job) {
     flush(job);
-    write_frame(job, END, &job->taken, sizeof job->taken, NULL, 0);
+    write_end(job);
     close(job->fd);
     buffer *buffers[] = {&job->body, &job->settings, &job->input, &job->key, &job->emitted_keys, &job->emitted_values};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);

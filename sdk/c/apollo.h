@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define APOLLO_VERSION "0.1.0"
+
 typedef struct apollo apollo;
 
 /* Bytes that the library owns; any content, not terminated. */
@@ -40,7 +42,10 @@ apollo *apollo_open(void);
 /* "map", "combine" or "reduce". */
 const char *apollo_role(const apollo *job);
 
-/* A setting of the attempt: "job_id", "task_id", "attempt", "partition", "param.NAME". NULL when it is not set. */
+/* A parameter of the job, as given by `--param NAME=VALUE`. NULL when it is not set. */
+const char *apollo_param(const apollo *job, const char *name);
+
+/* A setting of the attempt: "job_id", "task_id", "attempt", "partition". NULL when it is not set. */
 const char *apollo_setting(const apollo *job, const char *name);
 
 /* Mapper: the next record, without its line end, valid until the next call; 0 after the last. */
@@ -51,6 +56,10 @@ int apollo_next_block(apollo *job, apollo_block *block);
 
 /* Mapper: the URL of the current record's object. */
 const char *apollo_input(const apollo *job);
+
+/* Mapper: the byte offset in the object of the current record, or of the current block's first one; -1 where it cannot
+ * be counted. */
+int64_t apollo_offset(const apollo *job);
 
 /* Combiner, reducer: the next key, valid until the next call; 0 after the last. Unread values are skipped. */
 int apollo_next_group(apollo *job, apollo_bytes *key);
@@ -67,7 +76,7 @@ void apollo_write(apollo *job, const void *content, size_t size);
 /* Add to a counter of the job; names of 1 to 255 bytes of UTF-8. */
 void apollo_counter(apollo *job, const char *group, const char *name, int64_t increment);
 
-/* A line about what the program is doing. */
+/* A line about what the program is doing, of at most 4,096 bytes. */
 void apollo_status(apollo *job, const char *message);
 
 /* Tell the worker why the program gives up, and exit with status 1. */

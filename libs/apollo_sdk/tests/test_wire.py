@@ -1,9 +1,19 @@
 """The SDK's codec against the protocol's test vectors."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apollo_sdk import wire
-from support.vectors import good
+from support.vectors import bad, good
+
+DECODERS = {
+    wire.HELLO: wire.decode_hello,
+    wire.INPUT: wire.decode_input,
+    wire.RECORDS: lambda body: wire.decode_records(body, ""),
+    wire.GROUPS: wire.decode_groups,
+    wire.END: wire.decode_end,
+}
 
 
 def unhex(item):
@@ -36,6 +46,10 @@ def test_what_a_worker_sends_is_decoded(vector):
     match vector["type"]:
         case "HELLO":
             assert wire.decode_hello(body) == meaning["settings"]
+        case "INPUT":
+            assert wire.decode_input(body) == meaning["url"]
+        case "END":
+            wire.decode_end(body)
         case "RECORDS":
             block = wire.decode_records(body, "url")
             assert (block.records(), block.input) == (unhex(meaning["records"]), "url")
@@ -46,6 +60,42 @@ def test_what_a_worker_sends_is_decoded(vector):
                 meaning["groups"]
             )
             assert frame.continues == meaning["continues"]
+
+
+def decode(content):
+    kind, _ = wire.header(content[: wire.HEADER_BYTES])
+    return DECODERS[kind](content[wire.HEADER_BYTES :])
+
+
+BAD = [vector for vector in bad("worker") if vector["name"] != "bad-worker-first"]  # which only its place makes bad
+
+
+@pytest.mark.parametrize("vector", BAD, ids=lambda vector: vector["name"])
+def test_what_a_worker_may_not_send_is_refused(vector):
+    with pytest.raises(wire.WorkerProtocolError, match="the worker"):
+        decode(vector["bytes"])
+
+
+small = st.integers(0, 3).map(lambda number: number.to_bytes(4, "little"))
+words = st.one_of(small, st.binary(min_size=4, max_size=4))
+
+
+@given(st.sampled_from(sorted(DECODERS)), st.lists(words, max_size=12).map(b"".join), st.binary(max_size=9))
+def test_any_body_is_a_frame_or_an_error_of_the_protocol(kind, columns, content):
+    try:
+        DECODERS[kind](columns + content)
+    except wire.WorkerProtocolError:
+        return
+
+
+@given(st.binary(min_size=wire.HEADER_BYTES, max_size=wire.HEADER_BYTES))
+def test_any_header_is_one_or_an_error_of_the_protocol(content):
+    try:
+        kind, body_bytes = wire.header(content)
+    except wire.WorkerProtocolError:
+        return
+    assert kind in DECODERS
+    assert body_bytes <= wire.BODY_LIMIT_BYTES
 
 
 def test_offsets_count_line_ends_only_where_they_are_exact():

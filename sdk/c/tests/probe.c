@@ -4,30 +4,30 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print(const char *label, apollo_bytes bytes) {
-    printf("%s ", label);
+static void print(apollo_bytes bytes) {
     for (size_t i = 0; i < bytes.size; i++) printf("%02x", (unsigned char)bytes.data[i]);
     putchar('\n');
 }
 
 int main(void) {
     apollo *job = apollo_open();
-    const char *q = apollo_setting(job, "param.q");
-    printf("role %s q %s\n", apollo_role(job), q ? q : "-");
     apollo_bytes record, key, value;
-    if (apollo_setting(job, "param.fail")) apollo_fail(job, "no");
+    if (apollo_param(job, "fail")) apollo_fail(job, "no");
     if (!strcmp(apollo_role(job), "map")) {
         while (apollo_next_record(job, &record)) {
-            printf("%s ", apollo_input(job));
-            print("record", record);
+            printf("record %s %lld ", *apollo_input(job) ? apollo_input(job) : "-", (long long)apollo_offset(job));
+            print(record);
         }
     } else {
-        int skip = apollo_setting(job, "param.skip") != NULL;
+        int skip = apollo_param(job, "skip") != NULL;
         while (apollo_next_group(job, &key)) {
-            print("group", key);
-            while (!skip && apollo_next_value(job, &value)) print("value", value);
+            printf("group ");
+            print(key);
+            while (!skip && apollo_next_value(job, &value)) printf("value "), print(value);
         }
     }
+    const char *q = apollo_param(job, "q");
+    printf("role %s q %s\n", apollo_role(job), q ? q : "-");
     apollo_emit(job, "", 0, "", 0);
     apollo_emit(job, "k\n", 2, "\0\xff\t", 3);
     apollo_write(job, "raw\n", 4);

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from apollo_sdk import wire
 from apollo_sdk.block import Block
 from apollo_sdk.link import Group
-from apollo_sdk.wire import GroupFrame
+from apollo_sdk.wire import GroupFrame, WorkerProtocolError
 
 READ_BUFFER_BYTES = 256 << 10
 SEND_BUFFER_BYTES = 1 << 20  # asked for; the kernel may give less
@@ -24,7 +24,7 @@ class FramesLink:
         self._socket.sendall(wire.hello({"sdk": SDK_NAME}))
         kind, body = self._receive()
         if kind != wire.HELLO:
-            raise ConnectionError(f"the worker began with a frame of type {kind}, not with HELLO")
+            raise WorkerProtocolError(f"the worker began with a frame of type {kind}, not with HELLO")
         try:
             self.settings = wire.decode_hello(body)
         except wire.ProtocolMismatch as mismatch:
@@ -38,14 +38,17 @@ class FramesLink:
             if kind == wire.RECORDS:
                 yield wire.decode_records(body, input_url)
             elif kind == wire.INPUT:
-                input_url = body.decode()
+                input_url = wire.decode_input(body)
             elif kind == wire.END:
+                wire.decode_end(body)
                 return
             else:
-                raise ConnectionError(f"the worker sent a frame of type {kind} to a mapper")
+                raise WorkerProtocolError(f"the worker sent a frame of type {kind} to a mapper")
 
     def groups(self) -> Iterator[Group]:
         frame, first = self._group_frame(), 0
+        if frame is not None and frame.continues:
+            raise WorkerProtocolError("the worker goes on with a group that it has not begun")
         while frame is not None:
             for index in range(first, len(frame.keys) - 1):
                 yield frame.keys[index], iter(frame.values[index])
@@ -81,8 +84,9 @@ class FramesLink:
         if kind == wire.GROUPS:
             return wire.decode_groups(body)
         if kind == wire.END:
+            wire.decode_end(body)
             return None
-        raise ConnectionError(f"the worker sent a frame of type {kind} to a reducer")
+        raise WorkerProtocolError(f"the worker sent a frame of type {kind} to a reducer")
 
     def _receive(self) -> tuple[int, bytes]:
         kind, body_bytes = wire.header(self._exactly(wire.HEADER_BYTES))
@@ -110,6 +114,8 @@ class _LastGroup:
             if not frame.continues:
                 self.following = frame
                 return
+            if frame.keys[0] != self._frame.keys[-1]:
+                raise WorkerProtocolError("the worker goes on with a group under another key")
             yield from frame.values[0]
             if len(frame.keys) > 1:
                 self.following, self.following_first = frame, 1

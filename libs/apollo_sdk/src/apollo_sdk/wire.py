@@ -1,4 +1,7 @@
-"""The frame codec of Apollo's artifact protocol, version 1 (docs/artifact-protocol.md). Pure."""
+"""The frame codec of Apollo's artifact protocol, version 1 (docs/artifact-protocol.md). Pure.
+
+Every decoder takes any bytes, and raises WorkerProtocolError for those that are no frame.
+"""
 
 import struct
 import sys
@@ -10,21 +13,29 @@ from apollo_sdk.block import Block
 
 VERSION = 1
 HEADER_BYTES = 8
+BODY_LIMIT_BYTES = 512 << 20
 
 HELLO, INPUT, RECORDS, GROUPS, PAIRS, OUTPUT, COUNTER, STATUS, END, ERROR = range(1, 11)
 
+_FROM_WORKER = {HELLO: "HELLO", INPUT: "INPUT", RECORDS: "RECORDS", GROUPS: "GROUPS", END: "END"}
 _LINES = 0
+_SIZED = 1
 _INEXACT_OFFSETS = 1
 _CONTINUES = 1
 
 _HEADER = struct.Struct("<II")
-_HELLO = struct.Struct("<II")
+_HELLO = struct.Struct("<III")
+_HELLO_START = struct.Struct("<II")
 _RECORDS = struct.Struct("<HHIQ")
 _GROUPS = struct.Struct("<III")
 _COUNTER = struct.Struct("<qI")
 
 
-class ProtocolMismatch(Exception):
+class WorkerProtocolError(Exception):
+    """The worker sent what version 1 of the protocol does not allow."""
+
+
+class ProtocolMismatch(WorkerProtocolError):
     """The worker speaks another version of the protocol."""
 
 
@@ -37,8 +48,14 @@ class GroupFrame(NamedTuple):
 
 
 def header(content: bytes) -> tuple[int, int]:
-    """The frame's type and the length of its body."""
+    """The frame's type, one of a worker's, and the length of its body."""
     body_bytes, kind = _HEADER.unpack(content)
+    if kind not in _FROM_WORKER:
+        raise WorkerProtocolError(f"the worker sent a frame of type {kind}, which is none of a worker's")
+    if body_bytes > BODY_LIMIT_BYTES:
+        raise WorkerProtocolError(
+            f"the worker sent a frame of {body_bytes} bytes; the protocol allows {BODY_LIMIT_BYTES}"
+        )
     return kind, body_bytes
 
 
@@ -49,7 +66,7 @@ def frame(kind: int, body: bytes) -> bytes:
 def hello(settings: dict[str, str]) -> bytes:
     keys = [key.encode() for key in settings]
     values = [value.encode() for value in settings.values()]
-    return frame(HELLO, _HELLO.pack(VERSION, 0) + _pairs_body(keys, values))
+    return frame(HELLO, _HELLO_START.pack(VERSION, 0) + _pairs_body(keys, values))
 
 
 def pairs(keys: list[bytes], values: list[bytes]) -> bytes:
@@ -67,35 +84,55 @@ def end(taken: int) -> bytes:
 
 def decode_hello(body: bytes) -> dict[str, str]:
     """The worker's settings."""
-    version, _ = _HELLO.unpack_from(body)
+    version, _, count = _unpack(_HELLO, body, HELLO)
     if version != VERSION:
         raise ProtocolMismatch(f"this program speaks version {VERSION} of the artifact protocol, the worker {version}")
-    count = int.from_bytes(body[8:12], "little")
-    key_lengths, at = _u32(body, 12, count)
-    value_lengths, at = _u32(body, at, count)
+    key_lengths, at = _u32(body, _HELLO.size, count, HELLO)
+    value_lengths, at = _u32(body, at, count, HELLO)
     keys, at = _items(body, at, key_lengths)
     values, at = _items(body, at, value_lengths)
-    return {key.decode(): value.decode() for key, value in zip(keys, values, strict=True)}
+    _expect(at == len(body), HELLO, "lengths that do not add up to its size")
+    return {_text(key): _text(value) for key, value in zip(keys, values, strict=True)}
+
+
+def decode_input(body: bytes) -> str:
+    """The URL of the object that the records after it come from."""
+    return _text(body)
 
 
 def decode_records(body: bytes, input_url: str) -> Block:
-    framing, flags, count, offset = _RECORDS.unpack_from(body)
+    framing, flags, count, offset = _unpack(_RECORDS, body, RECORDS)
     at, lengths = _RECORDS.size, None
-    if framing != _LINES:
-        lengths, at = _u32(body, at, count)
-    return Block(body[at:], count, offset, input_url, lengths, exact_offsets=not flags & _INEXACT_OFFSETS)
+    if framing == _SIZED:
+        lengths, at = _u32(body, at, count, RECORDS)
+        _expect(at + sum(lengths) == len(body), RECORDS, "lengths that do not add up to its size")
+    else:
+        _expect(framing == _LINES, RECORDS, f"the framing {framing}")
+    data = body[at:]
+    if lengths is None:
+        whole = data.count(b"\n") == count and (not data or data.endswith(b"\n"))
+        _expect(whole, RECORDS, f"something else than {count} lines")
+    return Block(data, count, offset, input_url, lengths, exact_offsets=not flags & _INEXACT_OFFSETS)
 
 
 def decode_groups(body: bytes) -> GroupFrame:
-    groups, flags, total = _GROUPS.unpack_from(body)
-    key_lengths, at = _u32(body, _GROUPS.size, groups)
-    counts, at = _u32(body, at, groups)
-    value_lengths, at = _u32(body, at, total)
+    groups, flags, total = _unpack(_GROUPS, body, GROUPS)
+    _expect(groups > 0, GROUPS, "no groups")
+    key_lengths, at = _u32(body, _GROUPS.size, groups, GROUPS)
+    counts, at = _u32(body, at, groups, GROUPS)
+    value_lengths, at = _u32(body, at, total, GROUPS)
+    _expect(sum(counts) == total, GROUPS, "another number of values than its groups have")
     keys, at = _items(body, at, key_lengths)
     values, at = _items(body, at, value_lengths)
+    _expect(at == len(body), GROUPS, "lengths that do not add up to its size")
     ends = accumulate(counts)
     cut = [values[end - count : end] for end, count in zip(ends, counts, strict=True)]
     return GroupFrame(bool(flags & _CONTINUES), keys, cut)
+
+
+def decode_end(body: bytes) -> None:
+    """END from a worker is empty."""
+    _expect(not body, END, f"{len(body)} bytes in its body")
 
 
 def _pairs_body(keys: list[bytes], values: list[bytes]) -> bytes:
@@ -106,8 +143,14 @@ def _pairs_body(keys: list[bytes], values: list[bytes]) -> bytes:
     return b"".join((len(keys).to_bytes(4, "little"), lengths.tobytes(), *keys, *values))
 
 
-def _u32(body: bytes, at: int, count: int) -> "tuple[array[int], int]":
+def _unpack(layout: struct.Struct, body: bytes, kind: int) -> tuple[int, ...]:
+    _expect(len(body) >= layout.size, kind, f"{len(body)} bytes in its body")
+    return layout.unpack_from(body)
+
+
+def _u32(body: bytes, at: int, count: int, kind: int) -> "tuple[array[int], int]":
     stop = at + 4 * count
+    _expect(stop <= len(body), kind, "more lengths than it has room for")
     numbers = array("I", body[at:stop])
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -115,6 +158,15 @@ def _u32(body: bytes, at: int, count: int) -> "tuple[array[int], int]":
 
 
 def _items(body: bytes, at: int, lengths: "array[int]") -> tuple[list[bytes], int]:
-    """Cut consecutive items, beginning at `at`; and where they end."""
+    """Cut consecutive items, beginning at `at`; and where they should end."""
     ends = list(accumulate(lengths, initial=at))
     return [body[start:stop] for start, stop in pairwise(ends)], ends[-1]
+
+
+def _text(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+def _expect(right: bool, kind: int, found: str) -> None:  # noqa: FBT001  # an assertion
+    if not right:
+        raise WorkerProtocolError(f"the worker sent a {_FROM_WORKER[kind]} frame with {found}")

@@ -1,0 +1,41 @@
+"""What is built once for all tests of a session: the probe and the examples in every language, outside the tree."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.compilers import C_SANITIZERS, C_WARNINGS, SDK, need, run
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("built")
+
+
+@pytest.fixture(scope="session")
+def probes(built) -> Callable[[str], Path]:
+    """language -> a program that prints what it understands of a worker, and sends one frame of each kind."""
+
+    def build(language: str) -> Path:
+        target = built / f"probe-{language}"
+        if not target.exists():
+            BUILD_PROBE[language](target)
+        return target
+
+    return build
+
+
+def _probe_in_c(target: Path) -> None:
+    need("cc")
+    run("cc", *C_WARNINGS, *C_SANITIZERS, f"-I{SDK}/c", "-o", target, SDK / "c/tests/probe.c", SDK / "c/apollo.c")
+
+
+def _probe_in_python(target: Path) -> None:
+    source = Path(__file__).with_name("probe.py").read_text()
+    target.write_text(source.replace("/usr/bin/env python3", sys.executable, 1))
+    target.chmod(0o755)
+
+
+BUILD_PROBE = {"c": _probe_in_c, "python": _probe_in_python}

@@ -1,0 +1,197 @@
+"""Every SDK over a real socket: what it understands of a worker's frames, what it sends, and what it refuses."""
+
+import random
+import socket
+import struct
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from support.apollo_cli import environment
+from support.vectors import bad, good, vectors
+
+NATIVE = ["c"]
+LANGUAGES = [*NATIVE, "python"]
+SDK_NAMES = {"c": "c/0.1.0", "python": "python/0.1.0"}
+BYTES = {vector["name"]: vector["bytes"] for vector in vectors("worker") + vectors("program")}
+MEANINGS = {vector["name"]: vector["meaning"] for vector in good("worker")}
+WAIT_SECONDS = 60
+END = 9
+SENT = ("counter", "output", "pairs", "status")
+
+
+class Outcome(NamedTuple):
+    sent: bytes
+    output: str
+    errors: str
+    status: int
+
+
+Converse = Callable[[bytes], Outcome]
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def converse(language, probes, tmp_path) -> Converse:
+    """Runs the probe against the bytes of a worker that then closes its end."""
+    probe: Path = probes(language)
+
+    def run(content: bytes) -> Outcome:
+        path = tmp_path / "s"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen(1)
+            listener.settimeout(WAIT_SECONDS)
+            settings = environment(APOLLO_SOCKET=str(path), ASAN_OPTIONS="exitcode=99", UBSAN_OPTIONS="exitcode=99")
+            with subprocess.Popen([probe], env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                connection, _ = listener.accept()
+                connection.settimeout(WAIT_SECONDS)
+                with connection:
+                    sent = _play(connection, content)
+                output, errors = process.communicate(timeout=WAIT_SECONDS)
+        return Outcome(sent, output.decode(errors="replace"), errors.decode(errors="replace"), process.returncode)
+
+    return run
+
+
+def _play(connection: socket.socket, content: bytes) -> bytes:
+    """Says `content` and nothing more; what the program said. It may go before it has heard all."""
+    with suppress(OSError):
+        connection.sendall(content)
+        connection.shutdown(socket.SHUT_WR)
+    sent = b""
+    with suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            sent += piece
+    return sent
+
+
+def hello(role: str, **params: str) -> bytes:
+    settings = [("role", role), *((f"param.{name}", value) for name, value in params.items())]
+    columns = [*(len(key.encode()) for key, _ in settings), *(len(value.encode()) for _, value in settings)]
+    texts = "".join([*(key for key, _ in settings), *(value for _, value in settings)]).encode()
+    body = struct.pack(f"<III{len(columns)}I", 1, 1 << 24, len(settings), *columns) + texts
+    return struct.pack("<II", len(body), 1) + body
+
+
+def frames(content: bytes) -> list[bytes]:
+    cut = []
+    while content:
+        (body_bytes,) = struct.unpack_from("<I", content)
+        cut.append(content[: 8 + body_bytes])
+        content = content[8 + body_bytes :]
+    return cut
+
+
+def program_hello(language: str) -> bytes:
+    name = SDK_NAMES[language].encode()
+    return struct.pack("<7I", 23 + len(name), 1, 1, 0, 1, 3, len(name)) + b"sdk" + name
+
+
+def test_a_mapper_understands_every_frame_and_sends_the_bytes_of_the_page(language, converse):
+    names = [*["records-lines"] * 86, "records-lines-inexact", "input", "records-sized"]
+    heard = converse(BYTES["hello-worker"] + b"".join(BYTES[name] for name in names) + BYTES["end-worker"])
+    assert heard.status == 0, heard
+    lines = ["record - 4294967296 6162", "record - 4294967299 ", "record - 4294967300 ff"] * 86
+    inexact = ["record - 7 61", "record - -1 62"]
+    sized = ["record s3://b/k 16 610a62", "record s3://b/k 19 ", "record s3://b/k 19 00"]
+    assert heard.output.splitlines() == [*lines, *inexact, *sized, "role map q é"]
+    first, *middle, last = frames(heard.sent)
+    assert first == program_hello(language)
+    assert sorted(middle) == sorted(BYTES[name] for name in SENT)
+    assert last == BYTES["end-program"][:8] + (86 * 3 + 2 + 3).to_bytes(8, "little")
+
+
+def test_a_reducer_understands_groups_that_go_on(converse):
+    groups = BYTES["groups"] + BYTES["groups-continued"] * 2 + BYTES["groups"] + BYTES["end-worker"]
+    heard = converse(hello("reduce") + groups)
+    assert heard.status == 0, heard
+    once = ["group ", "value 31", "group 6b", "value ", "value 3233"]
+    assert heard.output.splitlines() == [*once, "value 34", "value 34", *once, "role reduce q -"]
+    assert heard.sent.endswith((4).to_bytes(8, "little"))
+
+
+def test_a_combiner_does_what_the_reducer_does(converse):
+    heard = converse(hello("combine") + BYTES["groups"] + BYTES["end-worker"])
+    assert heard.output.splitlines()[-1] == "role combine q -"
+    assert heard.sent.endswith((2).to_bytes(8, "little"))
+
+
+def test_values_left_unread_are_skipped(converse):
+    groups = BYTES["groups"] + BYTES["groups-continued"] * 2 + BYTES["groups"] + BYTES["end-worker"]
+    heard = converse(hello("reduce", skip="1") + groups)
+    assert heard.output.splitlines()[:-1] == ["group ", "group 6b"] * 2
+
+
+def test_an_input_without_records_is_none(converse):
+    heard = converse(hello("map") + BYTES["end-worker"])
+    assert (heard.status, heard.output.splitlines()) == (0, ["role map q -"])
+    assert heard.sent.endswith(bytes(8))
+
+
+@pytest.mark.parametrize("language", NATIVE)
+def test_giving_up_sends_an_error_frame(language, converse):
+    heard = converse(hello("map", fail="1") + BYTES["end-worker"])
+    assert heard.sent == program_hello(language) + BYTES["error"]
+    assert (heard.status, heard.errors) == (1, "apollo: no\n")
+
+
+def test_a_program_that_nobody_runs_says_how_to(language, probes):
+    done = subprocess.run([probes(language)], env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "apollo run --mapper" in done.stderr
+
+
+@pytest.mark.parametrize("vector", bad("worker"), ids=lambda vector: vector["name"])
+def test_what_a_worker_may_not_send_ends_the_program_with_a_message(converse, vector):
+    role = "reduce" if "groups" in vector["name"] else "map"
+    heard = converse(vector["bytes"] if vector["first"] else hello(role) + vector["bytes"] + BYTES["end-worker"])
+    assert heard.status == 1, heard
+    assert "the worker" in heard.errors or "version 1" in heard.errors
+    assert all(frame[4] != END for frame in frames(heard.sent))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        hello("map")[:-1],
+        hello("map") + BYTES["records-lines"][:-1],
+        hello("map") + BYTES["records-lines"],
+        hello("map") + BYTES["groups"],
+        hello("map") + BYTES["hello-worker"],
+        hello("reduce") + BYTES["records-lines"],
+        hello("reduce") + BYTES["groups"],
+        hello("reduce") + BYTES["groups-continued"],
+        hello("reduce")
+        + BYTES["groups"][:-1]
+        + b"3"
+        + BYTES["groups-continued"].replace(b"k", b"j")
+        + BYTES["end-worker"],
+    ],
+)
+def test_a_conversation_that_breaks_off_or_goes_wrong_ends_the_program_with_a_message(converse, content):
+    heard = converse(content)
+    assert heard.status == 1, heard
+    assert "the worker" in heard.errors
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_conversation_ends_well_or_with_a_message(converse, seed):
+    chance = random.Random(seed)
+    names = [vector["name"] for vector in vectors("worker") if not vector["first"]]
+    frames_sent = bytearray(b"".join(BYTES[name] for name in [*chance.choices(names, k=8), "end-worker"]))
+    for _ in range(chance.randrange(4)):
+        frames_sent[chance.randrange(len(frames_sent))] = chance.choice([0, 1, 2, 10, 255])
+    heard = converse(hello(chance.choice(["map", "reduce"])) + frames_sent)
+    assert heard.status in (0, 1), heard
+    assert heard.status == 0 or "the worker" in heard.errors
