@@ -248,6 +248,21 @@ async def test_no_pod_is_made_while_those_that_are_there_may_not_be_known(cluste
         await heard.until(WorkerUp)
 
 
+async def test_a_job_that_wants_no_pod_for_now_loses_nothing_by_a_creation_that_was_under_way(cluster):
+    """Its credentials may lie in a Secret that belongs to its ConfigMap, and its commit needs them."""
+    async with cluster.pool() as pool, running(pool) as heard:
+        cluster.api.held = ("POST", "secrets")
+        await pool.scale(JOB, 1)
+        await until(lambda: cluster.api.count("POST", "secrets"))
+        await pool.scale(JOB, 0)
+        cluster.api.let_go()
+        await until(lambda: cluster.api.objects["secrets"])
+        await pool.scale(OTHER, 1)
+        await heard.until(WorkerUp)
+        assert cluster.api.count("DELETE", "configmaps") == 0
+        assert {up.job for up in heard.events} == {OTHER}
+
+
 # Cancellation
 
 

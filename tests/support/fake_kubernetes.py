@@ -46,6 +46,7 @@ class FakeKubernetes:
         self._news = asyncio.Condition()
         self._watches: set[asyncio.Transport] = set()
         self._announcing: set[asyncio.Task[None]] = set()
+        self._released = asyncio.Event()
 
     # What tests do to it
 
@@ -59,6 +60,12 @@ class FakeKubernetes:
         kept[name] = content
         self._record(kind, plural, content)
         return content
+
+    def let_go(self) -> None:
+        """Answer the calls that are `held`, and hold no more."""
+        self.held = None
+        self._released.set()
+        self._released = asyncio.Event()
 
     def set_status(self, pod: str, **status: Any) -> None:
         found = json.loads(json.dumps(self.objects["pods"][pod]))
@@ -109,7 +116,7 @@ class FakeKubernetes:
     async def _hold(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.held == (request.method, request.match_info.get("plural")):
             self._noted(request)
-            await asyncio.Event().wait()
+            await self._released.wait()
         return await handler(request)
 
     @asynccontextmanager

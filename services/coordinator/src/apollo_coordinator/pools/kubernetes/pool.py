@@ -39,6 +39,10 @@ from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
 _PASS_SECONDS: Final = 5.0  # between looks at what is idle or slow, when nothing else happens
 _GATHER_SECONDS: Final = 0.05  # changes that come together are looked at together
 _DELETE_AGAIN_SECONDS: Final = 15.0
+_MOST_EVENTS: Final = 500
+"""Of one pod. They come in order of their names, and a short page may end before the newest. There are fewer: a
+component may write 25 of an object and then one every five minutes, and they are kept for an hour.
+"""
 
 _log = get_logger(__name__)
 
@@ -341,10 +345,11 @@ class KubernetesPool:
     async def _create(self, job: JobId, name: str) -> None:
         created = False
         try:
+            if job not in self._demands:
+                return
             objects = await self._ownership.ensure(job)
             demand = self._demands.get(job)
-            if demand is None:  # it has ended meanwhile
-                await self._ownership.delete(job)
+            if demand is None:  # if it has ended, its secrets are forgotten next, and what it owns with them
                 return
             seconds = self._settings.orphan_seconds
             pod = self._template.pod(name, self._names, objects.owner, demand.pods, orphan_seconds=seconds)
@@ -370,7 +375,7 @@ class KubernetesPool:
     async def _ask(self, job: JobId, pod: str) -> None:
         selector = f"involvedObject.kind=Pod,involvedObject.name={pod}"
         try:
-            found = await self._api.list(EVENTS, fieldSelector=selector, limit="50")
+            found = await self._api.list(EVENTS, fieldSelector=selector, limit=str(_MOST_EVENTS))
         except ApolloError as error:
             _log.warning("events of a worker pod cannot be read", pod=pod, error=str(error))
             return

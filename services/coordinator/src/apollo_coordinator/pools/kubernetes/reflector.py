@@ -51,7 +51,8 @@ class ReflectorSettings:
 class Reflector(Generic[T]):
     """`parse` turns an object into what is kept of it; `changed` hears of each change: (before, after), None: absent.
 
-    Objects that vanished while nobody watched are told like all others. `changed` does not block.
+    Objects that vanished while nobody watched are told like all others. `changed` does not block. A defect in it ends
+    `run`, and the next list tells that change again: once, for one that stays must not hide all that follows.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Reflector(Generic[T]):
         self._troubled = troubled
         self._settings = settings or ReflectorSettings()
         self._version = ""
+        self._half_heard: dict[str, T | None] = {}  # what `changed` broke off at, as it was before that change
         self.items: dict[str, T] = {}
         self.listed_at = -math.inf
         """When the last list began, on the event loop's clock: what was there before is in the picture."""
@@ -98,7 +100,7 @@ class Reflector(Generic[T]):
             if not page["metadata"].get("continue"):
                 break
             query["continue"] = page["metadata"]["continue"]
-        for name in [name for name in self.items if name not in fresh]:
+        for name in [name for name in (*self.items, *self._half_heard) if name not in fresh]:
             self._put(name, None)
         for name, item in fresh.items():
             self._put(name, item)
@@ -109,7 +111,7 @@ class Reflector(Generic[T]):
         try:
             await self._keep_following()
         except Exception:
-            self._version = ""  # what was told last may be half heard: the next run lists again
+            self._version = ""  # the next run lists again
             raise
 
     async def _keep_following(self) -> None:
@@ -117,9 +119,11 @@ class Reflector(Generic[T]):
         clock = asyncio.get_running_loop().time
         while True:
             began, events = clock(), self.metrics.events
+            listed = False
             try:
                 if self.stale or failures > 1:
                     await self.list()
+                    listed = True
                 await self._watch()
                 idle = self.metrics.events == events and clock() - began < _SHORT_WATCH_SECONDS
                 failures = failures + 1 if idle else 0
@@ -129,7 +133,7 @@ class Reflector(Generic[T]):
             except ApolloError as error:
                 failures = failures + 1 if self.metrics.events == events else 1
                 _log.warning("watch broke", collection=self._collection.name, failures=failures, error=str(error))
-                if failures > 1:
+                if failures > 1 and not listed:  # a list tells enough until the next one is due
                     self._version = ""
                 if not isinstance(error, KubernetesUnavailable) or failures > 1:
                     self._troubled(str(error))
@@ -157,8 +161,15 @@ class Reflector(Generic[T]):
             self._version = item["metadata"]["resourceVersion"]  # bookmarks carry nothing else
 
     def _put(self, name: str, item: T | None) -> None:
-        before: Any = self.items.pop(name, None)
+        last: Any = self.items.pop(name, None)
         if item is not None:
             self.items[name] = item
-        if before != item:
-            self._changed(before, item)
+        if name in self._half_heard:
+            before = self._half_heard.pop(name)
+            self._changed(before if item is not None else last or before, item)
+        elif last != item:
+            try:
+                self._changed(last, item)
+            except Exception:
+                self._half_heard[name] = last
+                raise
