@@ -558,5 +558,5 @@ async def test_the_end_of_a_worker_that_ran_out_of_memory_is_told_as_that(cluste
         killed = [{"name": "worker", "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]
         cluster.api.set_status(up.worker, phase="Failed", containerStatuses=killed)
         (gone,) = await heard.until(WorkerGone)
-        assert gone.out_of_memory
+        assert gone.fault == "out_of_memory"
         assert gone.reason == f"worker pod {up.worker}: its container worker was OOMKilled: limit 512.0 MiB"

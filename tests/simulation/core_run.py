@@ -82,7 +82,7 @@ class CoreRun:
         meets = self.faults.meets
         if self.world.state.workers and meets("worker_left"):
             worker = self.random.choice(list(self.world.state.workers))
-            self._tell(events.WorkerLeft(worker, "the worker left", meets("out_of_memory")))
+            self._tell(events.WorkerLeft(worker, "the worker left", "out_of_memory" if meets("out_of_memory") else ""))
         if self.world.state.workers and meets("worker_drains"):
             self._tell(events.WorkerDraining(self.random.choice(list(self.world.state.workers))))
         if self.world.state.jobs and meets("stop"):

@@ -157,12 +157,13 @@ def retries_are_bounded(story: Story, limits: Limits) -> None:
     specs: dict[JobId, JobSpec] = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
     failed: Counter[TaskId] = Counter()
     lost: Counter[TaskId] = Counter()
+    handed_back: Counter[TaskId] = Counter()
     for fact in story:
         if isinstance(fact, facts.AttemptFailed) and fact.failure.reason == WAITING:
             continue
         if isinstance(fact, facts.AttemptLost) and fact.failure.reason == HANDED_BACK:
-            continue
-        if isinstance(fact, facts.AttemptFailed) and fact.failure.reason not in EXCUSED:
+            handed_back[task_of(fact.attempt)] += 1
+        elif isinstance(fact, facts.AttemptFailed) and fact.failure.reason not in EXCUSED:
             failed[task_of(fact.attempt)] += 1
             most = specs[fact.job].max_attempts + specs[fact.job].speculation
             require(failed[task_of(fact.attempt)] <= most, retries_are_bounded, f"{fact} with {most} attempts")
@@ -172,6 +173,7 @@ def retries_are_bounded(story: Story, limits: Limits) -> None:
             task = task_of(fact.attempt)
             require(failed[task] < specs[fact.job].max_attempts, retries_are_bounded, fact)
             require(lost[task] < limits.max_lost_attempts, retries_are_bounded, fact)
+            require(handed_back[task] < limits.max_handed_back_attempts, retries_are_bounded, fact)
 
 
 def jobs_get_the_time_they_were_given(story: Story) -> None:

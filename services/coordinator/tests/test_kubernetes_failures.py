@@ -1,13 +1,21 @@
 """What users are told of pods that do not start, or end. The pods are shaped as real API servers tell them."""
 
+import pytest
+
 from apollo_coordinator.pools.kubernetes.failures import end_reason, leaving_reason, volume_reason, waiting_reason
 from apollo_coordinator.pools.kubernetes.pods import parse_pod
 
 
 def a_pod(*, deleting: bool = False, **status) -> dict:
     metadata = {"name": "w"} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {})
-    worker = {"name": "worker", "image": "apollo-worker:1", "resources": {"limits": {"memory": "512Mi"}}}
-    return {"metadata": metadata, "spec": {"nodeName": "node7", "containers": [worker]}, "status": status}
+    worker = {
+        "name": "worker",
+        "image": "apollo-worker:1",
+        "resources": {"limits": {"memory": "512Mi"}},
+        "volumeMounts": [{"name": "work", "mountPath": "/work"}],
+    }
+    mesh = {"name": "mesh", "image": "mesh:1", "volumeMounts": [{"name": "mesh-data", "mountPath": "/data"}]}
+    return {"metadata": metadata, "spec": {"nodeName": "node7", "containers": [mesh, worker]}, "status": status}
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> dict:
@@ -16,6 +24,13 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict:
 
 def worker_state(**state) -> list[dict]:
     return [{"name": "worker", "image": "apollo-worker:1", "state": state}]
+
+
+def mesh_state(**state) -> list[dict]:
+    return [{"name": "mesh", "image": "mesh:1", "state": state}]
+
+
+OOM_KILLED = {"reason": "OOMKilled", "exitCode": 137}
 
 
 def test_unschedulable_repeats_the_scheduler():
@@ -54,6 +69,33 @@ def test_out_of_memory_names_the_limit():
     told = "its container worker was OOMKilled: limit 512.0 MiB, last seen peak 509.0 MiB"
     assert parse_pod(pod).end_with_peak(509 << 20) == told
     assert parse_pod(pod).end_with_peak(0) == end_reason(pod)
+    assert parse_pod(pod).fault == "out_of_memory"
+
+
+def test_another_containers_want_of_memory_is_told_and_no_fault_of_the_program():
+    pod = a_pod(
+        phase="Failed",
+        containerStatuses=mesh_state(terminated=OOM_KILLED) + worker_state(terminated={"exitCode": 143}),
+    )
+    assert end_reason(pod) == "its container mesh was OOMKilled: limit that of its node"
+    assert parse_pod(pod).fault == ""
+
+
+def test_a_pod_whose_worker_has_ended_is_over_though_a_container_beside_it_goes_on():
+    pod = a_pod(
+        phase="Running", podIP="10.0.0.1",
+        containerStatuses=mesh_state(running={}) + worker_state(terminated=OOM_KILLED),
+    )  # fmt: skip
+    assert end_reason(pod) == "its container worker was OOMKilled: limit 512.0 MiB"
+    assert (parse_pod(pod).runs, parse_pod(pod).fault) == (False, "out_of_memory")
+
+
+def test_of_several_init_containers_the_one_that_failed_is_named():
+    done = {"name": "prepare", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    failed = {"name": "fetch", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}
+    waiting = worker_state(waiting={"reason": "PodInitializing"})
+    pod = a_pod(phase="Failed", initContainerStatuses=[done, failed], containerStatuses=waiting)
+    assert end_reason(pod) == "its container fetch exited with status 3"
 
 
 def test_a_pod_whose_worker_outlived_the_kill_of_a_program_did_not_end_of_it():
@@ -66,6 +108,34 @@ def test_a_pod_whose_worker_outlived_the_kill_of_a_program_did_not_end_of_it():
 def test_an_eviction_by_the_node_repeats_the_kubelet():
     told = end_reason(a_pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory."))
     assert told == "it was evicted from its node node7: The node was low on resource: memory."
+
+
+@pytest.mark.parametrize("message", [
+    'Usage of EmptyDir volume "work" exceeds the limit "20Gi". ',
+    'Container worker exceeded its local ephemeral storage limit "1Gi". ',
+    "Pod ephemeral local storage usage exceeds the total limit of containers 10Gi. ",
+])  # fmt: skip
+def test_an_eviction_for_what_the_program_wrote_is_its_failure(message):
+    """The kubelet sets no condition for it: the pod is not disrupted, it broke a limit of its own."""
+    killed = worker_state(terminated={"reason": "Error", "exitCode": 137})
+    pod = a_pod(phase="Failed", reason="Evicted", message=message, containerStatuses=killed)
+    assert parse_pod(pod).fault == "scratch_exceeded"
+    assert end_reason(pod) == f"it was evicted from its node node7: {message.strip()}"
+    assert leaving_reason(pod) == ""
+
+
+LOW = "The node was low on resource: {0}. Threshold quantity: 1Gi, available: 900Mi. Container worker was using 5Gi, "
+
+
+@pytest.mark.parametrize("message", [
+    LOW.format("memory") + "request is 1Gi, has larger consumption of memory. ",
+    LOW.format("ephemeral-storage") + "request is 0, has larger consumption of ephemeral-storage. ",
+    "The node had condition: [DiskPressure]. ",
+    'Usage of EmptyDir volume "mesh-data" exceeds the limit "1Gi". ',
+    'Container mesh exceeded its local ephemeral storage limit "1Gi". ',
+])  # fmt: skip
+def test_an_eviction_for_what_others_use_is_no_failure_of_the_program(message):
+    assert parse_pod(a_pod(phase="Failed", reason="Evicted", message=message)).fault == ""
 
 
 def test_a_drain_shows_in_the_disruption_target():
@@ -106,3 +176,14 @@ def test_events_tell_of_a_volume():
     ]
     assert volume_reason(events) == 'a volume is not mounted (FailedMount): MountVolume.SetUp failed for volume "x"'
     assert volume_reason(events[:1]) == ""
+
+
+def test_of_several_telling_events_the_newest_is_told_whatever_their_order():
+    """One that happened again keeps its place, and is the newest all the same."""
+    again = {"reason": "FailedMount", "message": "again", "lastTimestamp": "2026-01-01T10:09:00Z"}
+    early = {"reason": "FailedAttachVolume", "message": "early", "lastTimestamp": "2026-01-01T10:01:00Z"}
+    series = {"lastObservedTime": "2026-01-01T10:05:00.000001Z"}
+    network = {"reason": "FailedCreatePodSandBox", "message": "no IP", "eventTime": "2026-01-01T10:00:00.5Z"}
+    assert volume_reason([again, early]) == "a volume is not mounted (FailedMount): again"
+    assert volume_reason([early, again | {"lastTimestamp": None}]).endswith("early")
+    assert volume_reason([network | {"series": series}, early]).startswith("its network is not made")

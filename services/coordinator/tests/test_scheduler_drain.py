@@ -1,5 +1,7 @@
 """Workers that were told to end: they get nothing more, finish what they run, and cost a job nothing."""
 
+from itertools import pairwise
+
 import pytest
 
 from apollo_common.errors import WorkerDrained
@@ -61,6 +63,7 @@ def test_what_a_draining_worker_loses_uses_up_nothing_and_is_held_against_nobody
     for number in range(5):
         name = f"w{number}"
         world.workers(name)
+        world.wait(1_000)
         (attempt,) = [a for t in job.maps for a in t.attempts if a.worker == name]
         assert attempt.status is AttemptStatus.RUNNING
         if how == "handed back":  # the worker says so before the pool does
@@ -78,6 +81,34 @@ def test_what_a_draining_worker_loses_uses_up_nothing_and_is_held_against_nobody
         assert WorkerId(name) not in world.state.workers
     assert job.status is JobStatus.RUNNING
     assert not world.state.records
+
+
+def test_a_task_that_is_handed_back_without_end_fails_its_job():
+    """As on a node that evicts pods for what the program itself uses up."""
+    world = World(Limits(max_handed_back_attempts=3))
+    job = world.job()
+    for number in range(3):
+        assert job.status is JobStatus.RUNNING
+        world.wait(60_000)
+        world.workers(f"w{number}")
+        world.tell(events.AttemptLost(AttemptId(f"j-m-00000-{number}"), WorkerId(f"w{number}"), HANDED_BACK))
+    assert job.status is JobStatus.FAILED
+    assert job.failure.reason == WorkerDrained.reason
+    assert job.failure.message == f"task j-m-00000 was handed back 3 times; the last: {HANDED_BACK.message}"
+    assert job.failure.attempt == "j-m-00000-2"
+
+
+def test_what_is_handed_back_again_and_again_is_repeated_with_growing_pauses(world):
+    job = world.job()
+    starts = []
+    for number in range(6):
+        world.workers(f"w{number}")
+        while job.maps[0].attempts[number:] == []:
+            world.wait(100)
+        starts.append(world.now_ms)
+        world.tell(events.AttemptLost(AttemptId(f"j-m-00000-{number}"), WorkerId(f"w{number}"), HANDED_BACK))
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
+    assert pauses == [0, 0, 200, 400, 800]
 
 
 def test_a_fetch_failure_on_a_draining_worker_still_names_its_map(world):

@@ -142,17 +142,18 @@ def test_worker_that_leaves_loses_its_attempt_and_later_reports_are_ignored(worl
     assert job.maps[0].accepted is None
 
 
-def test_an_attempt_that_used_up_its_workers_memory_has_failed_and_was_not_lost(world):
+@pytest.mark.parametrize("fault", ["out_of_memory", "scratch_exceeded"])
+def test_an_attempt_that_used_up_what_its_worker_has_failed_and_was_not_lost(world, fault):
     """Else a program that needs more than there is would be tried twenty times, each on another pod."""
     job = world.job(max_attempts=2)
     for name in ("w1", "w2"):
         world.workers(name)
         world.wait(60_000)
-        asked = world.tell(events.WorkerLeft(WorkerId(name), "the pod was OOMKilled", out_of_memory=True))
+        asked = world.tell(events.WorkerLeft(WorkerId(name), "the pod was ended", fault))
         assert attempts(asked) == []
     assert [attempt.status for attempt in job.maps[0].attempts] == [AttemptStatus.FAILED] * 2
     assert job.status is JobStatus.FAILED
-    assert (job.failure.reason, job.failure.message) == ("out_of_memory", "the pod was OOMKilled")
+    assert (job.failure.reason, job.failure.message) == (fault, "the pod was ended")
     assert not world.state.records
 
 

@@ -178,7 +178,7 @@ async def test_an_out_of_memory_kill_is_told_with_the_limit_and_the_last_peak(na
             async for _ in reports:
                 pass
         (gone,) = await heard.until(WorkerGone)
-        assert gone.out_of_memory
+        assert gone.fault == "out_of_memory"
         told = re.search(r"was OOMKilled: limit 192.0 MiB, last seen peak ([0-9.]+) MiB", gone.reason)
         assert told, gone.reason
         assert 96 < float(told[1]) <= 192

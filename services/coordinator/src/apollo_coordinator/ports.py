@@ -51,7 +51,7 @@ class WorkerDraining:
 class WorkerGone:
     worker: WorkerId
     reason: str  # a sentence for the user
-    out_of_memory: bool = False  # used up by what ran there, which has failed then and was not lost
+    fault: str = ""  # by which what ran there has failed, and was not lost: a reason of apollo_common.errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What it means that workers come and go, that the coordinator starts again, and that time passes."""
 
-from apollo_common.errors import OutOfMemory, WorkerUnreachable
+from apollo_common.errors import WorkerUnreachable
 from apollo_common.ids import TaskId
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import end_overdue, start_commit
@@ -66,8 +66,8 @@ def worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outcom
     if worker is None:
         return
     running = state.running(worker.attempt) if worker.attempt else None
-    if running is not None and event.out_of_memory:
-        fail(state, running, Failure(OutOfMemory.reason, event.message), now_ms, out)
+    if running is not None and event.fault:
+        fail(state, running, Failure(event.fault, event.message), now_ms, out)
     elif running is not None:
         failure = Failure(WorkerUnreachable.reason, event.message)
         suspect(state, running, now_ms, out, lost=True)

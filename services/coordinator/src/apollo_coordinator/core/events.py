@@ -61,7 +61,7 @@ class WorkerDraining:
 class WorkerLeft:
     worker: WorkerId
     message: str
-    out_of_memory: bool = False  # used up by what ran there
+    fault: str = ""  # by which what ran there has failed, and was not lost: a reason of apollo_common.errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,22 @@ import heapq
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core.model import JobStatus, Task, TaskKind, TaskStatus
-from apollo_coordinator.core.state import JobQueue, Listing, State, Timer, counted_failures, counted_losses
+from apollo_coordinator.core.state import (
+    JobQueue,
+    Listing,
+    State,
+    Timer,
+    counted_failures,
+    counted_hand_backs,
+    counted_losses,
+)
 
 STALE_LISTINGS = 4
 MIN_STALE_LISTINGS = 64
 """Of each job in the heap of jobs, before the heap is made anew."""
 
 FREE_LOSSES = 2
-"""Lost attempts of a task that are repeated at once; from then on they wait as failed ones do."""
+"""Attempts of a task that were lost or handed back and are repeated at once; then they wait as failed ones do."""
 
 
 def refresh(state: State, queue: JobQueue) -> None:
@@ -63,7 +71,8 @@ def _drop_started(heap: list[int], tasks: list[Task]) -> None:
 
 def put_off(state: State, queue: JobQueue, task: Task, now_ms: int) -> None:
     """Make a task ready for its next attempt, after a delay that doubles with each that ended badly."""
-    waits = counted_failures(task.attempts) + max(0, counted_losses(task.attempts) - FREE_LOSSES)
+    losses = counted_losses(task.attempts) + counted_hand_backs(task.attempts)
+    waits = counted_failures(task.attempts) + max(0, losses - FREE_LOSSES)
     if waits == 0:
         make_pending(queue, task)
         return

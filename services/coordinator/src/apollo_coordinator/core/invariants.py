@@ -3,7 +3,14 @@
 from apollo_common.assignment import Counters
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskStatus
-from apollo_coordinator.core.state import MAX_RECORDS, JobQueue, State, counted_failures, counted_losses
+from apollo_coordinator.core.state import (
+    MAX_RECORDS,
+    JobQueue,
+    State,
+    counted_failures,
+    counted_hand_backs,
+    counted_losses,
+)
 from apollo_coordinator.core.transitions import history
 
 
@@ -68,6 +75,11 @@ def _check_task(state: State, job: Job, task: Task) -> None:
         _require(
             counted_losses(task.attempts) < state.limits.max_lost_attempts,
             "a task lost too often fails its job",
+            at=task,
+        )
+        _require(
+            counted_hand_backs(task.attempts) < state.limits.max_handed_back_attempts,
+            "a task handed back too often fails its job",
             at=task,
         )
     _check_backups(state, task, running)

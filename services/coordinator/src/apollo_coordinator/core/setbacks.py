@@ -1,7 +1,8 @@
 """What it means for a task and its job that an attempt ended without a result.
 
 Lost is not failed: a failed attempt counts towards the job's `maxAttempts`, a lost one towards a larger cap of its own.
-One that was lost because its worker was told to end (an eviction) counts towards nothing.
+One that was lost because its worker was told to end (an eviction) counts towards neither, but towards a cap that only
+evictions without end ever reach.
 A task whose budget is used up ends its job, but not while another attempt of it still runs: that one may be done.
 """
 
@@ -20,8 +21,10 @@ from apollo_coordinator.core.state import (
     Running,
     State,
     counted_failures,
+    counted_hand_backs,
     counted_losses,
     is_failure,
+    is_hand_back,
     is_loss,
 )
 
@@ -89,12 +92,17 @@ def verdict(
     if counted_failures(attempts) >= queue.job.spec.max_attempts:
         failed = next(attempt for attempt in reversed(attempts) if is_failure(attempt))
         return _blame(_failure_of(failed), queue, task, failed)
-    if counted_losses(attempts) + lost_beside < state.limits.max_lost_attempts:
+    limits = state.limits
+    if counted_losses(attempts) + lost_beside >= limits.max_lost_attempts:
+        spent, times, happened = is_loss, limits.max_lost_attempts, "was lost"
+    elif counted_hand_backs(attempts) >= limits.max_handed_back_attempts:
+        spent, times, happened = is_hand_back, limits.max_handed_back_attempts, "was handed back"
+    else:
         return None
-    lost = next(attempt for attempt in reversed(attempts) if is_loss(attempt))
-    last = _failure_of(lost)
-    message = f"task {task.id} was lost {state.limits.max_lost_attempts} times; the last: {last.message}"
-    return _blame(Failure(last.reason, message, retryable=False), queue, task, lost)
+    culprit = next(attempt for attempt in reversed(attempts) if spent(attempt))
+    last = _failure_of(culprit)
+    message = f"task {task.id} {happened} {times} times; the last: {last.message}"
+    return _blame(Failure(last.reason, message, retryable=False), queue, task, culprit)
 
 
 def _failure_of(attempt: Attempt) -> Failure:

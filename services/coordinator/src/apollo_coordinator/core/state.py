@@ -221,9 +221,15 @@ def is_failure(attempt: Attempt) -> bool:
     return attempt.status is AttemptStatus.FAILED and not _excused(attempt)
 
 
+def is_hand_back(attempt: Attempt) -> bool:
+    """Whether it ended without a result because its worker was told to end."""
+    drained = attempt.failure is not None and attempt.failure.reason == WorkerDrained.reason
+    return attempt.status is AttemptStatus.LOST and drained
+
+
 def is_loss(attempt: Attempt) -> bool:
     """Whether it ended without a result by nobody's fault, and not because its worker was told to end."""
-    return (attempt.status is AttemptStatus.LOST and not _handed_back(attempt)) or (
+    return (attempt.status is AttemptStatus.LOST and not is_hand_back(attempt)) or (
         attempt.status is AttemptStatus.FAILED
         and _excused(attempt)
         and not _met_full_volume(attempt)  # the job waits for room, which uses up nothing
@@ -238,8 +244,8 @@ def counted_losses(attempts: Iterable[Attempt]) -> int:
     return sum(1 for attempt in attempts if is_loss(attempt))
 
 
-def _handed_back(attempt: Attempt) -> bool:
-    return attempt.failure is not None and attempt.failure.reason == WorkerDrained.reason
+def counted_hand_backs(attempts: Iterable[Attempt]) -> int:
+    return sum(1 for attempt in attempts if is_hand_back(attempt))
 
 
 def _met_full_volume(attempt: Attempt) -> bool:

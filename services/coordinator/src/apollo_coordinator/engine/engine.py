@@ -214,11 +214,11 @@ class Engine:
             case WorkerDraining(worker, reason):
                 _log.info("worker drains", worker=worker, reason=reason)
                 self._drain(worker)
-            case WorkerGone(worker, reason, out_of_memory):
+            case WorkerGone(worker, reason, fault):
                 greeting = self._greetings.pop(worker, None)
                 if greeting is not None:
                     greeting.cancel()
-                self.post(events.WorkerLeft(worker, reason, out_of_memory))
+                self.post(events.WorkerLeft(worker, reason, fault))
             case PoolTrouble(job, message):
                 _log.warning("the pool has trouble", job=job, error=message)
                 self.post(events.PoolTroubled(job, message))

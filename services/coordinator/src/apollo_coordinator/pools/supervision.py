@@ -58,11 +58,11 @@ class LiveWorkers:
         if worker in self._dismissals:
             self._dismissals[worker].set()
 
-    async def remove(self, worker: WorkerId, reason: str, *, out_of_memory: bool = False) -> None:
+    async def remove(self, worker: WorkerId, reason: str, *, fault: str = "") -> None:
         """Announce that a worker is gone and close its link."""
         link = self._links.pop(worker)
         del self._dismissals[worker]
-        self._listener(WorkerGone(worker, reason, out_of_memory))
+        self._listener(WorkerGone(worker, reason, fault))
         await link.close()
 
     def link(self, worker: WorkerId) -> WorkerLink:

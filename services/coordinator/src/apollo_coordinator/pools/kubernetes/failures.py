@@ -3,11 +3,14 @@
 Conditions, reasons and phases: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from apollo_common.errors import OutOfMemory, ScratchExceeded
 from apollo_common.quantity import parse_quantity
 from apollo_common.units import format_size
+from apollo_coordinator.pools.kubernetes.names import WORKER_CONTAINER
 
 Object = dict[str, Any]
 
@@ -31,6 +34,18 @@ _POD_REASONS: Final = {  # reasons of a failed pod as a whole
     "Terminated": "its node {node} was shut down",
     "DeadlineExceeded": "it reached its activeDeadlineSeconds",
 }
+# Messages of the reason Evicted where the pod itself went over a limit of its own (kubelet, eviction/helpers.go). One
+# for want of space on the node says otherwise, and has the condition DisruptionTarget beside it.
+_OWN_DISK: Final = re.compile(
+    r'Usage of EmptyDir volume "(?P<volume>[^"]+)" exceeds the limit'
+    r"|Container (?P<container>\S+) exceeded its local ephemeral storage limit"
+    r"|Pod ephemeral local storage usage exceeds the total limit of containers"
+)
+_TELLING_EVENTS: Final = {
+    "FailedMount": "a volume is not mounted",
+    "FailedAttachVolume": "a volume is not mounted",
+    "FailedCreatePodSandBox": "its network is not made",
+}
 
 
 def waiting_reason(pod: Object) -> str:
@@ -49,12 +64,12 @@ def waiting_reason(pod: Object) -> str:
 
 
 def end_reason(pod: Object) -> str:
-    """Why a pod has ended, empty while it may run."""
+    """Why a pod has ended, empty while its worker may run: containers beside it may go on for ever."""
     status = pod.get("status") or {}
-    if status.get("phase") not in ("Failed", "Succeeded"):
+    if status.get("phase") not in ("Failed", "Succeeded") and not _terminated(_worker_status(pod)):
         return ""
     return (
-        out_of_memory_reason(pod)
+        _out_of_memory_reason(pod)
         or _pod_reason(pod)
         or leaving_reason(pod)
         or _exit_reason(pod)
@@ -71,27 +86,54 @@ def leaving_reason(pod: Object) -> str:
     return "it was deleted" if pod["metadata"].get("deletionTimestamp") else ""
 
 
-def out_of_memory_reason(pod: Object) -> str:
+def fault(pod: Object) -> str:
+    """The reason (apollo_common.errors) by which what the worker ran has failed; empty if it has not.
+
+    Which is when the worker went over a limit of its own: the same attempt would meet it on any node.
+    """
+    if _ran_out_of_memory(_worker_status(pod)):
+        return OutOfMemory.reason
+    return ScratchExceeded.reason if _ran_out_of_disk(pod) else ""
+
+
+def volume_reason(events: Sequence[Object]) -> str:
+    """What events of a pod say of a volume that cannot be mounted, or of a sandbox that cannot be made; the newest."""
+    telling = [event for event in events if event.get("reason") in _TELLING_EVENTS]
+    if not telling:
+        return ""
+    newest = max(telling, key=_last_seen)
+    return _sentence(f"{_TELLING_EVENTS[newest['reason']]} ({newest['reason']})", newest.get("message"))
+
+
+def _last_seen(event: Object) -> str:
+    """When an event last happened, for comparison (RFC 3339 in UTC): which field says so depends on who wrote it."""
+    times = [(event.get("series") or {}).get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime")]
+    return max(time or "" for time in times)
+
+
+def _out_of_memory_reason(pod: Object) -> str:
     """Which container of a pod has ended for want of memory, and what its limit was; empty if none has."""
     for status in _container_statuses(pod):
-        ended = _terminated(status)
-        # A container that outlived the kill of one of its processes keeps the reason, but ends well.
-        if ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0:
+        if _ran_out_of_memory(status):
             name = str(status.get("name"))
             return f"its container {name} was OOMKilled: limit {_memory_limit(pod, name)}"
     return ""
 
 
-def volume_reason(events: Sequence[Object]) -> str:
-    """What events of a pod say of a volume that cannot be mounted, or of a sandbox that cannot be made."""
-    telling = {"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
-    for event in reversed(events):
-        if event.get("reason") in telling:
-            what = (
-                "its network is not made" if event["reason"] == "FailedCreatePodSandBox" else "a volume is not mounted"
-            )
-            return _sentence(f"{what} ({event['reason']})", event.get("message"))
-    return ""
+def _ran_out_of_memory(status: Object) -> bool:
+    # A container that outlived the kill of one of its processes keeps the reason, but ends well.
+    ended = _terminated(status)
+    return ended.get("reason") == "OOMKilled" and ended.get("exitCode") != 0
+
+
+def _ran_out_of_disk(pod: Object) -> bool:
+    """Whether its node evicted the pod for what its worker had written."""
+    status = pod.get("status") or {}
+    found = _OWN_DISK.match(str(status.get("message") or "")) if status.get("reason") == "Evicted" else None
+    if found is None or found["container"] not in (None, WORKER_CONTAINER):
+        return False
+    mounts = _container(pod, WORKER_CONTAINER).get("volumeMounts") or ()
+    return found["volume"] is None or any(mount.get("name") == found["volume"] for mount in mounts)
 
 
 def _pod_reason(pod: Object) -> str:
@@ -104,8 +146,8 @@ def _pod_reason(pod: Object) -> str:
 def _exit_reason(pod: Object) -> str:
     for status in _container_statuses(pod):
         ended = _terminated(status)
-        if not ended:
-            continue
+        if not ended or (not ended.get("exitCode") and status.get("name") != WORKER_CONTAINER):
+            continue  # an init container that has done its work
         if ended.get("signal"):
             how = f"was killed by signal {ended['signal']}"
         else:
@@ -115,9 +157,14 @@ def _exit_reason(pod: Object) -> str:
 
 
 def _container_statuses(pod: Object) -> Iterator[Object]:
+    """The worker's first."""
     status = pod.get("status") or {}
-    yield from status.get("initContainerStatuses") or ()
-    yield from status.get("containerStatuses") or ()
+    statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    yield from sorted(statuses, key=lambda found: found.get("name") != WORKER_CONTAINER)
+
+
+def _worker_status(pod: Object) -> Object:
+    return next((status for status in _container_statuses(pod) if status.get("name") == WORKER_CONTAINER), {})
 
 
 def _terminated(status: Object) -> Object:
@@ -135,21 +182,23 @@ def _condition(pod: Object, kind: str) -> Object:
 
 def _image(pod: Object, status: Object) -> str:
     """As the pod asks for it: the status may hold a digest, or nothing."""
-    spec = pod.get("spec") or {}
-    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
-        if container.get("name") == status.get("name"):
-            return str(container.get("image"))
-    return str(status.get("image"))
+    return str(_container(pod, status.get("name")).get("image") or status.get("image"))
 
 
 def _memory_limit(pod: Object, container_name: str) -> str:
+    resources = _container(pod, container_name).get("resources") or {}
+    limit = str((resources.get("limits") or {}).get("memory") or "")
+    if not limit:
+        return "that of its node"
+    size = parse_quantity(limit)
+    return limit if size is None else format_size(int(size))
+
+
+def _container(pod: Object, name: object) -> Object:
+    """As the pod's spec describes it."""
     spec = pod.get("spec") or {}
-    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
-        limit = str(((container.get("resources") or {}).get("limits") or {}).get("memory") or "")
-        if container.get("name") == container_name and limit:
-            size = parse_quantity(limit)
-            return limit if size is None else format_size(int(size))
-    return "that of its node"
+    containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    return next((container for container in containers if container.get("name") == name), {})
 
 
 def _node(pod: Object) -> str:

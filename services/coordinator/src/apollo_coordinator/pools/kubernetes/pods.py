@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from apollo_common.errors import OutOfMemory
 from apollo_common.ids import JobId
 from apollo_common.units import format_size
 from apollo_coordinator.pools.kubernetes.api import Object
 from apollo_coordinator.pools.kubernetes.failures import (
     end_reason,
+    fault,
     leaving_reason,
-    out_of_memory_reason,
     waiting_reason,
 )
 from apollo_coordinator.pools.kubernetes.names import JOB_LABEL
@@ -25,7 +26,7 @@ class Pod:
     leaving: str  # it is about to end, but its worker may have a grace to finish in
     ended: str
     deleting: bool = False  # somebody has asked for its deletion: a node ends pods without
-    out_of_memory: bool = False  # how it ended
+    fault: str = ""  # by which what its worker ran has failed: a reason of apollo_common.errors
 
     @property
     def runs(self) -> bool:
@@ -34,7 +35,7 @@ class Pod:
 
     def end_with_peak(self, peak_bytes: int) -> str:
         """How it ended, also with the memory that its worker was last heard to have used; 0: not known."""
-        if self.out_of_memory and peak_bytes:
+        if self.fault == OutOfMemory.reason and peak_bytes:
             return f"{self.ended}, last seen peak {format_size(peak_bytes)}"
         return self.ended or self.leaving or "its pod is gone"
 
@@ -50,5 +51,5 @@ def parse_pod(pod: Object) -> Pod:
         leaving=leaving_reason(pod),
         ended=end_reason(pod),
         deleting=bool(metadata.get("deletionTimestamp")),
-        out_of_memory=bool(out_of_memory_reason(pod)),
+        fault=fault(pod),
     )

@@ -190,7 +190,7 @@ class PodWorkers:
         dismissed = self._live.add(worker, address, link, job=pod.job, pod_name=pod.name)
         served.link, served.announced = link, True
         _log.info("worker is up", worker=worker, address=address, job=pod.job)
-        reason, out_of_memory = "the coordinator met an internal error; its log has the details", False
+        reason, fault = "the coordinator met an internal error; its log has the details", ""
         watch = asyncio.ensure_future(watch_until_gone(link, self._settings.supervision, pod.name, dismissed))
         try:
             if served.leaving:
@@ -199,7 +199,7 @@ class PodWorkers:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if served.ended.done():
                 ended = served.ended.result()
-                reason, out_of_memory = _why(ended, link), isinstance(ended, Pod) and ended.out_of_memory
+                reason, fault = _why(ended, link), ended.fault if isinstance(ended, Pod) else ""
             else:
                 reason = served.leaving or watch.result()
             _log.info("worker is gone", worker=worker, reason=reason)
@@ -207,7 +207,7 @@ class PodWorkers:
             served.link = None
             await to_the_end(cancel_and_wait(watch))
             told = f"worker pod {pod.name}: {reason}"
-            await to_the_end(self._live.remove(worker, told, out_of_memory=out_of_memory))
+            await to_the_end(self._live.remove(worker, told, fault=fault))
 
 
 def _why(ended: Pod | str, link: ObservedLink) -> str:
