@@ -1,0 +1,75 @@
+"""The dashboards are what their code says, and each panel tells what it shows, in the unit of what it asks for."""
+
+import promql_parser
+import pytest
+
+from boards.__main__ import write
+from observability.sources import DASHBOARDS, RUNBOOK, anchors, dashboard_expressions, dashboards, panels, recorded
+from observability.units import SHOWN_AS, UnitMismatch, measure, selectors
+
+BOARDS = {"apollo-overview", "apollo-job-flow", "apollo-workers", "apollo-coordinator"}
+PANELS = [(name, panel) for name, board in dashboards().items() for panel in panels(board)]
+by_panel = pytest.mark.parametrize(
+    "panel", [panel for _, panel in PANELS], ids=[f"{n}-{p['title']}" for n, p in PANELS]
+)
+
+
+def test_the_files_are_what_the_code_says(tmp_path):
+    """If this fails: ./dev gen."""
+    write(tmp_path)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in DASHBOARDS.iterdir()}
+    assert dashboards().keys() == BOARDS
+
+
+@by_panel
+def test_a_panel_says_what_it_shows_and_what_to_do(panel):
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    (link,) = panel["links"]
+    page, _, anchor = link["url"].partition("#")
+    assert page.endswith(f"/docs/{RUNBOOK.name}")
+    assert anchor in anchors()
+
+
+def test_units_are_those_of_what_is_asked_for():
+    wrong = []
+    for expression in dashboard_expressions():
+        try:
+            found = measure(expression.over("5m"), recorded())
+        except UnitMismatch as mismatch:
+            wrong.append(f"{expression.where}: {mismatch}")
+        else:
+            if found not in SHOWN_AS[expression.unit]:
+                wrong.append(f"{expression.where}: {found} is shown as {expression.unit}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_series_is_narrowed_to_the_chosen_namespaces():
+    """Several installations may share a Prometheus."""
+    for expression in dashboard_expressions():
+        for selector in selectors(promql_parser.parse(expression.over("5m"))):
+            matched = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+            assert matched.get("namespace") == ".*", expression
+
+
+@pytest.mark.parametrize("name", sorted(BOARDS))
+def test_panels_have_a_place_and_an_id_of_their_own(name):
+    taken: set[tuple[int, int]] = set()
+    board = dashboards()[name]
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(ids) == len(set(ids))
+    for panel in board["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        covered = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not covered & taken, panel["title"]
+        taken |= covered
+
+
+@by_panel
+def test_a_panel_asks_the_chosen_data_source(panel):
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])] == [chosen] * (
+        1 + len(panel["targets"])
+    )
