@@ -84,7 +84,7 @@ class TestTokens:
 
     async def test_who_cannot_be_asked_lets_nobody_in(self, tmp_path):
         class Silent:
-            async def authenticate(self, token):
+            async def authenticate(self, token, remote):
                 raise AuthenticationUnavailable("the cluster cannot be asked")
 
             async def close(self):

@@ -8,11 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from apollo_common.errors import InvalidSetting
+from apollo_coordinator.auth.static_tokens import TokensFile
 from apollo_coordinator.auth.token_review import MAX_USER, ReviewSettings, RoleMap, TokenReviewer
 from apollo_coordinator.callers import AuthenticationUnavailable, Caller, Role
 from support.api_server import running_api
 from support.fake_kubernetes import FakeKubernetes
 from support.kubernetes_pools import reach
+from support.tokens import TOKENS, tokens_file
 
 SUBMITTER = "system:serviceaccount:apollo:apollo-submitter"
 ROLES = RoleMap.parse([f"{SUBMITTER}=submitter", "group:ops=admin", "vera=viewer"])
@@ -52,9 +54,9 @@ async def test_an_account_has_its_role(fake):
     }
     async with reviewer(fake) as tokens:
         assert await tokens.authenticate("submitter") == CALLER
-        assert await tokens.authenticate("ops") == Caller("carol", Role.ADMIN)
-        assert await tokens.authenticate("both") == Caller("vera", Role.ADMIN)
-        assert await tokens.authenticate("nobody") == Caller("dave", None)
+        assert await tokens.authenticate("ops") == Caller("cluster:carol", Role.ADMIN)
+        assert await tokens.authenticate("both") == Caller("cluster:vera", Role.ADMIN)
+        assert await tokens.authenticate("nobody") == Caller("cluster:dave", None)
     spec = {"token": "submitter", "audiences": ["apollo"]}
     assert fake.reviewed[0] == {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
 
@@ -138,6 +140,53 @@ async def test_only_so_many_reviews_run_and_wait_at_once(fake):
             assert await tokens.authenticate("token4") == CALLER
 
 
+async def asked_about(fake, *tokens):
+    """Wait until the API server has them before it."""
+    async with asyncio.timeout(20):
+        while not {review["spec"]["token"] for review in fake.reviewed} >= set(tokens):
+            await asyncio.sleep(0.01)
+
+
+async def test_one_address_that_shows_many_tokens_keeps_no_other_out(fake):
+    fake.reviews["right"] = good()
+    fake.review_gate.clear()
+    async with reviewer(fake, max_waiting_of_one=2) as tokens:
+        junk = [asyncio.create_task(tokens.authenticate(f"junk{number}", "10.0.0.1")) for number in range(2)]
+        await asked_about(fake, "junk0", "junk1")
+        with pytest.raises(AuthenticationUnavailable, match="too many"):
+            await tokens.authenticate("junk2", "10.0.0.1")
+        right = asyncio.create_task(tokens.authenticate("right", "10.0.0.2"))
+        await asked_about(fake, "right")
+        fake.review_gate.set()
+        assert await asyncio.gather(*junk, right) == [None, None, CALLER]
+        assert await tokens.authenticate("junk2", "10.0.0.1") is None
+
+
+async def test_a_token_that_was_good_before_waits_behind_no_new_one(fake):
+    fake.reviews["right"] = good()
+    async with reviewer(fake, known_seconds=0.0, parallel_reviews=1, max_waiting=2) as tokens:
+        assert await tokens.authenticate("right") == CALLER
+        fake.review_gate.clear()
+        fake.reviewed.clear()
+        junk = [asyncio.create_task(tokens.authenticate(f"junk{number}")) for number in range(2)]
+        await asked_about(fake, "junk0")
+        right = asyncio.create_task(tokens.authenticate("right"))
+        await asked_about(fake, "right")
+        assert len(fake.reviewed) == 2, "the other one waits for its turn"
+        fake.review_gate.set()
+        assert await asyncio.gather(*junk, right) == [None, None, CALLER]
+
+
+async def test_no_account_of_the_cluster_is_taken_for_somebody_in_a_tokens_file(fake, tmp_path):
+    """Not even one whose name is another's with the prefix."""
+    fake.reviews |= {"one": good("alice", "ops"), "two": good("cluster:alice", "ops")}
+    file = await TokensFile.open(tokens_file(tmp_path / "tokens"))
+    async with reviewer(fake) as tokens:
+        users = [(await tokens.authenticate(token)).user for token in ("one", "two")]
+        users.append((await file.authenticate(TOKENS["alice"][1])).user)
+    assert users == ["cluster:alice", "cluster:cluster:alice", "alice"]
+
+
 @pytest.mark.parametrize("code", [401, 403, 429, 500])
 async def test_a_cluster_that_does_not_answer_lets_nobody_in_and_is_asked_again(fake, code):
     fake.reviews["right"] = good()
@@ -176,7 +225,7 @@ async def test_an_account_without_a_role_is_told_so(fake, tmp_path):
     async with reviewer(fake) as tokens, running_api(tmp_path, authenticator=tokens) as api:
         answer = await api.call("GET", "/api/v1/jobs", headers={"Authorization": "Bearer nobody"})
         assert answer[0] == 403
-        assert answer[1]["detail"] == "This needs the role viewer; dave has no role here."
+        assert answer[1]["detail"] == "This needs the role viewer; cluster:dave has no role here."
 
 
 async def test_closing_ends_a_review_under_way(fake):

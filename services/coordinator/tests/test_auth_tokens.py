@@ -1,5 +1,7 @@
 """Tokens that the operator has named: what a file may hold, and how it is replaced while the coordinator runs."""
 
+import os
+import stat
 import subprocess
 
 import pytest
@@ -93,6 +95,7 @@ async def test_an_emptied_file_lets_nobody_in(path):
         (f"system:x admin sha256:{'0' * 64}", "a name has"),
         (f"alice admin sha256:{'0' * 64} s3cret-token", "write NAME ROLE sha256:DIGEST"),
         (f"bob admin sha256:{sha256('a')}", "a token of its own"),
+        (f"operator viewer sha256:{sha256('b')}", "use another name"),
     ],
 )
 async def test_a_wrong_line_is_named_with_the_fix_and_not_repeated(path, line, fix):
@@ -109,6 +112,59 @@ async def test_a_file_that_others_reach_is_refused(path, mode):
     path.chmod(mode)
     with pytest.raises(InvalidSetting, match=f"mode {mode:04o}: .*chmod 600"):
         await TokensFile.open(path)
+
+
+def a_file(mode, owner):
+    return os.stat_result((stat.S_IFREG | mode, 0, 0, 1, owner, 10001, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "in_secret_volume", "fix"),
+    [
+        (0o600, 10001, False, ""),
+        (0o600, 0, False, ""),
+        (0o600, 1000, False, "chown 10001"),
+        (0o400, 1000, True, "chown 10001"),
+        # As Kubernetes mounts a Secret: root's, with the pod's group, by default 0644.
+        (0o440, 0, True, ""),
+        (0o444, 0, True, ""),
+        (0o644, 0, True, ""),
+        (0o644, 10001, True, "chmod 600"),
+        (0o664, 0, True, "chmod 600"),
+        (0o646, 0, True, "chmod 600"),
+        (0o644, 0, False, "defaultMode 0440"),
+    ],
+)
+def test_whose_a_file_may_be_and_who_may_read_it(mode, owner, in_secret_volume, fix):
+    refusal = static_tokens.exposure(a_file(mode, owner), 10001, in_secret_volume=in_secret_volume)
+    assert (fix in refusal) if fix else (refusal == "")
+
+
+async def test_a_file_of_another_user_is_refused(path, monkeypatch):
+    owner = path.stat().st_uid
+    if owner == 0:
+        owner = 1000
+        os.chown(path, owner, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(InvalidSetting, match=f"belongs to user {owner}, who may change it. Run chown"):
+        await TokensFile.open(path)
+
+
+async def test_a_secret_that_kubernetes_replaces_is_read_again(path, tmp_path):
+    """Its volume holds links to files in a directory that a link names, which is the one thing that changes."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    for version, token in (("..2026_1", "old"), ("..2026_2", "new")):
+        (volume / version).mkdir()
+        write(volume / version / "tokens", f"alice submitter sha256:{sha256(token)}\n", mode=0o440)
+    (volume / "..data").symlink_to("..2026_1")
+    (volume / "tokens").symlink_to("..data/tokens")
+    tokens = await TokensFile.open(volume / "tokens")
+    assert await tokens.authenticate("old") == ALICE
+    (volume / "..data_tmp").symlink_to("..2026_2")
+    (volume / "..data_tmp").replace(volume / "..data")
+    assert [await tokens.authenticate(token) for token in ("old", "new")] == [None, ALICE]
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])

@@ -60,8 +60,8 @@ ANYONE = Caller("", Role.ADMIN)
 class Authenticator(Protocol):
     """Tells who shows a token. It keeps no token, and no error or log line of it holds one."""
 
-    async def authenticate(self, token: str) -> Caller | None:
-        """None: nobody known. AuthenticationUnavailable."""
+    async def authenticate(self, token: str, remote: str = "") -> Caller | None:
+        """None: nobody known. `remote`: the address that shows it; empty: none. AuthenticationUnavailable."""
         ...
 
     async def close(self) -> None: ...

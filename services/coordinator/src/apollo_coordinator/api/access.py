@@ -34,7 +34,7 @@ async def _caller(authenticator: Authenticator, request: web.Request) -> Caller:
     if scheme.lower() != "bearer" or not token:
         detail = "This coordinator asks who calls: send Authorization: Bearer TOKEN."
         raise ApiProblem(401, detail, reason="token_missing", headers={"WWW-Authenticate": "Bearer"})
-    caller = await authenticator.authenticate(token) if TOKEN.fullmatch(token) else None
+    caller = await authenticator.authenticate(token, request.remote or "") if TOKEN.fullmatch(token) else None
     if caller is None:
         detail = "The token is unknown, has expired, or was made for another audience."
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}

@@ -11,9 +11,9 @@ class FirstThatKnows:
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
         self._authenticators = tuple(authenticators)
 
-    async def authenticate(self, token: str) -> Caller | None:
+    async def authenticate(self, token: str, remote: str = "") -> Caller | None:
         for authenticator in self._authenticators:
-            if caller := await authenticator.authenticate(token):
+            if caller := await authenticator.authenticate(token, remote):
                 return caller
         return None
 

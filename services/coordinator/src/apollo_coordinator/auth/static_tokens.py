@@ -28,7 +28,9 @@ MAX_TOKENS: Final = 1000
 LOOK_AGAIN_SECONDS: Final = 1.0
 OPERATOR: Final = "operator"
 
-_FORBIDDEN_MODE = stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+_ROOT = 0
+_CHANGED_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_SECRET_VOLUME = "..data"  # noqa: S105 - the link through which Kubernetes replaces all files of one at once
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}")  # no colon: the cluster's accounts have one
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _log = get_logger(__name__)
@@ -56,7 +58,7 @@ class OperatorToken:
             raise InvalidSetting("APOLLO_TOKEN holds what no token has: blanks, line breaks, or letters beyond ASCII")
         self._tokens = (StaticToken(Caller(OPERATOR, Role.ADMIN), hashlib.sha256(token.encode()).digest()),)
 
-    async def authenticate(self, token: str) -> Caller | None:
+    async def authenticate(self, token: str, remote: str = "") -> Caller | None:  # noqa: ARG002 - the port's signature
         return find(self._tokens, token)
 
     async def close(self) -> None:
@@ -85,7 +87,7 @@ class TokensFile:
             raise InvalidSetting(f"APOLLO_TOKENS_FILE: {path} holds no token: add a line NAME ROLE sha256:DIGEST")
         return cls(path, tokens, version)
 
-    async def authenticate(self, token: str) -> Caller | None:
+    async def authenticate(self, token: str, remote: str = "") -> Caller | None:  # noqa: ARG002 - the port's signature
         async with self._looking:
             if time.monotonic() >= self._looked + LOOK_AGAIN_SECONDS:
                 await self._look()
@@ -120,6 +122,8 @@ def parse(text: str, source: str) -> tuple[StaticToken, ...]:
         name, role, digest = words
         if not _NAME.fullmatch(name):
             raise InvalidSetting(f"{where}: a name has up to 128 letters, digits, dots, dashes, underscores or @")
+        if name == OPERATOR:
+            raise InvalidSetting(f"{where}: {OPERATOR} is whoever shows APOLLO_TOKEN; use another name")
         if role not in list(Role):
             raise InvalidSetting(f"{where}: the role is one of {', '.join(Role)}")
         found = _DIGEST.fullmatch(digest)
@@ -134,6 +138,22 @@ def parse(text: str, source: str) -> tuple[StaticToken, ...]:
     return tuple(tokens.values())
 
 
+def exposure(file: os.stat_result, user: int, *, in_secret_volume: bool) -> str:
+    """Who else may read or change a tokens file, and the fix; empty: nobody. As ssh asks of its own files.
+
+    A Secret volume is read-only, root's, and of one pod: that all of the pod may read a file there is nothing.
+    """
+    mode = stat.S_IMODE(file.st_mode)
+    if file.st_uid not in (user, _ROOT):
+        return f"belongs to user {file.st_uid}, who may change it. Run chown {user} on it"
+    if mode & _CHANGED_BY_OTHERS or (mode & stat.S_IROTH and not (in_secret_volume and file.st_uid == _ROOT)):
+        return (
+            f"has mode {mode:04o}: others may read it, or change it. Run chmod 600 on it "
+            "(for a Secret that is mounted with subPath: defaultMode 0440)"
+        )
+    return ""
+
+
 def _version(path: Path) -> object:
     """Differs when the file does. None: there is none."""
     try:
@@ -143,7 +163,7 @@ def _version(path: Path) -> object:
 
 
 def _identity(found: os.stat_result) -> object:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid
 
 
 def _read(path: Path) -> tuple[object, tuple[StaticToken, ...]]:
@@ -153,12 +173,8 @@ def _read(path: Path) -> tuple[object, tuple[StaticToken, ...]]:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InvalidSetting(f"APOLLO_TOKENS_FILE: {path} cannot be read: {error.strerror}") from None
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & _FORBIDDEN_MODE:
-        raise InvalidSetting(
-            f"APOLLO_TOKENS_FILE: {path} has mode {mode:04o}: others may read it, or change it. Run chmod 600 on it "
-            "(for a Secret volume: defaultMode 0440)"
-        )
+    if wrong := exposure(found, os.geteuid(), in_secret_volume=(path.parent / _SECRET_VOLUME).is_symlink()):
+        raise InvalidSetting(f"APOLLO_TOKENS_FILE: {path} {wrong}")
     if len(content) > MAX_FILE_BYTES:
         raise InvalidSetting(f"APOLLO_TOKENS_FILE: {path} is larger than {MAX_FILE_BYTES} bytes")
     try:

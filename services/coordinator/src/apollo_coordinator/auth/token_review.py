@@ -9,6 +9,7 @@ that was taken over could use none of those it sees at the API server.
 import asyncio
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,8 @@ from apollo_coordinator.pools.kubernetes.api import TOKEN_REVIEWS, KubernetesApi
 
 MAX_USER: Final = 512  # characters; a service account's name has up to 340
 GROUP: Final = "group:"
+SYSTEM: Final = "system:"
+CLUSTER: Final = "cluster:"
 _log = get_logger(__name__)
 
 
@@ -30,8 +33,9 @@ class ReviewSettings:
     known_seconds: float = 30.0  # a token that was taken back is taken for so long at most
     unknown_seconds: float = 5.0  # a token that is wrong is asked about no more often
     max_answers: int = 1000  # kept of known tokens, and as many of unknown ones
-    parallel_reviews: int = 8
-    max_waiting: int = 64  # reviews beyond are not begun
+    parallel_reviews: int = 8  # of new tokens, and as many of those that were good before
+    max_waiting: int = 256  # reviews of new tokens; more are not begun
+    max_waiting_of_one: int = 32  # of them for one address
     answer_seconds: float = 10.0
 
 
@@ -70,7 +74,11 @@ class RoleMap:
 class TokenReviewer:
     """Answers are kept for a short time, under the token's SHA-256; callers who show the same token share a review.
 
-    What the API server does not answer is not kept, and nobody is let in meanwhile.
+    What the API server does not answer is not kept, and nobody is let in meanwhile. Whoever floods it with tokens keeps
+    out nobody whose token was good before: those have turns of their own. New tokens of other addresses wait a little.
+
+    A user is called as in the cluster where the cluster has made the name (`system:serviceaccount:...`), and
+    `cluster:NAME` else: no name in a tokens file has a colon, so that nobody there is taken for somebody here.
     """
 
     def __init__(self, api: KubernetesApi, roles: RoleMap, settings: ReviewSettings | None = None) -> None:
@@ -82,29 +90,43 @@ class TokenReviewer:
         self._unknown = _Answers(settings.max_answers, settings.unknown_seconds)
         self._reviews: dict[bytes, asyncio.Task[Caller | None]] = {}
         self._turns = asyncio.Semaphore(settings.parallel_reviews)
+        self._turns_of_new = asyncio.Semaphore(settings.parallel_reviews)
+        self._new = Counter[str]()  # reviews of new tokens, by the address that shows them
         self._tasks = TaskOwner(on_failure=_review_failed)
 
-    async def authenticate(self, token: str) -> Caller | None:
+    async def authenticate(self, token: str, remote: str = "") -> Caller | None:
         digest = hashlib.sha256(token.encode()).digest()
         answer = self._known.get(digest) or self._unknown.get(digest)
         if answer is not None:
             return answer.caller
-        review = self._reviews.get(digest)
-        if review is None:
-            if len(self._reviews) >= self._settings.max_waiting:
-                raise AuthenticationUnavailable("too many new tokens are shown at once; try again later")
-            review = self._tasks.spawn(self._review(token, digest), name="review a token")
-            self._reviews[digest] = review
-            review.add_done_callback(lambda _: self._reviews.pop(digest))
-        return await asyncio.shield(review)
+        return await asyncio.shield(self._reviews.get(digest) or self._begin(token, digest, remote))
 
     async def close(self) -> None:
         await self._tasks.close()
         await self._api.close()
 
-    async def _review(self, token: str, digest: bytes) -> Caller | None:
+    def _begin(self, token: str, digest: bytes, remote: str) -> asyncio.Task[Caller | None]:
+        known = self._known.remembers(digest)
+        if not known:
+            limits = self._settings
+            if self._new[remote] >= limits.max_waiting_of_one or self._new.total() >= limits.max_waiting:
+                raise AuthenticationUnavailable("too many new tokens are shown at once; try again later")
+            self._new[remote] += 1
+        turns = self._turns if known else self._turns_of_new
+        review = self._tasks.spawn(self._review(token, digest, turns), name="review a token")
+        self._reviews[digest] = review
+
+        def ended(_: object) -> None:
+            del self._reviews[digest]
+            if not known:
+                self._new -= Counter({remote: 1})  # an address that waits for nothing is not kept
+
+        review.add_done_callback(ended)
+        return review
+
+    async def _review(self, token: str, digest: bytes, turns: asyncio.Semaphore) -> Caller | None:
         try:
-            async with asyncio.timeout(self._settings.answer_seconds), self._turns:
+            async with asyncio.timeout(self._settings.answer_seconds), turns:
                 review = await self._api.create(TOKEN_REVIEWS, _request(token, self._settings.audience))
         except (ApolloError, TimeoutError) as error:
             why = str(error) or "the Kubernetes API did not answer in time"
@@ -116,7 +138,7 @@ class TokenReviewer:
         if not user:
             self._unknown.keep(digest, None)
             return None
-        caller = Caller(user, self._roles.role_of(user, groups))
+        caller = Caller(user if user.startswith(SYSTEM) else f"{CLUSTER}{user}", self._roles.role_of(user, groups))
         self._known.keep(digest, caller)
         return caller
 
@@ -166,6 +188,10 @@ class _Answers:
     def get(self, digest: bytes) -> _Answer | None:
         answer = self._kept.get(digest)
         return answer if answer is not None and time.monotonic() < answer.until else None
+
+    def remembers(self, digest: bytes) -> bool:
+        """Whether there is an answer, however old."""
+        return digest in self._kept
 
     def keep(self, digest: bytes, caller: Caller | None) -> None:
         self._kept.pop(digest, None)  # so that the order of the dictionary is that of the answers
