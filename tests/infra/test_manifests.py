@@ -134,6 +134,15 @@ def test_the_worker_pod_has_the_container_that_the_pool_looks_for():
     assert containers()["worker"][0]["name"] == WORKER_CONTAINER
 
 
+def test_the_programs_own_places_are_volumes_of_the_pod_with_a_bound():
+    (pod,) = documents(KUSTOMIZE / "base/worker-pod.yaml")
+    mounts = {mount["mountPath"]: mount["name"] for mount in containers()["worker"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    (places,) = literals("apollo-worker-settings")["APOLLO_SANDBOX_TEMPORARY"]
+    for place in places.split(","):
+        assert volumes[mounts[place]]["emptyDir"]["sizeLimit"]
+
+
 @pytest.mark.parametrize("service", ["coordinator", "worker"])
 def test_images_are_of_this_version(service):
     version = tomllib.loads((REPOSITORY / f"services/{service}/pyproject.toml").read_text())["project"]["version"]

@@ -111,6 +111,30 @@ def test_modes_do_not_keep_a_tree(tmp_path):
     assert outside.stat().st_mode & 0o777 == 0o500
 
 
+def test_no_depth_keeps_a_tree(tmp_path):
+    """Deeper than a stack of calls, a path and a table of open files can be."""
+    levels = 6000
+    (tmp_path / "a").mkdir()
+    directory = os.open(tmp_path / "a", os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=directory)
+        below = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    os.close(directory)
+    remove_tree(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_in_place_of_a_tree_is_all_that_goes(tmp_path):
+    (tmp_path / "kept").mkdir(mode=0o750)
+    (tmp_path / "kept/file").touch()
+    (tmp_path / "link").symlink_to("kept")
+    remove_tree(tmp_path / "link")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["kept", "kept/file"]
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o750
+
+
 def test_a_removal_that_was_cut_short_is_finished_by_the_next(tmp_path, monkeypatch):
     """The lock file goes last, so that what is left is still an orphan."""
 
@@ -124,7 +148,7 @@ def test_a_removal_that_was_cut_short_is_finished_by_the_next(tmp_path, monkeypa
     (directory.path / "spill").touch()
     (directory.path / "z").mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr("apollo_common.owned_directory.shutil.rmtree", killed)
+        patch.setattr("apollo_common.owned_directory._unlink", killed)
         with pytest.raises(Killed):
             directory.remove()
     os.close(directory._lock)

@@ -299,9 +299,19 @@ def test_off_is_no_sandbox():
     assert (establish("off").abi, establish("off").description) == (0, "off")
 
 
-def test_the_operators_paths_are_absolute():
-    with pytest.raises(InvalidSetting, match="SANDBOX_READABLE"):
-        establish("prefer", readable=("data",))
+@pytest.mark.parametrize("setting", ["readable", "writable", "temporary"])
+def test_the_operators_paths_are_absolute(setting):
+    with pytest.raises(InvalidSetting, match=f"APOLLO_SANDBOX_{setting.upper()}"):
+        establish("prefer", **{setting: ("data",)})
+
+
+def test_a_place_that_is_emptied_holds_nothing_at_first(tmp_path):
+    assert establish("prefer", temporary=(str(tmp_path),)).temporary == (str(tmp_path),)
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(InvalidSetting, match=r"APOLLO_SANDBOX_TEMPORARY: .* holds `letters`"):
+        establish("prefer", temporary=(str(tmp_path),))
+    with pytest.raises(InvalidSetting, match=r"APOLLO_SANDBOX_TEMPORARY: .*No such file"):
+        establish("prefer", temporary=(str(tmp_path / "missing"),))
 
 
 @pytest.fixture

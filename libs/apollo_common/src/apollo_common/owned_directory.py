@@ -3,7 +3,6 @@
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from apollo_common.errors import DirectoryInUse
 
 _OWNER = "owner"  # the file that is locked
+_DOOMED = "doomed-"
 # A sweeper holds the lock of a directory until it has renamed it: microseconds.
 _CLAIM_TRIES = 10
 _CLAIM_PAUSE_SECONDS = 0.05
@@ -93,22 +93,53 @@ def is_owned(path: Path) -> bool:
 
 
 def remove_tree(root: Path, *, last: str = "") -> None:
-    """Remove a directory, whatever modes a program left below it, as far as can be. The entry `last` goes last."""
+    """Remove a directory, whatever a program left below it, as far as can be. The entry `last` goes last.
+
+    Every directory below is first moved up into `root`: so no depth is too deep for a stack, a path or a table of open
+    files. No link is followed; what is no directory is only unlinked.
+    """
+    if not _is_directory(root):
+        _unlink(root)
+        return
     with suppress(OSError):
         root.chmod(0o700)
-    for directory, names, _ in os.walk(root):  # lists a directory before it tells of it, so modes are set one level up
-        for name in names:
-            below = Path(directory, name)
-            if not below.is_symlink():
-                with suppress(OSError):
-                    below.chmod(0o700)
+    pending = _emptied(root, root, last)
+    while pending:
+        directory = pending.pop()
+        pending += _emptied(directory, root, "")
+        with suppress(OSError):
+            directory.rmdir()
+    if last:
+        _unlink(root / last)
     with suppress(OSError):
-        for entry in sorted(root.iterdir(), key=lambda path: path.name == last):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
         root.rmdir()
+
+
+def _emptied(directory: Path, root: Path, spared: str) -> list[Path]:
+    """Remove what is in it but `spared`; returns where the directories that were in it are now."""
+    moved = []
+    with suppress(OSError):
+        for path in list(directory.iterdir()):
+            if _is_directory(path):
+                with suppress(OSError):
+                    path.chmod(0o700)
+                    moved.append(path.rename(root / f"{_DOOMED}{secrets.token_hex(8)}"))
+            elif path.name != spared:
+                _unlink(path)
+    return moved
+
+
+def _is_directory(path: Path) -> bool:
+    """And no link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _lock(directory: Path, flags: int) -> int | None:

@@ -43,7 +43,9 @@ def main() -> int:
     try:
         settings = WorkerSettings.load()
         settings.check_exposure()
-        sandbox = establish(settings.sandbox, settings.sandbox_readable, settings.sandbox_writable)
+        sandbox = establish(
+            settings.sandbox, settings.sandbox_readable, settings.sandbox_writable, settings.sandbox_temporary
+        )
     except InvalidSetting as error:
         sys.stderr.write(f"apollo-worker: {error}\n")
         return 2

@@ -10,6 +10,7 @@ from apollo_common.errors import InvalidSetting
 from apollo_worker.sandbox import seccomp
 from apollo_worker.sandbox.landlock import DEVICE, READ, WRITE, Ruleset, kernel_abi
 from apollo_worker.sandbox.places import DEVICES, expanded, system_places
+from apollo_worker.sandbox.temporary import check_temporary
 
 SandboxMode = Literal["require", "prefer", "off"]
 
@@ -49,7 +50,7 @@ class Confinement:
             ruleset.allow(place, READ)
         for device in DEVICES:
             ruleset.allow(device, DEVICE)
-        for place in (str(own), *self._sandbox.writable):
+        for place in (str(own), *self._sandbox.writable, *self._sandbox.temporary):
             ruleset.allow(place, WRITE)
 
     def __enter__(self) -> Self:
@@ -70,6 +71,8 @@ class Sandbox:
     machine: str = ""
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    temporary: tuple[str, ...] = ()
+    """Written by programs, and emptied when an attempt has ended."""
 
     def confinement(self, *, network: bool) -> Confinement:
         """For one program; it reaches nothing yet. OSError."""
@@ -79,15 +82,22 @@ class Sandbox:
 NO_SANDBOX: Final = Sandbox("off")
 
 
-def establish(mode: SandboxMode, readable: Sequence[str] = (), writable: Sequence[str] = ()) -> Sandbox:
-    """What this machine offers, with the operator's own paths (patterns). InvalidSetting: `require` cannot be met."""
-    wrong = [path for path in (*readable, *writable) if not path.startswith("/")]
+def establish(
+    mode: SandboxMode, readable: Sequence[str] = (), writable: Sequence[str] = (), temporary: Sequence[str] = ()
+) -> Sandbox:
+    """What this machine offers, with the operator's own paths; the first two may be patterns.
+
+    InvalidSetting: `require` cannot be met, or a path will not do.
+    """
+    wrong = [path for path in (*readable, *writable, *temporary) if not path.startswith("/")]
     if wrong:
         raise InvalidSetting(
-            f"APOLLO_SANDBOX_READABLE and APOLLO_SANDBOX_WRITABLE hold absolute paths, not {wrong[0]!r}"
+            "APOLLO_SANDBOX_READABLE, APOLLO_SANDBOX_WRITABLE and APOLLO_SANDBOX_TEMPORARY hold absolute paths, "
+            f"not {wrong[0]!r}"
         )
     if mode == "off":
         return NO_SANDBOX
+    check_temporary(temporary)
     machine = platform.machine()
     missing = _missing(machine)
     if missing and mode == "require":
@@ -104,6 +114,7 @@ def establish(mode: SandboxMode, readable: Sequence[str] = (), writable: Sequenc
         machine,
         readable=tuple(dict.fromkeys((*system_places(), *expanded(readable)))),
         writable=tuple(expanded(writable)),
+        temporary=tuple(temporary),
     )
 
 
