@@ -192,14 +192,14 @@ def _outside() -> list[Panel]:
         graph(
             "Calls to workers",
             Unit.REQUESTS_PER_SECOND,
-            "By method and result. Of run_task and attach_task each is a stream, counted when it ends.",
+            "By method and result, without the streams of attempts.",
             Runbook.WORKERS_FLAPPING,
             {"{{method}}: {{result}}": f"sum by (method, result) (rate(apollo_grpc_calls_total{_RATE}))"},
         ),
         graph(
             "How long calls take",
             Unit.SECONDS,
-            "95th percentile of the calls that are no streams.",
+            "95th percentile, without the streams of attempts.",
             Runbook.WORKERS_FLAPPING,
             {
                 "{{method}}": "histogram_quantile(0.95, sum by (method, le) "

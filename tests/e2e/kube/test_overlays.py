@@ -218,6 +218,7 @@ def test_the_pod_monitors_select_the_pods_and_their_ports(overlay, tmp_path):
         pod = pods.pop(monitor["metadata"]["name"])
         assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
         (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": monitor["metadata"]["name"]}]
         ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
         annotations = pod["metadata"]["annotations"]
         assert str(ports[endpoint["port"]]) == annotations["prometheus.io/port"]
