@@ -95,11 +95,11 @@ class SimulatedPool(MemoryPool):
         if isinstance(released, SimulatedWorker):
             await self._let_go(released)
 
-    def remove(self, worker: WorkerId, reason: str) -> None:
+    def remove(self, worker: WorkerId, reason: str, fault: str = "") -> None:
         found = self.workers.get(worker)
         if isinstance(found, SimulatedWorker):
             found.given_up = True
-        super().remove(worker, reason)
+        super().remove(worker, reason, fault)
 
     def drain(self, worker: SimulatedWorker, *, seconds: float) -> None:
         """It is evicted: it takes nothing more at once, the engine hears of that a little later, then it ends."""

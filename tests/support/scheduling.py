@@ -119,6 +119,7 @@ class World:
         world.steps = [step for step in self.steps if step <= len(world.journal)]
         world.state = fold(self.limits, world.journal)
         world.tell(events.Restarted())
+        world.tell(events.PoolStarted())
         return world
 
 

@@ -15,12 +15,13 @@ from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.engine import Engine
 from apollo_coordinator.order import AttemptOrder, AttemptReport, IntermediatePlace
+from apollo_coordinator.pools.kubernetes.errors import KubernetesUnavailable
 from apollo_coordinator.ports import JobSecrets
 from apollo_coordinator.store.memory import MemorySecretStore
 from support.engine import QUICK, Site, ended, engine_ports, hang_on, until
 from support.scheduling import a_spec, splits
 
-RENEWING = replace(QUICK, renew_seconds=0.02, plan_backoff=Backoff(first_ms=1, limit_ms=20))
+RENEWING = replace(QUICK, renew_seconds=0.02, access_backoff=Backoff(first_ms=1, limit_ms=20))
 ON_S3 = {"input_paths": ("s3://bucket/in",), "output_path": "s3://bucket/out"}
 NOBODY_ANSWERS = StorageUnavailable("nobody answers")
 NAMED = StorageAccess("", "", "named", "secret")
@@ -162,6 +163,60 @@ async def test_an_attempt_waits_for_credentials_that_cannot_be_had_now(site):
         await until(lambda: lender.refused > 1)
         lender.error = None
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+
+
+class AwayKeeper(MemorySecretStore):
+    """Its place does not answer for a while, as an API server that is being upgraded."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def get(self, job: JobId) -> JobSecrets | None:
+        self.times -= 1
+        if self.times >= 0:
+            raise KubernetesUnavailable("the API server does not answer")
+        return await super().get(job)
+
+
+@pytest.mark.parametrize("n_reducers", [0, 1])
+async def test_a_job_whose_credentials_nobody_hands_out_waits_and_loses_no_attempt(site, n_reducers):
+    """Longer than a plan, an output or an order is tried for otherwise: QUICK gives up after three."""
+    site.secrets = AwayKeeper(30)
+    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        job = (await engine.submit(a_spec(**ON_S3, max_attempts=1, n_reducers=n_reducers), own)).job.id
+        await until(lambda: engine.job(job).trouble)
+        assert engine.job(job).trouble == "the API server does not answer"
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        assert [len(task.attempts) for task in await engine.tasks(job)] == [1] * (1 + n_reducers)
+
+
+async def test_after_a_restart_too_a_job_waits_for_its_credentials(site):
+    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
+    async with site.coordinator(QUICK) as engine:
+        job = (await engine.submit(a_spec(**ON_S3, max_attempts=1, n_reducers=0), own)).job.id
+        await until(lambda: engine.job(job).planned)
+    known = site.secrets.secrets
+    site.secrets = AwayKeeper(30)
+    site.secrets.secrets = known
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        await until(lambda: engine.job(job).trouble)
+        assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
+        assert [len(task.attempts) for task in await engine.tasks(job)] == [1]
+
+
+async def test_a_stopped_job_does_not_wait_for_its_credentials(site):
+    lender = Lender()
+    lender.error = NOBODY_ANSWERS
+    site.add_workers(1)
+    async with coordinator(site, lender) as engine:
+        job = (await engine.submit(a_spec(**ON_S3), None)).job.id
+        await until(lambda: engine.job(job).trouble)
+        await engine.stop(job)
+        await until(lambda: not engine.state.queues)
 
 
 async def test_an_attempt_that_a_restart_finds_gets_credentials_again(site):

@@ -9,7 +9,7 @@ from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import AttemptStatus, Failure, JobStatus, TaskStatus
 from apollo_coordinator.core.transitions import InvalidTransition
-from support.scheduling import World, a_spec, attempts
+from support.scheduling import World, a_spec, attempts, fold
 
 
 @pytest.fixture
@@ -155,6 +155,23 @@ def test_an_attempt_that_used_up_what_its_worker_has_failed_and_was_not_lost(wor
     assert job.status is JobStatus.FAILED
     assert (job.failure.reason, job.failure.message) == (fault, "the pod was ended")
     assert not world.state.records
+
+
+def test_after_a_restart_the_grace_of_workers_begins_when_the_pool_has(world):
+    """Before that, none of them can come back."""
+    world.job()
+    world.workers("w1")
+    later = World(world.limits, world.now_ms)
+    later.state = fold(world.limits, world.journal)
+    later.tell(events.Restarted())
+    (attempt,) = later.state.jobs["j"].maps[0].attempts
+    later.wait(10 * world.limits.reattach_grace_ms)
+    assert attempt.status is AttemptStatus.RUNNING
+    later.tell(events.PoolStarted())
+    later.wait(world.limits.reattach_grace_ms - 1)
+    assert attempt.status is AttemptStatus.RUNNING
+    later.wait(1)
+    assert attempt.status is AttemptStatus.LOST
 
 
 def test_an_unreachable_worker_is_released_and_gets_nothing_more(world):

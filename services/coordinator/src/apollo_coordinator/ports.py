@@ -94,6 +94,9 @@ class WorkerLink(Protocol):
 class WorkerPool(Protocol):
     """Where workers come from."""
 
+    tells_ends: bool
+    """Whether it soon tells how a worker ended that cannot be reached any more: WorkerGone, perhaps with a fault."""
+
     async def start(self, listener: Callable[[PoolEvent], None]) -> None:
         """Begin; the listener is called on the event loop and does not block. Adopts workers that still live."""
         ...

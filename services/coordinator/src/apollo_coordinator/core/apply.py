@@ -28,6 +28,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.JobEnded: apply_jobs.job_ended,
     facts.JobCleaned: apply_jobs.job_cleaned,
     facts.Recovered: apply_workers.recovered,
+    facts.GraceBegan: apply_workers.grace_began,
     facts.GraceEnded: apply_workers.grace_ended,
     facts.WorkerAdded: apply_workers.worker_added,
     facts.DrainStarted: apply_workers.drain_started,

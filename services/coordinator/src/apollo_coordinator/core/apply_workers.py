@@ -1,5 +1,7 @@
 """How facts about workers change the state."""
 
+import math
+
 from apollo_common.ids import JobId, job_of
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.indexes import make_idle, note_cleanable, occupy, refresh_bound, trouble_over
@@ -122,6 +124,10 @@ def recovered(state: State, fact: facts.Recovered) -> None:
         for running in queue.running.values():
             state.orphans[running.attempt.worker] = running.attempt.id
             running.attempt.advanced_ms = fact.at_ms  # it may have gone on while nobody listened
+    state.orphans_due_ms = math.inf
+
+
+def grace_began(state: State, fact: facts.GraceBegan) -> None:
     state.orphans_due_ms = fact.at_ms + state.limits.reattach_grace_ms
 
 

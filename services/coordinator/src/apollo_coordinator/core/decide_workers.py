@@ -99,6 +99,10 @@ def restarted(state: State, _event: events.Restarted, now_ms: int, out: Outcome)
     )
 
 
+def pool_started(_state: State, _event: events.PoolStarted, now_ms: int, out: Outcome) -> None:
+    out.facts.append(facts.GraceBegan(now_ms))
+
+
 def _end_lost_races(queue: JobQueue, now_ms: int, out: Outcome) -> None:
     """Cancel attempts of tasks that have a result already, should the journal end before it says so."""
     for task, attempt in queue.running.values():

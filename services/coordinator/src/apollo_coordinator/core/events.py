@@ -38,6 +38,14 @@ class PlanFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessDelayed:
+    """A job's storage credentials cannot be had now, and are asked for again."""
+
+    job: JobId
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerJoined:
     """A worker is there. `attempt` is what it says it runs, which may be stale or empty."""
 
@@ -181,6 +189,11 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolStarted:
+    """After `Restarted`: from now on workers may come back with what they run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -201,6 +214,7 @@ Event = (
     | StopRequested
     | InputPlanned
     | PlanFailed
+    | AccessDelayed
     | WorkerJoined
     | WorkerDraining
     | WorkerLeft
@@ -212,5 +226,6 @@ Event = (
     | CleanUpFinished
     | JobArchived
     | Restarted
+    | PoolStarted
     | Tick
 )

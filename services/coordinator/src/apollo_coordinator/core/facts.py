@@ -132,6 +132,11 @@ class Recovered(_Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class GraceBegan(_Fact):
+    """Workers may come back from now on, for a while."""
+
+
+@dataclass(frozen=True, slots=True)
 class GraceEnded(_Fact):
     """Workers that have not come back by now do not come back."""
 
@@ -269,6 +274,7 @@ DurableFact = (
 
 TransientFact = (
     Recovered
+    | GraceBegan
     | GraceEnded
     | WorkerAdded
     | DrainStarted

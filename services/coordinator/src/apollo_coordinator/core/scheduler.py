@@ -43,6 +43,7 @@ _DECIDE: dict[type, Callable[[State, Any, int, Outcome], None]] = {
     events.StopRequested: decide_jobs.stop_requested,
     events.InputPlanned: decide_jobs.input_planned,
     events.PlanFailed: decide_jobs.plan_failed,
+    events.AccessDelayed: decide_jobs.access_delayed,
     events.WorkerJoined: decide_workers.worker_joined,
     events.WorkerDraining: decide_workers.worker_draining,
     events.WorkerLeft: decide_workers.worker_left,
@@ -61,5 +62,6 @@ _DECIDE: dict[type, Callable[[State, Any, int, Outcome], None]] = {
     events.CleanUpFinished: decide_jobs.cleanup_finished,
     events.JobArchived: decide_jobs.job_archived,
     events.Restarted: decide_workers.restarted,
+    events.PoolStarted: decide_workers.pool_started,
     events.Tick: decide_workers.tick,
 }

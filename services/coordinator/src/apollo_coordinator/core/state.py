@@ -180,7 +180,7 @@ class State:
     troubled: dict[JobId, bool] = field(default_factory=dict)  # jobs whose `trouble` says something
     cleanable: dict[JobId, None] = field(default_factory=dict)  # ended jobs of which nothing runs any more
     orphans: dict[WorkerId, AttemptId] = field(default_factory=dict)  # after a restart: who ran what
-    orphans_due_ms: int | None = None  # after a restart: when running attempts without a worker count as lost
+    orphans_due_ms: float | None = None  # after a restart: when attempts without a worker are lost; inf: not known yet
 
     def running(self, attempt: AttemptId) -> Running | None:
         queue = self.queues.get(job_of(attempt))

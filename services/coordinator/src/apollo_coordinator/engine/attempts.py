@@ -75,7 +75,10 @@ class AttemptRunner:
         ):
             try:
                 end = await speak(attempt, worker)
-            except (WorkerUnreachable, WorkerBusy, WorkerDrained) as error:
+            except WorkerUnreachable as error:
+                end = _lost(attempt, worker, error)
+                await self._hear_of_its_end()
+            except (WorkerBusy, WorkerDrained) as error:
                 end = _lost(attempt, worker, error)
             except ApolloError as error:
                 end = events.AttemptFailed(attempt, worker, failure_from(error))
@@ -86,9 +89,20 @@ class AttemptRunner:
             finally:
                 self._post(end)
 
+    async def _hear_of_its_end(self) -> None:
+        """A broken stream does not say whether what ran there is to blame. The pool may, and then this task is
+        cancelled: the core knows how the attempt ended.
+        """
+        if self._ports.pool.tells_ends:
+            await asyncio.sleep(self._settings.end_told_seconds)
+
     async def _run(self, attempt: AttemptId, worker: WorkerId) -> events.AttemptEvent:
         order = await retried(
-            lambda: self._orders.order(attempt), self._settings.plan_backoff, self._jitter, what=f"order of {attempt}"
+            lambda: self._orders.order(attempt),
+            self._settings.access_backoff,
+            self._jitter,
+            what=f"order of {attempt}",
+            delayed=lambda error: self._post(events.AccessDelayed(job_of(attempt), str(error))),
         )
         if order is None:
             return events.AttemptLost(
@@ -139,7 +153,7 @@ class AttemptRunner:
                         return end
         finally:
             await self._close_log(attempt)
-        return _lost(attempt, worker, WorkerUnreachable("the worker stopped speaking of the attempt before its end"))
+        raise WorkerUnreachable("the worker stopped speaking of the attempt before its end")
 
     async def _hear(self, attempt: AttemptId, worker: WorkerId, report: AttemptReport) -> events.AttemptEvent | None:
         match report:

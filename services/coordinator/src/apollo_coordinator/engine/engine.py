@@ -111,6 +111,7 @@ class Engine:
         self.post(events.Restarted())
         self._tasks.spawn(sweep(self._ports, self._state), name="sweep")
         await self._ports.pool.start(self._on_pool_event)
+        self.post(events.PoolStarted())
 
     async def close(self) -> None:
         """Stop working. The ports stay open: who made them closes them. A close that is cancelled ends all, too."""

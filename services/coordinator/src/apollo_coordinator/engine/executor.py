@@ -101,6 +101,7 @@ class Executor:
     async def _plan_input(self, job_id: JobId) -> None:
         job = self._state.jobs[job_id]
         try:
+            await self._await_access(job.id)
             splits = await self._with_storage(
                 self._with_access(job.id, lambda access: self._ports.planner.plan(job.spec, access.input_access)),
                 self._settings.plan_backoff,
@@ -113,12 +114,13 @@ class Executor:
 
     async def _open_output(self, command: commands.OpenOutput) -> None:
         attempt, worker = command.attempt, command.worker
-        running = self._state.running(attempt)
-        if running is None:
-            self._post(events.AttemptCancelled(attempt, worker))
-            return
         job = self._state.jobs[job_of(attempt)]
         try:
+            await self._await_access(job.id)
+            running = self._state.running(attempt)
+            if running is None:
+                self._post(events.AttemptCancelled(attempt, worker))
+                return
             target = await self._with_storage(
                 self._with_access(
                     job.id,
@@ -191,6 +193,15 @@ class Executor:
                 await self._with_storage(step, self._settings.cleanup_backoff, command.job)
         except ApolloError as error:
             _log.warning("an expired job is still kept", job=command.job, reason=error.reason, error=str(error))
+
+    async def _await_access(self, job: JobId) -> None:
+        """Have the job's credentials at hand, however long that takes: who keeps them is away, the job did nothing."""
+        await self._with_storage(
+            lambda: self._orders.access(job),
+            self._settings.access_backoff,
+            job,
+            delayed=lambda error: self._post(events.AccessDelayed(job, str(error))),
+        )
 
     def _with_access(
         self, job: JobId, work: Callable[[JobSecrets], Awaitable[_Result]]

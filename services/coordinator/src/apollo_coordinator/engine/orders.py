@@ -99,6 +99,8 @@ class OrderBook:
 
     async def order(self, attempt_id: AttemptId) -> AttemptOrder | None:
         """None when the attempt is over already, or a map output that it needs was lost since it was assigned."""
+        if self._state.running(attempt_id) is None:
+            return None
         access = await self.lent_access(locate(attempt_id).job)
         running = self._state.running(attempt_id)
         if running is None:

@@ -158,6 +158,7 @@ class MemoryPool:
     """A pool over workers that the test adds and removes. Notes what the engine asks for."""
 
     def __init__(self, workers: list[MemoryWorker] | None = None) -> None:
+        self.tells_ends = False
         self.workers = {worker.id: worker for worker in workers or []}
         self.wanted: dict[JobId | None, int] = {}
         self.released: list[WorkerId] = []
@@ -197,9 +198,9 @@ class MemoryPool:
         self.workers[worker.id] = worker
         self._announce(worker)
 
-    def remove(self, worker: WorkerId, reason: str) -> None:
+    def remove(self, worker: WorkerId, reason: str, fault: str = "") -> None:
         if self.workers.pop(worker, None) is not None:
-            self.tell(WorkerGone(worker, reason))
+            self.tell(WorkerGone(worker, reason, fault))
 
     def _announce(self, worker: MemoryWorker) -> None:
         self.tell(WorkerUp(worker.id, f"memory:{worker.id}", worker.job))

@@ -56,6 +56,8 @@ class ProcessPool:
     wait `orphan_seconds` to be adopted by the next one on the same data directory.
     """
 
+    tells_ends = False  # it knows no more of how they ended than their streams do
+
     def __init__(self, settings: ProcessPoolSettings, connect: Connect) -> None:
         self._settings = settings
         self._connect = connect

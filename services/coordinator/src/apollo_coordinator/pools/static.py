@@ -34,6 +34,8 @@ class StaticPoolSettings:
 class StaticPool:
     """See apollo_coordinator.ports.WorkerPool. Neither starts nor ends a worker."""
 
+    tells_ends = False  # it knows no more of how they ended than their streams do
+
     def __init__(self, settings: StaticPoolSettings, connect: Connect) -> None:
         """InvalidSetting for an entry that is no host:port."""
         self._settings = settings

@@ -69,6 +69,8 @@ class _Demand:
 class KubernetesPool:
     """See apollo_coordinator.ports.WorkerPool. Pods outlive `close`: the next coordinator takes them up."""
 
+    tells_ends = True
+
     def __init__(
         self,
         api: KubernetesApi,

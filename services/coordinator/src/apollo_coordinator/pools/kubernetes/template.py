@@ -23,7 +23,11 @@ KEYS_PATH: Final = "/var/run/secrets/apollo.io/tls"
 """Below no directory that a sandboxed program is shown."""
 
 CLEAN_UP_SECONDS: Final = 10
-"""Of a pod's grace: what a worker needs to end once its attempt is over or given up. The rest is the attempt's."""
+"""Of a pod's grace: what a worker needs to end once its attempt is over or given up. The rest is the attempt's.
+
+One that needs longer is killed by its node, which loses nothing any more. The worker's own bound on a stop, 15 s, is
+meant for places where nobody kills it, and need not fit in here.
+"""
 
 _DEFAULT_GRACE_SECONDS: Final = 30  # Kubernetes' own
 _KEYS_VOLUME: Final = "apollo-keys"
