@@ -1,5 +1,6 @@
 """What every WorkerPool promises, and what Kubernetes adds, with pods on a real node."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from apollo_coordinator.ports import PoolTrouble, WorkerDraining, WorkerGone, Wo
 from contracts.test_worker_pool import *  # noqa: F403 - the same suite on another pool
 from contracts.test_worker_pool import WORKERS, Case
 from support.cluster.namespaces import Namespace, restricted_worker
+from support.coordinator_process import wait_for
 from support.orders import map_order
 from support.pools import QUICK_SUPERVISION, Heard, connect, running
 
@@ -89,10 +91,25 @@ async def test_idle_pods_go_and_with_the_config_map_goes_everything(namespace):
         assert "its job has no work for it" in gone.reason
         await pool.scale(JOB, 1)
         await heard.until(WorkerUp, count=2)
-        namespace.kubectl("delete", "configmap", Names().job_object(JOB))
+        job_object = Names().job_object(JOB)
+        owners = {
+            found["metadata"]["uid"] for found in namespace.get("configmaps") if found["metadata"]["name"] == job_object
+        }
+        assert owned(namespace, owners)
+        namespace.kubectl("delete", "configmap", job_object)
         gone = (await heard.until(WorkerGone, count=2))[-1]
         assert "it was deleted" in gone.reason
-    assert Names().job_object(JOB) not in json.dumps(namespace.get("secrets"))
+        # The cluster collects what the ConfigMap owned one after the other; the job, which goes on, gets another.
+        await asyncio.to_thread(wait_for, lambda: not owned(namespace, owners), "what the ConfigMap owned to go")
+
+
+def owned(namespace: Namespace, owners: set[str]) -> list[str]:
+    """Secrets and pods that one of these owns, by its uid."""
+    return [
+        found["metadata"]["name"]
+        for found in namespace.get("secrets") + namespace.get("pods")
+        if owners & {owner["uid"] for owner in found["metadata"].get("ownerReferences", ())}
+    ]
 
 
 def evict(namespace: Namespace, pod: str) -> None:
