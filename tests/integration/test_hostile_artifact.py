@@ -1,5 +1,6 @@
 """A hostile mapper on a real worker: what it gets in the sandbox, and what it gets without one."""
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from apollo_common.ids import map_task_id
+from apollo_common.lifecycle import cancel_and_wait
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
 from apollo_coordinator.pools.process import worker_command
 from apollo_coordinator.ports import WorkerUp
@@ -60,6 +62,7 @@ REFUSED = {
     "a netlink socket": "EACCES",
     "a vsock socket": "EACCES",
     "an abstract Unix socket": "EPERM",
+    "another program's socket": "hung up on",
     "io_uring": "EPERM",
     "the session keyring": "EPERM",
     "bpf": "EPERM",
@@ -88,6 +91,43 @@ OPEN_WITHOUT_SANDBOX = (
 )
 
 
+LATE = """#!/usr/bin/env python3
+import os, pathlib, time
+told, go = (pathlib.Path(os.environ["APOLLO_PARAM_" + name]) for name in ("TOLD", "GO"))
+told.with_suffix(".new").write_text(os.environ["APOLLO_SOCKET"])
+told.with_suffix(".new").rename(told)
+while not go.exists():
+    time.sleep(0.02)
+from apollo_sdk import run
+run(map=lambda record, emit: emit(record, b"heard"))
+"""
+
+
+@asynccontextmanager
+async def neighbour(directory: Path) -> AsyncIterator[str]:
+    """The socket at which another worker waits for its own program, which comes when this ends, and is heard."""
+    directory.mkdir()
+    program, told, go, text = (directory / name for name in ("late.py", "told", "go", "text"))
+    program.write_text(LATE)
+    text.write_text("x\n")
+    async with desk(directory, "off") as (at, _):
+        digest = hashlib.sha256(program.read_bytes()).hexdigest()
+        await at.link.install(digest, program)
+        mapper = ProgramRef(ProgramSource.ARTIFACT, program.name, digest, protocol="frames")
+        spec = JobSpec(("file:///in",), "file:///out", mapper, n_reducers=0, params={"told": str(told), "go": str(go)})
+        mapping = asyncio.create_task(at.map(spec, text))
+        try:
+            async with asyncio.timeout(60):
+                while not told.exists():
+                    await asyncio.sleep(0.02)
+            yield told.read_text()
+            go.touch()
+            reports, _ = await mapping
+            assert await at.publish(map_task_id(JOB, 0), done_of(reports)) == b"x\theard\n"
+        finally:
+            await cancel_and_wait(mapping)
+
+
 @asynccontextmanager
 async def desk(directory: Path, sandbox: str) -> AsyncIterator[tuple[Desk, str]]:
     """Its worker's address beside it."""
@@ -110,13 +150,14 @@ async def what_it_got(directory: Path, sandbox: str) -> dict[str, str]:
     victim.parent.mkdir(parents=True)
     victim.write_text("secret")
     (directory / "token").write_text("secret")
-    async with desk(directory, sandbox) as (at, address):
+    async with neighbour(directory / "neighbour") as socket_of_another, desk(directory, sandbox) as (at, address):
         digest = hashlib.sha256(HOSTILE.read_bytes()).hexdigest()
         await at.link.install(digest, HOSTILE)
         params = {
             "volume": str(directory / "volume"),
             "victim": str(victim),
             "abstract": ABSTRACT,
+            "neighbour": socket_of_another,
             "hidden": str(directory / "token"),
             "beside": f"{directory},/tmp",
             "addresses": f"a worker's gRPC={address},the metadata service=169.254.169.254:80",
@@ -145,8 +186,7 @@ def _abstract_socket():
 @pytest.mark.usefixtures("_abstract_socket")
 async def test_a_hostile_mapper_gets_nothing_in_the_sandbox(tmp_path):
     got = await what_it_got(tmp_path, "require")
-    reached, _, known = got.pop("Unix sockets with a path").partition(" of ")
-    assert int(reached) <= int(known)  # those of this machine: Landlock does not restrict them
+    del got["Unix sockets with a path"]  # this machine's, which Landlock does not restrict; a worker pod has none
     beside = {f"a file in {place}": "EACCES" for place in (tmp_path, "/tmp")} | {str(tmp_path / "token"): "EACCES"}
     assert got == REFUSED | NOT_REFUSED | beside
 
@@ -156,3 +196,4 @@ async def test_a_hostile_mapper_gets_at_much_without_the_sandbox(tmp_path):
     got = await what_it_got(tmp_path, "off")
     assert {attempt: got[attempt] for attempt in OPEN_WITHOUT_SANDBOX} == dict.fromkeys(OPEN_WITHOUT_SANDBOX, "got it")
     assert got["credentials in its own environment"] == "nothing"
+    assert got["another program's socket"] == "hung up on"

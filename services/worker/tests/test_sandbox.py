@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -259,6 +260,20 @@ async def test_the_worker_and_its_launcher_can_be_neither_signalled_nor_traced(t
     for file in ("environ", "mem", "maps", "fd/0", "cwd/x"):
         statement = f"open('/proc/' + str(os.getppid()) + '/{file}', 'rb')"
         assert (file, await errno_of(tmp_path, statement)) in ((file, "EACCES"), (file, "EPERM"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's program")
+async def test_a_setuid_program_changes_nobody(tmp_path):
+    nobody = 65_534
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shutil.copy("/usr/bin/id", programs)
+    os.chown(programs / "id", nobody, nobody)
+    (programs / "id").chmod(0o4755)
+    if subprocess.run([programs / "id", "-u"], capture_output=True, check=True).stdout != b"65534\n":
+        pytest.skip("the file system of temporary directories knows no setuid programs")
+    for box in (NO_SANDBOX, sandbox(readable=[str(programs)])):
+        assert await said(tmp_path, f"{programs}/id -u", sandbox=box) == ["0"]
 
 
 async def test_abstract_sockets_of_others_are_refused(tmp_path):

@@ -2,8 +2,9 @@
 """A mapper that tries to get at what is not its own, and writes a line `attempt<TAB>what it got` for each try.
 
 What it got is the name of the error that refused it, or a word or two. A try that could hang or kill runs in a child.
-Parameters say where its prey is: `volume`, `victim` (a file of another job), `abstract` (a Unix socket), and with
-commas `hidden` (files), `beside` (directories) and `addresses` (name=host:port).
+Parameters say where its prey is: `volume`, `victim` (a file of another job), `abstract` and `neighbour` (Unix sockets:
+somebody's, and that of another program), and with commas `hidden` (files), `beside` (directories) and `addresses`
+(name=host:port).
 """
 
 import ctypes
@@ -142,9 +143,18 @@ def unix_sockets_of_others() -> str:
     reached = 0
     for path in set(paths) - {own}:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(1)  # one that nobody accepts from keeps who connects waiting
             client.connect(path)
             reached += 1
     return f"{reached} of {len(set(paths) - {own})}"
+
+
+def taken_for_the_program(path: str) -> str:
+    """At the socket where a worker waits for another program, which has not come yet."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE_SECONDS)
+        client.connect(path)
+        return GOT if client.recv(1) else "hung up on"
 
 
 def opened(path: str) -> str:
@@ -309,6 +319,8 @@ def attempts() -> Iterator[tuple[str, Callable[[], str]]]:
     if param("abstract"):
         yield "an abstract Unix socket", lambda: connect_abstract(param("abstract"))
     yield "Unix sockets with a path", unix_sockets_of_others
+    if param("neighbour"):
+        yield "another program's socket", lambda: taken_for_the_program(param("neighbour"))
     yield "io_uring", io_uring
     yield "the session keyring", keyring
     yield "bpf", bpf
