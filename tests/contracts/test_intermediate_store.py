@@ -1,12 +1,18 @@
 """One contract for the coordinator's view of map outputs: files on a volume, and objects in a bucket of a SeaweedFS."""
 
+from dataclasses import replace
+
 import pytest
+from structlog.testing import capture_logs
 
 from apollo_common.ids import new_job_id
+from apollo_common.parallel import each
 from apollo_common.storage.file import FileStore
 from apollo_common.storage.s3 import S3Store
 from apollo_coordinator.store.intermediate import IntermediateFiles
 from apollo_coordinator.store.intermediate_objects import IntermediateObjects
+from support.s3_faults import Fault, Rule
+from support.s3_proxy import S3Proxy
 
 NAMES = ("data.arrow", "index")
 
@@ -74,10 +80,45 @@ async def test_only_names_that_apollo_gives_are_jobs(place):
 async def test_a_place_is_shared_once_another_coordinator_has_come(place):
     store = await place.open("one")
     again = await place.open("one")
-    assert not await store.shared()
-    assert not await again.shared()
+    assert not await store.others()
+    assert not await again.others()
     await place.open("two")
-    assert await store.shared()
+    (mark,) = await store.others()
+    assert mark.endswith("apollo-coordinator-two")
+    url = mark if "://" in mark else f"file://{mark}"
+    assert await place.objects.stat(url), "what is to be deleted is named by where it is"
+    await place.objects.delete([url])
+    assert not await store.others()
+
+
+async def test_finding_jobs_costs_a_call_for_each_whatever_lies_below_them(s3_server, s3_bucket):
+    async with S3Proxy(s3_server.endpoint_url) as proxy:
+        access = replace(s3_server.access, endpoint_url=proxy.endpoint_url)
+        objects, url = S3Store(access), f"s3://{s3_bucket}/prefix"
+        store = await IntermediateObjects.open(objects, url, coordinator="one")
+        job, other = sorted([new_job_id(), new_job_id()])
+        each_job = [f"{url}/{owner}/{owner}-m-{number:05d}/0/index" for owner in (job, other) for number in range(20)]
+        await each(each_job, lambda key: objects.put(key, b""), at_once=8)
+        proxy.calls.clear()
+        assert await store.jobs() == [job, other]
+        assert sorted(call.operation for call in proxy.calls) == ["ListMultipartUploads", *["ListObjectsV2"] * 3]
+        await objects.close()
+
+
+async def test_uploads_that_cannot_be_listed_are_told_once_and_keep_nothing_from_being_removed(s3_server, s3_bucket):
+    async with S3Proxy(s3_server.endpoint_url) as proxy:
+        proxy.plan.replace([Rule(Fault.FORBIDDEN, frozenset({"ListMultipartUploads"}))])
+        objects, url = S3Store(replace(s3_server.access, endpoint_url=proxy.endpoint_url)), f"s3://{s3_bucket}/prefix"
+        store = await IntermediateObjects.open(objects, url, coordinator="one")
+        job = new_job_id()
+        await objects.put(f"{url}/{job}/index", b"")
+        with capture_logs() as logs:
+            assert await store.jobs() == [job]
+            await store.remove(job)
+            assert await store.jobs() == []
+        (warning,) = logs
+        assert "s3:ListBucketMultipartUploads" in warning["event"]
+        await objects.close()
 
 
 async def test_uploads_that_nobody_finished_are_a_jobs_and_go_with_it(s3_server, s3_bucket):

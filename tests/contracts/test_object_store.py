@@ -62,6 +62,19 @@ async def test_what_was_put_reads_back(place):
     assert await content(store, f"{base}/one", version=info.version) == b"hello"
 
 
+async def test_folders_are_the_names_right_below_a_place(place):
+    store, base = place
+    for key in ("b/one", "b/two/deep", "a[x/one", "file", "bé/one", "other-a/one"):
+        await store.put(f"{base}/{key}", b"")
+    assert [name async for name in store.folders(f"{base}/")] == ["a[x", "b", "bé", "other-a"]
+    assert [name async for name in store.folders(f"{base}/b/")] == ["two"]
+    assert [name async for name in store.folders(f"{base}/nothing/")] == []
+    await store.delete([f"{base}/b/two/deep"])
+    if not isinstance(store, FileStore):
+        assert [name async for name in store.folders(f"{base}/b/")] == []
+    assert [name async for name in store.folders(f"{base}/file/")] == []
+
+
 async def test_a_put_replaces_and_gives_a_new_version(place):
     store, base = place
     await store.put(f"{base}/one", b"hello")

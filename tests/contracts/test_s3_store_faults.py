@@ -97,6 +97,14 @@ async def test_what_stays_wrong_is_said_in_bounded_time(store, proxy, s3_bucket,
     assert proxy.plan.injected[fault.value] <= 4  # aiohttp repeats what meets a broken kept-alive connection
 
 
+async def test_a_clock_that_is_wrong_is_named_and_no_refusal_of_credentials(store, proxy, s3_bucket):
+    proxy.plan.replace([Rule(Fault.SKEWED)])
+    with pytest.raises(StorageUnavailable, match=r"set this machine's, as by NTP \(put_object: RequestTimeTooSkewed\)"):
+        await store.put(f"s3://{s3_bucket}/key", b"")
+    proxy.plan.replace([])
+    await store.put(f"s3://{s3_bucket}/key", b"")
+
+
 @pytest.mark.parametrize(("session_token", "expected"), [("", StorageAccessDenied), ("for a time", StorageUnavailable)])
 async def test_credentials_that_were_given_for_a_time_may_be_followed_by_others(
     proxy, s3_server, s3_bucket, session_token, expected

@@ -12,12 +12,13 @@ from support.s3_calls import Call
 
 
 class Fault(StrEnum):
-    """The first six answer in the server's place; the call is not passed on."""
+    """The first seven answer in the server's place; the call is not passed on."""
 
     INTERNAL_ERROR = "internal-error"  # 500
     SLOW_DOWN = "slow-down"  # 503, as S3 asks for fewer requests
     FORBIDDEN = "forbidden"  # 403
     EXPIRED = "expired"  # 400, as S3 refuses credentials that were given for a time
+    SKEWED = "skewed"  # 403, as S3 refuses requests of a clock that is wrong
     FULL = "full"  # 507, as MinIO says that its disks are full
     ERROR_IN_200 = "error-in-200"  # status 200, and an error as the body: CompleteMultipartUpload may do that
     CUT_REQUEST = "cut-request"  # the server gets half of the body, the client a reset
@@ -27,7 +28,7 @@ class Fault(StrEnum):
     TRICKLE = "trickle"  # the answer's body comes in small pieces, for at most `seconds`
 
 
-TRANSIENT = tuple(fault for fault in Fault if fault not in (Fault.FORBIDDEN, Fault.EXPIRED, Fault.FULL))
+TRANSIENT = tuple(fault for fault in Fault if fault not in (Fault.FORBIDDEN, Fault.EXPIRED, Fault.SKEWED, Fault.FULL))
 """What a client must get over when it happens now and then."""
 
 

@@ -34,6 +34,11 @@ _ERRORS = {
     Fault.SLOW_DOWN: (503, "SlowDown", "Please reduce your request rate."),
     Fault.FORBIDDEN: (403, "AccessDenied", "Access Denied"),
     Fault.EXPIRED: (400, "ExpiredToken", "The provided token has expired."),
+    Fault.SKEWED: (
+        403,
+        "RequestTimeTooSkewed",
+        "The difference between the request time and the server's is too large.",
+    ),
     Fault.FULL: (507, "XMinioStorageFull", "Storage backend has reached its minimum free drive threshold."),
     Fault.ERROR_IN_200: (200, "InternalError", "We encountered an internal error. Please try again."),
 }

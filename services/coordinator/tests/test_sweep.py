@@ -1,6 +1,7 @@
 """What dead jobs left behind is swept at the start, and nothing else."""
 
 import asyncio
+from dataclasses import replace
 
 from structlog.testing import capture_logs
 
@@ -11,6 +12,7 @@ from apollo_coordinator.engine import EngineSettings
 from support.engine import Site, ended, submit, until
 
 QUICK = EngineSettings(limits=Limits(retry_delay_ms=1, reattach_grace_ms=100), tick_ms=5)
+OFTEN = replace(QUICK, sweep_seconds=0.01)
 STRANGER = JobId("stranger0000")
 
 
@@ -50,13 +52,41 @@ async def test_intermediate_data_and_logs_that_nobody_needs_are_swept():
 
 async def test_unknown_jobs_on_a_shared_volume_are_left_to_their_coordinator():
     site, (gone, kept, runs) = await site_with_jobs()
-    site.intermediate.has_neighbour = True
+    site.intermediate.neighbours = ["s3://bucket/prefix/apollo-coordinator-other"]
     with capture_logs() as lines:
-        async with site.coordinator(QUICK):
+        async with site.coordinator(OFTEN):
             await until(lambda: gone not in site.intermediate.kept)
-    assert list(site.intermediate.kept) == [kept, runs, STRANGER]
-    (warning,) = [line for line in lines if "another coordinator has used the volume" in line["event"]]
-    assert warning["jobs"] == 1
+            await again_and_again(site)
+            assert list(site.intermediate.kept) == [kept, runs, STRANGER]
+            site.intermediate.neighbours.clear()  # as the warning asks
+            await until(lambda: STRANGER not in site.intermediate.kept)
+    (warning,) = [line for line in lines if "another coordinator has used the place" in line["event"]]
+    assert "delete its mark" in warning["event"]
+    assert (warning["jobs"], warning["marks"]) == (1, ["s3://bucket/prefix/apollo-coordinator-other"])
+    await site.close()
+
+
+async def again_and_again(site: Site) -> None:
+    """Until the place has been looked at three times more."""
+    looks, jobs = 0, site.intermediate.jobs
+
+    async def counted() -> list[JobId]:
+        nonlocal looks
+        looks += 1
+        return await jobs()
+
+    site.intermediate.jobs = counted
+    await until(lambda: looks > 3)
+
+
+async def test_what_comes_late_is_swept_while_the_coordinator_runs():
+    site, (gone, kept, runs) = await site_with_jobs()
+    async with site.coordinator(OFTEN):
+        for _ in range(3):
+            await until(lambda: gone not in site.intermediate.kept)
+            site.intermediate.kept[gone] = None
+        await until(lambda: gone not in site.intermediate.kept)
+    assert list(site.intermediate.kept) == [kept, runs]
     await site.close()
 
 

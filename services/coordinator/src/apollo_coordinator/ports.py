@@ -342,6 +342,9 @@ class IntermediateStore(Protocol):
         """The jobs of which something is there, also those of other coordinators."""
         ...
 
-    async def shared(self) -> bool:
-        """Whether another coordinator has ever used the place, as far as is known. Asked after `jobs`, for these."""
+    async def others(self) -> list[str]:
+        """The marks of other coordinators that have ever used the place: what they are called, and where.
+
+        Asked after `jobs`, for these.
+        """
         ...

@@ -49,6 +49,10 @@ class FileStore:
             for info in batch:
                 yield info
 
+    async def folders(self, url: str) -> AsyncGenerator[str, None]:
+        for name in await in_thread(self._folders, url):
+            yield name
+
     async def stat(self, url: str) -> ObjectInfo | None:
         return await in_thread(self._stat, url)
 
@@ -114,6 +118,14 @@ class FileStore:
         if not self._policy.reaches(location.key):
             raise StorageAccessDenied(f"{url} lies outside the directories that the operator allows (file roots)")
         return Path(location.key)
+
+    def _folders(self, url: str) -> list[str]:
+        path = self._path(url)
+        with reading(url):
+            try:
+                return sorted((entry.name for entry in path.iterdir() if entry.is_dir()), key=os.fsencode)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def _stat(self, url: str) -> ObjectInfo | None:
         path = self._path(url)

@@ -49,6 +49,12 @@ class MemoryStore:
             if (info := self._info(key)) is not None:
                 yield info
 
+    async def folders(self, url: str) -> AsyncGenerator[str, None]:
+        await asyncio.sleep(0)
+        below = [key.removeprefix(url) for key in self._objects if key.startswith(url)]
+        for name in sorted({key.partition("/")[0] for key in below if "/" in key}, key=str.encode):
+            yield name
+
     async def stat(self, url: str) -> ObjectInfo | None:
         await asyncio.sleep(0)
         return self._info(url)

@@ -66,6 +66,13 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def folders(self, url: str) -> AsyncGenerator[str, None]:
+        """The names right below `url`, a place with a slash at its end, below which there are objects; each once.
+
+        Costs a call for each name, whatever lies below it. Directories of a file system may be empty.
+        """
+        ...
+
     async def stat(self, url: str) -> ObjectInfo | None:
         """The object, or None when there is none."""
         ...

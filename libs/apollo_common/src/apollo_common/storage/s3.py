@@ -81,6 +81,13 @@ class S3Store:
         if wild and not matched and not key.endswith("/") and (literal := await self.stat(url)) is not None:
             yield literal
 
+    async def folders(self, url: str) -> AsyncGenerator[str, None]:
+        location = parse(url)
+        async for page in self._pages(location.bucket, location.key, Delimiter="/"):
+            for prefix in (found["Prefix"] for found in page.get("CommonPrefixes", ())):
+                if await self._holds_anything(location.bucket, prefix):
+                    yield prefix[len(location.key) : -1]
+
     async def stat(self, url: str) -> ObjectInfo | None:
         try:
             found = await self._call("head_object", url, **_object(url))
@@ -198,11 +205,22 @@ class S3Store:
 
     async def _list(self, bucket: str, prefix: str) -> AsyncIterator[tuple[str, ObjectInfo]]:
         """Keys below a prefix, in byte order, with what is known of them."""
-        token: dict[str, Any] = {}
-        while True:
-            page = await self._call("list_objects_v2", f"s3://{bucket}/{prefix}", Bucket=bucket, Prefix=prefix, **token)
+        async for page in self._pages(bucket, prefix):
             for found in page.get("Contents", ()):
                 yield found["Key"], ObjectInfo(f"s3://{bucket}/{found['Key']}", found["Size"], found["ETag"])
+
+    async def _holds_anything(self, bucket: str, prefix: str) -> bool:
+        """SeaweedFS goes on showing folders whose last object was deleted."""
+        url = f"s3://{bucket}/{prefix}"
+        page = await self._call("list_objects_v2", url, Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        return bool(page.get("Contents"))
+
+    async def _pages(self, bucket: str, prefix: str, **asked: str) -> AsyncIterator[Any]:
+        """The answers that together list a prefix."""
+        url, token = f"s3://{bucket}/{prefix}", dict[str, str]()
+        while True:
+            page = await self._call("list_objects_v2", url, Bucket=bucket, Prefix=prefix, **asked, **token)
+            yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}

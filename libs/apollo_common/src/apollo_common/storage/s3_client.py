@@ -34,6 +34,7 @@ MAX_REQUEST_ATTEMPTS = 5
 DEFAULT_REGION = "us-east-1"
 
 _EXPIRED = "ExpiredToken"
+_SKEWED = "RequestTimeTooSkewed"
 LIBRARY_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, OSError)
 
 _MEANINGS: dict[type[ApolloError], tuple[str, frozenset[str]]] = {
@@ -51,7 +52,6 @@ _MEANINGS: dict[type[ApolloError], tuple[str, frozenset[str]]] = {
                 "Forbidden",
                 "InvalidAccessKeyId",
                 "InvalidToken",
-                "RequestTimeTooSkewed",
                 "SignatureDoesNotMatch",
             }
         ),
@@ -169,6 +169,11 @@ def refusal(code: str, operation: str, url: str, access: StorageAccess, status: 
     if code == _EXPIRED and access.session_token:
         return StorageUnavailable(
             f"{_where(url, access)} needs fresh credentials: these have ended ({operation}: {code})"
+        )
+    if code == _SKEWED:  # another worker's clock may be right
+        return StorageUnavailable(
+            f"{_where(url, access)} refuses the request since its clock and this machine's differ by more than "
+            f"15 minutes: set this machine's, as by NTP ({operation}: {code})"
         )
     for ours, (words, codes) in _MEANINGS.items():
         if code in codes:

@@ -32,7 +32,7 @@ from apollo_coordinator.engine.ports import EnginePorts
 from apollo_coordinator.engine.recorder import Recorder
 from apollo_coordinator.engine.recovery import recover
 from apollo_coordinator.engine.settings import EngineSettings
-from apollo_coordinator.engine.sweep import sweep
+from apollo_coordinator.engine.sweep import Sweeper
 from apollo_coordinator.jobs import JobEvent, Submitted
 from apollo_coordinator.metrics import EngineMetrics
 from apollo_coordinator.ports import (
@@ -109,7 +109,8 @@ class Engine:
         self._writer = self._tasks.spawn(self._recorder.run(), name="journal writer")
         self._tasks.spawn(self._tick(), name="scheduler clock")
         self.post(events.Restarted())
-        self._tasks.spawn(sweep(self._ports, self._state), name="sweep")
+        sweeper = Sweeper(self._ports, self._state, every_seconds=self._settings.sweep_seconds)
+        self._tasks.spawn(sweeper.run(), name="sweep")
         await self._ports.pool.start(self._on_pool_event)
         self.post(events.PoolStarted())
 

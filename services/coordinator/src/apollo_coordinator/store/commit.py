@@ -6,11 +6,12 @@ anywhere is finished by running it again. Readers that wait for `_SUCCESS` never
 """
 
 import re
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from apollo_common.errors import ObjectNotFound, OutputExists, OutputNotWritable, PermanentError, UploadLost
 from apollo_common.ids import AttemptId
 from apollo_common.lifecycle import opened, to_the_end
+from apollo_common.logging import get_logger
 from apollo_common.parallel import each
 from apollo_common.storage import glob
 from apollo_common.storage.location import resolve_output
@@ -27,6 +28,7 @@ MAX_CLOCK_SKEW_MS = 15 * 60 * 1000  # S3 refuses requests of clocks that differ 
 ATTEMPT_METADATA = "apollo-attempt"
 
 _EXTENSIONS = {"": "", "gzip": ".gz", "bzip2": ".bz2", "zstd": ".zst"}
+_log = get_logger(__name__)
 _PART = re.compile(r"part-[mr]-\d{5,}(\.gz|\.bz2|\.zst)?")
 
 
@@ -143,13 +145,21 @@ async def _abort_uploads(store: ObjectStore, output: str, job: Job, *, published
     await each(_noted_uploads(job, published=published), store.abort_upload, at_once=CONCURRENT_REQUESTS)
     keys = {f"{output}/{name}" for name in (SUCCESS, *_part_names(job))}
     begun_from_ms = job.created_ms - MAX_CLOCK_SKEW_MS
-    left: list[Upload] = []
-    with suppress(PermanentError):  # some stores cannot list uploads, or do not let us
-        left = [
-            upload
-            for upload in await store.list_uploads(f"{output}/")
-            if upload.url in keys and (upload.begun_ms is None or upload.begun_ms >= begun_from_ms)
-        ]
+    try:
+        listed = await store.list_uploads(f"{output}/")
+    except PermanentError as error:  # some stores cannot list uploads, or do not let us
+        _log.warning(
+            "unfinished uploads to an output cannot be listed: allow it (s3:ListBucketMultipartUploads), "
+            "or have a lifecycle rule of the bucket remove them",
+            job=job.id,
+            error=str(error),
+        )
+        return
+    left = [
+        upload
+        for upload in listed
+        if upload.url in keys and (upload.begun_ms is None or upload.begun_ms >= begun_from_ms)
+    ]
     await each(left, store.abort_upload, at_once=CONCURRENT_REQUESTS)
 
 

@@ -35,10 +35,10 @@ class IntermediateFiles:
         names = await asyncio.to_thread(self._names)
         return [JobId(name) for name in names if JOB_DIRECTORY.fullmatch(name)]
 
-    async def shared(self) -> bool:
+    async def others(self) -> list[str]:
         # Directories are listed before marks are: who made one of them has left its mark by now.
         names = await asyncio.to_thread(self._names)
-        return any(name.startswith(_MARK) and name != self._mark for name in names)
+        return [str(self._volume / name) for name in names if name.startswith(_MARK) and name != self._mark]
 
     def _names(self) -> list[str]:
         try:

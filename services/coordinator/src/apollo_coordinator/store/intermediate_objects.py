@@ -5,11 +5,12 @@ one such object only, objects of jobs that its coordinator does not know are nob
 """
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Self
 
 from apollo_common.errors import PermanentError
 from apollo_common.ids import JobId
+from apollo_common.logging import get_logger
 from apollo_common.parallel import each
 from apollo_common.storage import glob
 from apollo_common.storage.port import ObjectStore, Upload
@@ -17,6 +18,9 @@ from apollo_coordinator.store.intermediate import JOB_DIRECTORY
 
 _MARK = "apollo-coordinator-"  # no leading dot: a search finds no hidden names
 _ABORTS_AT_ONCE = 8
+_DELETES_AT_ONCE = 1000  # objects; what one call to S3 takes
+
+_log = get_logger(__name__)
 
 
 class IntermediateObjects:
@@ -27,6 +31,7 @@ class IntermediateObjects:
         self._store = store
         self._url = url
         self._mark = f"{_MARK}{coordinator}"
+        self._lists_uploads = True
 
     @classmethod
     async def open(cls, store: ObjectStore, url: str, *, coordinator: str) -> Self:
@@ -38,25 +43,38 @@ class IntermediateObjects:
     async def remove(self, job: JobId) -> None:
         # Uploads come first: one that is completed meanwhile is an object by then.
         await each(await self._uploads(f"{job}/"), self._store.abort_upload, at_once=_ABORTS_AT_ONCE)
-        await self._store.delete([f"{self._url}/{name}" async for name in self._names(f"{job}/")])
+        batch: list[str] = []
+        async for url in self._found(f"{job}/"):
+            batch.append(url)
+            if len(batch) == _DELETES_AT_ONCE:
+                await self._store.delete(batch)
+                batch.clear()
+        await self._store.delete(batch)
 
     async def jobs(self) -> list[JobId]:
-        names = [name async for name in self._names("")]
-        names += [upload.url.removeprefix(f"{self._url}/") for upload in await self._uploads("")]
-        jobs = {name.partition("/")[0] for name in names if "/" in name}
-        return [JobId(job) for job in sorted(jobs) if JOB_DIRECTORY.fullmatch(job)]
+        async with aclosing(self._store.folders(f"{self._url}/")) as folders:
+            names = {name async for name in folders}
+        names |= {upload.url.removeprefix(f"{self._url}/").partition("/")[0] for upload in await self._uploads("")}
+        return [JobId(name) for name in sorted(names) if JOB_DIRECTORY.fullmatch(name)]
 
-    async def shared(self) -> bool:
-        marks = [name async for name in self._names(f"{_MARK}*")]
-        return any(name != self._mark for name in marks)
+    async def others(self) -> list[str]:
+        return [url async for url in self._found(f"{_MARK}*") if url != f"{self._url}/{self._mark}"]
 
-    async def _names(self, pattern: str) -> AsyncIterator[str]:
-        """What is there below the prefix, relative to it."""
+    async def _found(self, pattern: str) -> AsyncIterator[str]:
         async with aclosing(self._store.find(f"{glob.escape(self._url)}/{pattern}")) as found:
             async for info in found:
-                yield info.url.removeprefix(f"{self._url}/")
+                yield info.url
 
     async def _uploads(self, below: str) -> list[Upload]:
-        with suppress(PermanentError):  # some stores cannot list uploads, or do not let us
+        """None where the store cannot list them, or does not let us: told once."""
+        try:
             return await self._store.list_uploads(f"{self._url}/{below}")
-        return []
+        except PermanentError as error:
+            if self._lists_uploads:
+                self._lists_uploads = False
+                _log.warning(
+                    "unfinished uploads of map outputs cannot be listed: allow it (s3:ListBucketMultipartUploads), "
+                    "or have a lifecycle rule of the bucket remove them",
+                    error=str(error),
+                )
+            return []

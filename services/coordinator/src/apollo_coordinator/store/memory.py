@@ -85,7 +85,7 @@ class MemorySecretStore:
 class MemoryIntermediateStore:
     def __init__(self) -> None:
         self.kept: dict[JobId, None] = {}  # a test says of which jobs something is there
-        self.has_neighbour = False
+        self.neighbours: list[str] = []
         self.removed: list[JobId] = []
 
     async def remove(self, job: JobId) -> None:
@@ -95,8 +95,8 @@ class MemoryIntermediateStore:
     async def jobs(self) -> list[JobId]:
         return list(self.kept)
 
-    async def shared(self) -> bool:
-        return self.has_neighbour
+    async def others(self) -> list[str]:
+        return list(self.neighbours)
 
 
 class MemoryLogStore:
