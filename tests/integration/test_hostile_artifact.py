@@ -40,7 +40,10 @@ REFUSED = {
     "what the worker has opened": "EACCES",
     "a signal to the worker": "EPERM",
     "a signal to its launcher": "EPERM",
+    "the limits of the worker": "EPERM",
     "the names on the intermediate volume": "EACCES",
+    "watching the intermediate volume": "EPERM",
+    "watching it by fanotify": "EPERM",
     "a file on the intermediate volume": "EACCES",
     "another job's map output: to read": "EACCES",
     "another job's map output: to write": "EACCES",
@@ -52,6 +55,7 @@ REFUSED = {
     "the directories of other attempts": "EACCES",
     "the worker's artifacts": "EACCES",
     "shared memory, /dev/shm": "EACCES",
+    "shared memory of System V": "EPERM",
     "the terminal": "EACCES",
     "a worker's gRPC": "EACCES",
     "the metadata service": "EACCES",
@@ -81,6 +85,9 @@ NOT_REFUSED = {
 }
 OPEN_WITHOUT_SANDBOX = (
     "a signal to the worker",
+    "the limits of the worker",
+    "watching the intermediate volume",
+    "shared memory of System V",
     "another job's map output: to read",
     "another job's map output: to write",
     "a file on the intermediate volume",

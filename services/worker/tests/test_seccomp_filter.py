@@ -18,15 +18,20 @@ NUMBERS = {
     "x86_64": {
         "read": 0, "socket": 41, "connect": 42, "socketpair": 53, "clone": 56, "truncate": 76, "ftruncate": 77,
         "add_key": 248, "request_key": 249, "keyctl": 250, "unshare": 272, "perf_event_open": 298,
-        "open_by_handle_at": 304, "setns": 308, "bpf": 321, "userfaultfd": 323,
+        "open_by_handle_at": 304, "setns": 308, "bpf": 321, "userfaultfd": 323, "prlimit64": 302,
+        "inotify_init": 253, "inotify_init1": 294, "fanotify_init": 300, "shmget": 29, "shmat": 30, "shmctl": 31,
+        "semget": 64, "semop": 65, "semctl": 66, "semtimedop": 220, "msgget": 68, "msgsnd": 69, "msgrcv": 70,
+        "msgctl": 71,
     },
     "aarch64": {
         "read": 63, "socket": 198, "connect": 203, "socketpair": 199, "clone": 220, "truncate": 45, "ftruncate": 46,
         "add_key": 217, "request_key": 218, "keyctl": 219, "unshare": 97, "perf_event_open": 241,
-        "open_by_handle_at": 265, "setns": 268, "bpf": 280, "userfaultfd": 282,
+        "open_by_handle_at": 265, "setns": 268, "bpf": 280, "userfaultfd": 282, "prlimit64": 261,
+        "inotify_init1": 26, "fanotify_init": 262, "shmget": 194, "shmat": 196, "shmctl": 195, "semget": 190,
+        "semop": 193, "semctl": 191, "semtimedop": 192, "msgget": 186, "msgsnd": 189, "msgrcv": 188, "msgctl": 187,
     },
 }  # fmt: skip
-REFUSED = ("add_key", "request_key", "keyctl", "perf_event_open", "open_by_handle_at", "setns", "bpf", "userfaultfd")
+DECIDED_BY_MORE = ("read", "socket", "connect", "socketpair", "clone", "unshare", "truncate", "ftruncate", "prlimit64")
 MACHINE = pytest.mark.parametrize("machine", NUMBERS)
 
 
@@ -79,11 +84,17 @@ def test_namespaces(machine):
 
 @MACHINE
 def test_other_calls(machine):
-    assert {ask(machine, call) for call in REFUSED} == {"EPERM"}
+    assert {ask(machine, call) for call in NUMBERS[machine] if call not in DECIDED_BY_MORE} == {"EPERM"}
     assert {ask(machine, io_uring) for io_uring in (425, 426, 427)} == {"EPERM"}
     assert {ask(machine, call) for call in ("read", "connect", "truncate", "ftruncate")} == {ALLOWED}
     assert ask(machine, "truncate", refuse_truncate=True) == "EPERM"
     assert ask(machine, "ftruncate", refuse_truncate=True) == ALLOWED
+
+
+@MACHINE
+def test_the_limits_of_other_processes(machine):
+    assert ask(machine, "prlimit64", 0) == ALLOWED
+    assert {ask(machine, "prlimit64", process) for process in (1, 4711, 0x100000001)} == {"EPERM"}
 
 
 @MACHINE

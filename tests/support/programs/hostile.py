@@ -11,6 +11,7 @@ import ctypes
 import errno
 import mmap
 import os
+import resource
 import select
 import signal
 import socket
@@ -33,6 +34,9 @@ NUMBERS = {  # of system calls: x86-64, aarch64
     "mount": (165, 40),
     "unshare": (272, 97),
     "open_by_handle_at": (304, 265),
+    "shmget": (29, 194),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
 }
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 NEW_USER, NEW_MOUNT = 0x10000000, 0x00020000
@@ -105,6 +109,33 @@ def descriptor_of_worker() -> str:
 
 def signal_to(process: int) -> str:
     os.kill(process, 0)
+    return GOT
+
+
+def limits_of(process: int) -> str:
+    """To set: the kernel kills who used more processor time than it may, and refuses memory."""
+    resource.prlimit(process, resource.RLIMIT_CORE, (0, 0))
+    return GOT
+
+
+def watched(path: str) -> str:
+    """Who may watch a directory learns the names that appear in it."""
+    watch = libc.inotify_add_watch(system_call("inotify_init1", 0), path.encode(), 0x100)
+    if watch < 0:
+        raise OSError(ctypes.get_errno(), path)
+    return GOT
+
+
+def marked() -> str:
+    """The same by the younger way, which unprivileged processes have, too."""
+    system_call("fanotify_init", 0x200, 0)
+    return GOT
+
+
+def system_v_memory() -> str:
+    """By a number that the user's other processes may have in use; it outlives who made it."""
+    made = system_call("shmget", 0, 4096, 0o1600)
+    libc.shmctl(made, 0, None)
     return GOT
 
 
@@ -288,10 +319,13 @@ def attempts() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "what the worker has opened", lambda: os.readlink(f"/proc/{WORKER}/fd/0")
     yield "a signal to the worker", lambda: signal_to(WORKER)
     yield "a signal to its launcher", lambda: signal_to(LAUNCHER)
+    yield "the limits of the worker", lambda: limits_of(WORKER)
     for path in filter(None, param("hidden").split(",")):
         yield path, lambda path=path: read(path)
     volume, victim = param("volume"), param("victim")
     yield "the names on the intermediate volume", lambda: list_directory(volume)
+    yield "watching the intermediate volume", lambda: watched(volume)
+    yield "watching it by fanotify", marked
     yield "a file on the intermediate volume", lambda: write(f"{volume}/planted")
     yield "another job's map output: to read", lambda: read(victim)
     yield "another job's map output: to write", lambda: append_to(victim)
@@ -307,6 +341,7 @@ def attempts() -> Iterator[tuple[str, Callable[[], str]]]:
     for path in filter(None, param("beside").split(",")):
         yield f"a file in {path}", lambda path=path: write(f"{path}/hostile")
     yield "shared memory, /dev/shm", shared_memory
+    yield "shared memory of System V", system_v_memory
     yield "the terminal", terminal
     for name, _, address in (pair.partition("=") for pair in filter(None, param("addresses").split(","))):
         yield name, lambda address=address: connect_tcp(address)

@@ -8,26 +8,29 @@ import socket
 import struct
 from pathlib import Path
 
-_GENERATIONS_LIMIT = 1000
+_STEPS_LIMIT = 1000  # from parent to parent
 _CREDENTIALS = struct.Struct("=3i")  # struct ucred of unix(7): process id, user id, group id
 
 
 def peer_descends(connection: socket.socket) -> bool | None:
     """Of the process that connected. None when it has ended since.
 
-    Launchers are subreapers, so a program's daemons keep them, and the worker, as ancestors.
+    Launchers are subreapers, so a program's daemons keep them, and the worker, as ancestors. A process outside this
+    one's namespace of process ids, whose id the kernel gives as 0, is nobody's descendant.
     """
     content = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    process: int = _CREDENTIALS.unpack(content)[0]
-    if _parent(process) is None:
-        return None
-    for _ in range(_GENERATIONS_LIMIT):
+    peer: int = _CREDENTIALS.unpack(content)[0]
+    process = peer
+    for _ in range(_STEPS_LIMIT):
         if process == os.getpid():
             return True
-        parent = _parent(process)
-        if not parent:
+        if process == 0:
             return False
-        process = parent
+        parent = _parent(process)
+        if parent is None and process == peer:
+            return None
+        # An ancestor that has just ended has handed its children on: look again from the start.
+        process = peer if parent is None else parent
     return False
 
 

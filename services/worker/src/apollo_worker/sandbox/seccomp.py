@@ -1,8 +1,10 @@
 """The seccomp filter of a program, as the kernel's BPF bytes (seccomp(2), linux/filter.h). Pure.
 
 It closes what Landlock does not know: sockets other than Unix ones (UDP, raw, vsock, netlink), io_uring (whose requests
-no filter sees), kernel keyrings, new user namespaces and a few doors of the kernel that no map or reduce program needs.
-Everything else stays allowed, so that a program in any language runs.
+no filter sees), kernel keyrings, new user namespaces, watching directories, which tells the names that appear in them,
+System V's shared memory and the like, which are the user's and not the program's, the limits of other processes, and a
+few doors of the kernel that no map or reduce program needs. Everything else stays allowed, so that a program in any
+language runs.
 """
 
 import errno
@@ -24,12 +26,26 @@ NETWORK_FAMILIES: Final = (_FAMILY_UNIX, _FAMILY_INET, _FAMILY_INET6)
 _AUDIT_ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
 _SOCKET_CALLS: Final = {"x86_64": (41, 53), "aarch64": (198, 199)}  # socket, socketpair
 _NAMESPACE_CALLS: Final = {"x86_64": (56, 272), "aarch64": (220, 97)}  # clone, unshare
+_LIMIT_CALLS: Final = {"x86_64": 302, "aarch64": 261}  # prlimit64: by 0, libc's getrlimit and setrlimit
 _TRUNCATE: Final = {"x86_64": 76, "aarch64": 45}
 _REFUSED_EVERYWHERE: Final = (425, 426, 427)  # io_uring_setup, io_uring_enter, io_uring_register
 _REFUSED: Final = {
-    # add_key, request_key, keyctl, perf_event_open, open_by_handle_at, setns, bpf, userfaultfd
-    "x86_64": (248, 249, 250, 298, 304, 308, 321, 323),
-    "aarch64": (217, 218, 219, 241, 265, 268, 280, 282),
+    "x86_64": (
+        *(248, 249, 250),  # add_key, request_key, keyctl
+        *(253, 294, 300),  # inotify_init, inotify_init1, fanotify_init
+        *(29, 30, 31),  # shmget, shmat, shmctl
+        *(64, 65, 66, 220),  # semget, semop, semctl, semtimedop
+        *(68, 69, 70, 71),  # msgget, msgsnd, msgrcv, msgctl
+        *(298, 304, 308, 321, 323),  # perf_event_open, open_by_handle_at, setns, bpf, userfaultfd
+    ),
+    "aarch64": (
+        *(217, 218, 219),
+        *(26, 262),  # inotify_init1, fanotify_init
+        *(194, 196, 195),
+        *(190, 193, 191, 192),
+        *(186, 189, 188, 187),
+        *(241, 265, 268, 280, 282),
+    ),
 }
 
 MACHINES: Final = tuple(_AUDIT_ARCHITECTURES)
@@ -52,6 +68,7 @@ def program_filter(machine: str, *, network: bool, refuse_truncate: bool) -> byt
             _refuse(_JUMP_EQUAL, _CLONE3, errno.ENOSYS),
             *(_only_families(number, families) for number in _SOCKET_CALLS[machine]),
             *(_no_user_namespace(number) for number in _NAMESPACE_CALLS[machine]),
+            _only_its_own(_LIMIT_CALLS[machine]),
             _return(_ALLOW),
         )
     )
@@ -80,6 +97,12 @@ def _only_families(number: int, families: Iterable[int]) -> bytes:
 def _no_user_namespace(number: int) -> bytes:
     check = _refuse(_JUMP_ANY_BIT, _NEW_USER_NAMESPACE, errno.EPERM)
     return _for_call(number, _load(_FIRST_ARGUMENT_AT) + check + _return(_ALLOW))
+
+
+def _only_its_own(number: int) -> bytes:
+    """A call whose first argument is a process id, 0 for the caller."""
+    check = _instruction(_JUMP_EQUAL, 0, skip_if_false=1) + _return(_ALLOW) + _return(_ERRNO | errno.EPERM)
+    return _for_call(number, _load(_FIRST_ARGUMENT_AT) + check)
 
 
 def _for_call(number: int, block: bytes) -> bytes:
