@@ -117,7 +117,7 @@ def remove_tree(root: Path, *, last: str = "") -> None:
 
 def _emptied(directory: Path, root: Path, spared: str) -> list[Path]:
     """Remove what is in it but `spared`; returns where the directories that were in it are now."""
-    moved = []
+    moved: list[Path] = []
     if not _is_directory(directory):  # a link took its place while it was moved
         _unlink(directory)
         return moved
