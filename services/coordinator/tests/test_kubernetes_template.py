@@ -5,11 +5,15 @@ import yaml
 
 from apollo_common.errors import InvalidSetting
 from apollo_common.ids import JobId
+from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.kubernetes.names import Names
 from apollo_coordinator.pools.kubernetes.template import JobOwner, PodTemplate
 from support.kubernetes_pools import worker_manifest
 
 OWNER = JobOwner(JobId("job1"), "apollo-job-job1", "some-uid")
+
+
+ASKS_NOTHING = PodOverrides()
 
 
 def rendered(manifest: dict) -> dict:
@@ -24,7 +28,10 @@ def test_what_the_operator_wrote_is_kept():
     assert pod["spec"]["nodeSelector"] == {"disk": "fast"}
     assert {"name": "tmp", "emptyDir": {}} in pod["spec"]["volumes"]
     assert pod["metadata"]["labels"]["team"] == "data"
-    assert pod["metadata"]["annotations"] == {"a": "b"}
+    assert pod["metadata"]["annotations"] == {
+        "a": "b",
+        "apollo.io/template": PodTemplate(manifest).version(ASKS_NOTHING),
+    }
     assert {"name": "LANG", "value": "C"} in pod["spec"]["containers"][0]["env"]
 
 
@@ -39,6 +46,18 @@ def test_what_the_pool_relies_on_wins():
     assert pod["metadata"]["labels"]["apollo.io/job"] == "job1"
     directories = [item for item in pod["spec"]["containers"][0]["env"] if item["name"] == "APOLLO_TLS_DIR"]
     assert directories == [{"name": "APOLLO_TLS_DIR", "value": "/var/run/secrets/apollo.io/tls"}]
+
+
+def test_a_version_stands_for_all_that_a_pod_is_made_from():
+    template = PodTemplate(worker_manifest())
+    assert template.version(ASKS_NOTHING) == PodTemplate(worker_manifest()).version(PodOverrides())
+    others = [
+        PodTemplate(worker_manifest(nodeSelector={"disk": "fast"})).version(ASKS_NOTHING),
+        PodTemplate(worker_manifest(), {"AWS_REGION": "here"}).version(ASKS_NOTHING),
+        PodTemplate(worker_manifest(), beside={"a": "b"}).version(ASKS_NOTHING),
+        template.version(PodOverrides(image="other")),
+    ]
+    assert len({template.version(ASKS_NOTHING), *others}) == 5
 
 
 def test_a_pod_gets_its_workers_keys_and_not_the_coordinators():

@@ -11,6 +11,8 @@ from apollo_common.ids import JobId
 WORKER_CONTAINER: Final = "worker"
 WORKER_PORT: Final = 8090
 JOB_LABEL: Final = "apollo.io/job"
+TEMPLATE_ANNOTATION: Final = "apollo.io/template"
+"""Of a worker pod: the version of what it was made from (template.py)."""
 _MANAGER: Final = "apollo-coordinator"
 
 

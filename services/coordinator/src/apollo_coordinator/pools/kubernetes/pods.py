@@ -12,7 +12,7 @@ from apollo_coordinator.pools.kubernetes.failures import (
     leaving_reason,
     waiting_reason,
 )
-from apollo_coordinator.pools.kubernetes.names import JOB_LABEL
+from apollo_coordinator.pools.kubernetes.names import JOB_LABEL, TEMPLATE_ANNOTATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Pod:
     leaving: str  # it is about to end, but its worker may have a grace to finish in
     ended: str
     deleting: bool = False  # somebody has asked for its deletion: a node ends pods without
+    template: str = ""  # the version of what it was made from; empty: it does not say
     fault: str = ""  # by which what its worker ran has failed: a reason of apollo_common.errors
 
     @property
@@ -51,5 +52,6 @@ def parse_pod(pod: Object) -> Pod:
         leaving=leaving_reason(pod),
         ended=end_reason(pod),
         deleting=bool(metadata.get("deletionTimestamp")),
+        template=(metadata.get("annotations") or {}).get(TEMPLATE_ANNOTATION, ""),
         fault=fault(pod),
     )

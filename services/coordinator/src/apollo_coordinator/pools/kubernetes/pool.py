@@ -61,6 +61,7 @@ class _Demand:
 
     workers: int = 0
     pods: PodOverrides = field(default_factory=PodOverrides)
+    template: str = ""  # the version of what its pods are made from now
     refusals: int = 0  # creations in a row that went wrong, or pods that ended before they worked
     not_before: float = 0.0
     told: str = ""  # the last trouble, said once as long as it stays the same
@@ -122,6 +123,7 @@ class KubernetesPool:
         if workers:
             demand = self._demands.setdefault(job, _Demand())
             demand.workers, demand.pods = workers, pods or PodOverrides()
+            demand.template = self._template.version(demand.pods)
         else:
             self._demands.pop(job, None)
         self._wake.set()
@@ -263,6 +265,7 @@ class KubernetesPool:
         for pod in self.reflector.items.values():
             pods[pod.job].append(pod)
             self._serve(pod)
+            self._renew(pod)
         missing, there = self._settle(pods, now)
         for name in self._to_delete(now):
             if self._calls.begin(f"delete {name}", partial(self._delete, name)):
@@ -271,6 +274,13 @@ class KubernetesPool:
             self._begin_creation(job)
         for job in self._demands:
             self._question(job, pods[job], now)
+
+    def _renew(self, pod: Pod) -> None:
+        """A pod that has not started may never start as it is, and may as the template is now: it is made anew."""
+        demand = self._demands.get(pod.job)
+        outdated = demand is not None and pod.template not in ("", demand.template)
+        if outdated and not pod.ip and not pod.ended:
+            self._let_go(pod.name)
 
     def _room(self) -> int:
         """How many pods may be made now. None while those that are there may not be known."""

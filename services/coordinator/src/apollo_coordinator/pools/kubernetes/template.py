@@ -1,6 +1,8 @@
 """The worker pod that the operator describes in a file, and what the pool adds to it for one worker of one job."""
 
 import copy
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from apollo_common.tls import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE
 from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.kubernetes.api import Object
 from apollo_coordinator.pools.kubernetes.job_keys import AUTHORITY_KEY, WORKER_CERTIFICATE_KEY, WORKER_KEY_KEY
-from apollo_coordinator.pools.kubernetes.names import WORKER_CONTAINER, WORKER_PORT, Names
+from apollo_coordinator.pools.kubernetes.names import TEMPLATE_ANNOTATION, WORKER_CONTAINER, WORKER_PORT, Names
 from apollo_coordinator.pools.kubernetes.overrides import override
 
 VOLUME_PATH: Final = "/var/lib/apollo/intermediate"  # where a worker looks for map outputs unless it is told otherwise
@@ -111,6 +113,11 @@ class PodTemplate:
         claims = (volume.get("persistentVolumeClaim") for volume in volumes)
         return [claim["claimName"] for claim in claims if claim]
 
+    def version(self, asked: PodOverrides) -> str:
+        """The same for pods that are made from the same template, settings and wishes of a job."""
+        content = [self._manifest, self._storage, self._beside, asked.to_json()]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
     def pod(
         self,
         name: str,
@@ -121,12 +128,14 @@ class PodTemplate:
         orphan_seconds: int,
     ) -> Object:
         """The manifest of one worker, ready to be created, with what its job asks of it."""
+        asked = asked or PodOverrides()
         pod = copy.deepcopy(self._manifest)
         metadata = pod.setdefault("metadata", {})
         metadata |= {"name": name, "ownerReferences": [owner.reference()]}
         metadata.pop("namespace", None)
         container = _worker_container(pod)
-        override(pod, container, asked or PodOverrides())
+        metadata["annotations"] = (metadata.get("annotations") or {}) | {TEMPLATE_ANNOTATION: self.version(asked)}
+        override(pod, container, asked)
         metadata["labels"] |= names.labels("worker", owner.job)
         # A worker that starts again is another worker, and gets another pod. It never calls the API server.
         pod["spec"] |= {"restartPolicy": "Never", "automountServiceAccountToken": False}
