@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +141,37 @@ async def test_an_index_that_is_larger_than_its_head(place):
     assert len(await place.read(output.path, INDEX_FILE)) > INDEX_HEAD_BYTES
     found = await place.partitions([output], 8)
     assert sorted(pair for partition in found for pair in partition) == pairs
+
+
+class CountingStore(MemoryStore):
+    """Counts what is read of indexes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[int] = []
+
+    async def read(self, url: str, **options):
+        async with aclosing(super().read(url, **options)) as chunks:
+            content = b"".join([chunk async for chunk in chunks])
+        if url.endswith(INDEX_FILE):
+            self.reads.append(len(content))
+        yield content
+
+
+@pytest.mark.parametrize(("partitions", "reads"), [(2, 1), (300, 1), (3_000, 2)])
+async def test_a_reduce_reads_little_of_each_index_however_many_reduces_there_are(tmp_path, partitions, reads):
+    """Once for each map while that costs next to nothing; of long indexes only what is the reduce's own."""
+    objects, maps, last = CountingStore(), 6, partitions - 1
+    place = in_bucket(objects, "s3://bucket/prefix", tmp_path)
+    pairs = [(b"key%d" % row, b"value") for row in range(2_000)]
+    outputs = [(await write_map_output(place.store, number, pairs, partitions))[0] for number in range(maps)]
+    whole = len(await place.read(outputs[0].path, INDEX_FILE))
+    objects.reads.clear()
+    found = await read_partition(outputs, place.store, last, scratch=tmp_path / "scratch")
+    assert sorted(found) == sorted(maps * [pair for pair in pairs if reference_partition(pair[0], partitions) == last])
+    of_the_first = len(objects.reads) - (maps - 1) * reads
+    assert of_the_first <= 3
+    assert sum(objects.reads[of_the_first:]) <= (maps - 1) * (whole if reads == 1 else 1024)
 
 
 @pytest.mark.parametrize("name", FILES)

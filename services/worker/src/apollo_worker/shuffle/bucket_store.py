@@ -40,7 +40,8 @@ MAX_PIECES = 10_000  # that S3 takes; larger files have larger pieces
 PIECES_AT_ONCE = 4  # each is in memory
 FETCHES_AT_ONCE = 8  # each has a chunk of at most 1 MiB in memory
 FETCHED_FILES = 16  # of a partition, of about the same size
-INDEX_HEAD_BYTES = 64 << 10  # of an index, read at once: in most cases all that a partition needs
+INDEX_HEAD_BYTES = 64 << 10  # of an index, read at once at most: it may be all that a partition needs
+LEAST_INDEX_HEAD_BYTES = 4 << 10  # a shorter one is read no faster
 DISCARD_SECONDS = 5.0  # a cancelled attempt does not wait longer for a store; its job's clean-up does
 _WRITER = "apollo-map-output"  # metadata: tells a completed upload, whose answer got lost, from one that is gone
 
@@ -93,12 +94,7 @@ class BucketStore:
         reader: SegmentReader,  # noqa: ARG002 - reads what is fetched here
         scratch: Scratch,
     ) -> list[Run]:
-        indexes: dict[MapOutputRef, PartitionIndex] = {}
-
-        async def read_index(output: MapOutputRef) -> None:
-            indexes[output] = await self._index(output, partition)
-
-        await each(outputs, read_index, at_once=FETCHES_AT_ONCE)
+        indexes = await self._indexes(outputs, partition)
         directory = await in_thread(scratch.directory)
         pieces, runs = await in_thread(self._laid_out, outputs, indexes, directory)
         await self._fetch(pieces, scratch.space)
@@ -129,9 +125,26 @@ class BucketStore:
                         await self._store.abort_upload(upload)
                 await self._store.delete([self._object(path, name) for name in (DATA_FILE, INDEX_FILE)])
 
-    async def _index(self, output: MapOutputRef, partition: int) -> PartitionIndex:
+    async def _indexes(self, outputs: Sequence[MapOutputRef], partition: int) -> dict[MapOutputRef, PartitionIndex]:
+        """A partition's part of each output's index. How much of them is read at once, the first one shows: in those of
+        many reduces the part lies far from the start, and heads would come to more than the pairs do.
+        """
+        indexes: dict[MapOutputRef, PartitionIndex] = {}
+        head_bytes, end = INDEX_HEAD_BYTES, 0
+
+        async def read_index(output: MapOutputRef) -> None:
+            nonlocal end
+            indexes[output], end = await self._index(output, partition, head_bytes)
+
+        await each(outputs[:1], read_index, at_once=1)
+        head_bytes = max(2 * end, LEAST_INDEX_HEAD_BYTES) if 2 * end <= INDEX_HEAD_BYTES else 0
+        await each(outputs[1:], read_index, at_once=FETCHES_AT_ONCE)
+        return indexes
+
+    async def _index(self, output: MapOutputRef, partition: int, head_bytes: int) -> tuple[PartitionIndex, int]:
+        """A partition's part of an index, and where it ends there. It is read out of the head if it lies in it."""
         url, failed = self._object(output.path, INDEX_FILE), fetch_failure(output)
-        head = await self._read(url, 0, INDEX_HEAD_BYTES, failed)
+        head = await self._read(url, 0, head_bytes, failed) if head_bytes else b""
 
         async def read(offset: int, length_bytes: int) -> bytes:
             if offset + length_bytes <= len(head):
@@ -142,8 +155,9 @@ class BucketStore:
             return content
 
         entry = await read(*entry_range(partition))
+        offset, length_bytes = block_range(entry)
         try:
-            return decode_partition(partition, entry, await read(*block_range(entry)))
+            return decode_partition(partition, entry, await read(offset, length_bytes)), offset + length_bytes
         except IndexDamaged:
             raise failed("its index is damaged") from None
 
