@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from apollo_client.cli.demo import gather_sources
+from apollo_worker.sandbox.sandbox import establish
 from support.apollo_cli import apollo, command, environment
-from support.coordinator_process import CoordinatorProcess
+from support.coordinator_process import CoordinatorProcess, wait_for
 from support.corpus import coreutils_word_count, read_parts, sorted_lines
-from support.tokens import tokens_file
+from support.tokens import bearer, tokens_file
 
 
 def test_the_demo_counts_as_coreutils_do(tmp_path: Path) -> None:
@@ -67,6 +68,13 @@ def test_a_terminal_gets_bars(tmp_path: Path) -> None:
     assert b"1/1" in shown
 
 
+def sandbox_of_worker(up: CoordinatorProcess, user: str = "") -> str:
+    """What the API tells of it, once it is there."""
+    headers = bearer(user) if user else {}
+    (worker,) = wait_for(lambda: up.request("GET", "/workers", headers=headers), "a worker")
+    return str(worker["sandbox"])
+
+
 class TestUp:
     def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
         with socket.socket() as taken:
@@ -83,13 +91,17 @@ class TestUp:
         assert "APOLLO_TOKEN" in outcome.stderr
 
     def test_on_loopback_the_token_that_commands_use_is_not_asked_for(self, tmp_path: Path) -> None:
+        """Whoever reaches it is this machine's user, and the programs are their own."""
         with CoordinatorProcess(tmp_path / "up", {"APOLLO_TOKEN": "of-another-coordinator"}, workers=1) as up:
             assert up.request("GET", "/jobs") == []
+            assert sandbox_of_worker(up) == "off"
 
-    def test_on_loopback_a_file_of_tokens_is(self, tmp_path: Path) -> None:
+    def test_on_loopback_a_file_of_tokens_is_and_confines_the_programs(self, tmp_path: Path) -> None:
+        """They may be others' then."""
         file = tokens_file(tmp_path / "tokens")
         with CoordinatorProcess(tmp_path / "up", {"APOLLO_TOKENS_FILE": str(file)}, workers=1) as up:
             assert up.request("GET", "/jobs")["status"] == 401
+            assert sandbox_of_worker(up, user="vera") == establish("prefer").description != "off"
 
     @pytest.mark.parametrize("folder", ["/proc/apollo", "/dev/null/apollo"])
     def test_a_data_directory_that_cannot_be(self, folder: str) -> None:

@@ -104,13 +104,15 @@ class CoordinatorProcess:
 
         return wait_for(look, f"the end of job {job}", seconds)
 
-    def request(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def request(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """The answer's document, a problem document too. OSError when there is no answer."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self._port}/api/v1{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", **(headers or {})},
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
