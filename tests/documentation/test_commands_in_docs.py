@@ -1,6 +1,6 @@
 """The commands that the README and the docs show do work, in the order in which a reader meets them.
 
-Those for a cluster are run on one: tests/e2e/kube/test_deploy_page.py.
+Those for a cluster or docker-compose are run on one: test_deploy_page.py and test_develop_page.py in tests/e2e.
 """
 
 import re
@@ -18,7 +18,7 @@ def test_commands_work(page, tmp_path):
     shell = Shell(make_checkout(tmp_path))
     try:
         for block in blocks(page):
-            if block.is_run and not block.on_cluster:
+            if block.is_run and not block.place:
                 shell.run(block)
     finally:
         shell.close()

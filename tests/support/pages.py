@@ -1,7 +1,7 @@
 """The commands that the README and the docs show, and a place to run them in.
 
 A block of `sh` is run; a comment line before it may say `<!-- in the background -->`, `<!-- not run: REASON -->`, or
-on which kind of place it runs: `<!-- on a cluster -->`, `<!-- on a cluster, in the background -->`.
+on which kind of place it runs: `<!-- on a cluster -->`, `<!-- on docker-compose, in the background -->`.
 """
 
 import os
@@ -21,7 +21,7 @@ from support.apollo_cli import REPOSITORY, environment
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```sh\n(?P<script>.*?)^```", re.DOTALL | re.MULTILINE)
 READY_SECONDS = 30
 _BACKGROUND = "in the background"
-_CLUSTER = "on a cluster"
+_ON = "on "
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,21 @@ class Block:
         return self.mark.endswith(_BACKGROUND)
 
     @property
-    def on_cluster(self) -> bool:
-        return self.mark.startswith(_CLUSTER)
+    def place(self) -> str:
+        """`a cluster`, `docker-compose`; empty where no more than a checkout is needed."""
+        return self.mark.removeprefix(_ON).partition(",")[0] if self.mark.startswith(_ON) else ""
 
 
 def blocks(page: Path) -> list[Block]:
     return [Block(found["mark"] or "", found["script"]) for found in BLOCK.finditer(page.read_text())]
 
 
-def make_checkout(folder: Path) -> Path:
-    """What a reader sees in a clone, without what takes long: `./apollo` is the same command, already set up."""
-    for name in ("README.md", "docs", "examples", "infra", "sdk"):
+def make_checkout(folder: Path, *more: str) -> Path:
+    """What a reader sees in a clone, without what takes long: `./apollo` is the same command, already set up.
+
+    `more`: files and folders beside those that most pages speak of.
+    """
+    for name in ("README.md", "docs", "examples", "infra", "sdk", *more):
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, folder / name)

@@ -1,12 +1,13 @@
 """A job of a few map tasks that take seconds each, so that something can happen to it meanwhile."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from apollo_client.rest import RestClient
 from support.apollo_cli import REPOSITORY
-from support.corpus import sorted_lines
-from support.installation import Installation, submitted
+from support.corpus import coreutils_word_count, sorted_lines, write_python_sources
+from support.rest_jobs import Site, submitted
 
 _PROGRAMS = REPOSITORY / "examples/word_count"
 
@@ -21,18 +22,23 @@ class SlowWords:
     INPUT_BYTES: ClassVar[int] = MAPS * SPLIT_BYTES
     _MAPPER: ClassVar[str] = "shell:awk -f mapper.awk && sleep $APOLLO_PARAM_SECONDS"
 
-    installation: Installation
+    site: Site
     expected: bytes
+
+    @classmethod
+    def put(cls, site: Site, scratch: Path) -> "SlowWords":
+        """With its input in the bucket."""
+        corpus = write_python_sources(scratch / "text", cls.INPUT_BYTES)
+        site.put(cls.INPUT, corpus)
+        return cls(site, coreutils_word_count(corpus))
 
     async def submit(self, rest: RestClient, output: str, *, seconds: float = 3, **fields: Any) -> str:
         """The id of a new job whose map attempts take `seconds` at least."""
         for program in ("mapper.awk", "reducer.awk"):
             await rest.upload(_PROGRAMS / program)
         slow = {"splitSize": self.SPLIT_BYTES, "files": ["mapper.awk"], "params": {"seconds": str(seconds)}}
-        return await submitted(
-            rest, self.installation.body(output, self.INPUT, self._MAPPER, "reducer.awk", **(slow | fields))
-        )
+        return await submitted(rest, self.site.body(output, self.INPUT, self._MAPPER, "reducer.awk", **(slow | fields)))
 
     def counted(self, output: str) -> bool:
         """Whether a job's output is what coreutils counts."""
-        return sorted_lines(self.installation.output(output)) == self.expected
+        return sorted_lines(self.site.output(output)) == self.expected

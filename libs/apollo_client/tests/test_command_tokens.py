@@ -1,6 +1,8 @@
 """The commands and their token, as real processes against the coordinator's real HTTP API."""
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +23,13 @@ async def call(tmp_path):
     async with running_api(tmp_path, authenticator=authenticator) as api:
         address = f"http://127.0.0.1:{api.port}"
 
-        async def run(*arguments: object, token: str = "", url: str = address) -> Outcome:
+        async def run(
+            *arguments: object, token: str = "", url: str = address, cwd: Path = tmp_path / "empty"
+        ) -> Outcome:
             given = {"APOLLO_TOKEN": token} if token else {}
-            return await asyncio.to_thread(apollo, *arguments, APOLLO_COORDINATOR=url, **given)
+            return await asyncio.to_thread(apollo, *arguments, cwd=cwd, APOLLO_COORDINATOR=url, **given)
+
+        (tmp_path / "empty").mkdir()
 
         yield run
 
@@ -73,3 +79,58 @@ async def test_a_token_that_leaves_the_machine_in_the_clear_is_told_of_once(call
     assert TOKEN not in ended.stderr
     for url, token in ((NOWHERE, ""), (NOWHERE.replace("http:", "https:"), TOKEN)):
         assert "not encrypted" not in (await call("jobs", token=token, url=url)).stderr
+
+
+@pytest.fixture
+def directory_with(tmp_path: Path) -> Callable[..., Path]:
+    """A directory with an `.env` in it."""
+
+    def make(content: str, mode: int = 0o600) -> Path:
+        directory = tmp_path / "checkout"
+        directory.mkdir(exist_ok=True)
+        (directory / ".env").write_text(content)
+        (directory / ".env").chmod(mode)
+        return directory
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["APOLLO_TOKEN={}", 'APOLLO_TOKEN="{}"', "export APOLLO_TOKEN='{}' ", "APOLLO_TOKEN=old\nAPOLLO_TOKEN = {} # mine"],
+)
+async def test_the_token_of_the_directory_is_shown_to_a_coordinator_on_this_machine(call, directory_with, line):
+    directory = directory_with(f"# secrets\nMY_APOLLO_TOKEN=another\n{line.format(TOKEN)}\nREST=x\n")
+    listed = await call("jobs", cwd=directory)
+    assert listed.status == 0, listed
+    assert TOKEN not in listed.stdout + listed.stderr
+
+
+async def test_the_environment_wins_over_the_directory(call, directory_with):
+    assert (await call("jobs", token=TOKEN, cwd=directory_with("APOLLO_TOKEN=old\n"))).status == 0
+    assert (await call("jobs", token="old", cwd=directory_with(f"APOLLO_TOKEN={TOKEN}\n"))).status == 1
+
+
+async def test_the_token_of_the_directory_stays_on_this_machine(call, directory_with):
+    ended = await call("jobs", url=NOWHERE, cwd=directory_with(f"APOLLO_TOKEN={TOKEN}\n"))
+    assert ended.status == 1
+    assert "not encrypted" not in ended.stderr, "a token was about to leave"
+
+
+async def test_a_token_that_others_may_read_is_refused(call, directory_with):
+    refused = await call("jobs", cwd=directory_with(f"APOLLO_TOKEN={TOKEN}\n", mode=0o644))
+    assert refused.status == 2
+    assert "chmod 600" in refused.stderr
+    assert TOKEN not in refused.stderr
+
+
+@pytest.mark.parametrize("content", ["", "OTHER=x\n", "APOLLO_TOKEN=\n"])
+async def test_a_file_without_a_token_is_somebody_elses(call, directory_with, content):
+    stranger = await call("jobs", cwd=directory_with(content, mode=0o644))
+    assert stranger.stderr.endswith("Set APOLLO_TOKEN to yours.\n")
+
+
+async def test_what_is_no_token_is_not_sent_from_the_directory_either(call, directory_with):
+    refused = await call("jobs", cwd=directory_with("APOLLO_TOKEN=two words\n"))
+    assert refused.status == 2
+    assert "APOLLO_TOKEN in .env holds what no token has" in refused.stderr

@@ -5,7 +5,8 @@ import pytest
 from apollo_client.errors import RequestRefused
 from apollo_client.rest import RestClient
 from support.apollo_cli import apollo
-from support.installation import NAMESPACE, Installation, submitted
+from support.installation import NAMESPACE, Installation
+from support.rest_jobs import submitted
 
 pytestmark = pytest.mark.timeout(300)
 

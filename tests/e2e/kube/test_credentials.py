@@ -5,7 +5,8 @@ import json
 import pytest
 
 from apollo_client.errors import RequestRefused
-from support.installation import COORDINATOR, COORDINATOR_POD, ended, job_when, submitted
+from support.installation import COORDINATOR, COORDINATOR_POD
+from support.rest_jobs import ended, job_when, submitted
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.apollo_cli import REPOSITORY
-from support.installation import PATIENCE_SECONDS, attempts_of, ended, submitted
+from support.rest_jobs import PATIENCE_SECONDS, attempts_of, ended, submitted
 
 pytestmark = pytest.mark.timeout(300)
 

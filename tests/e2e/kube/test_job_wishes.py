@@ -3,7 +3,7 @@
 import pytest
 
 from apollo_client.errors import RequestRefused
-from support.installation import ended, job_when, maps_completed
+from support.rest_jobs import ended, job_when, maps_completed
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from support.apollo_cli import REPOSITORY
-from support.installation import ended
 from support.pages import Shell, blocks, make_checkout
+from support.rest_jobs import ended
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -19,7 +19,7 @@ async def test_what_a_backup_holds_is_there_after_a_restore(installation, slow_w
     cluster = installation.namespace.cluster
     shell = Shell(make_checkout(tmp_path), {name: cluster.environment[name] for name in ("KUBECONFIG", "PATH")})
     for block in blocks(REPOSITORY / "docs/operate.md"):
-        if block.on_cluster:
+        if block.place:
             shell.run(block)
     async with installation.client() as rest:
         assert await rest.job(job) == before

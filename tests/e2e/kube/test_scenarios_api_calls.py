@@ -7,7 +7,8 @@ from datetime import datetime
 import pytest
 
 from support.cluster import audit
-from support.installation import COORDINATOR, COORDINATOR_USER, Installation, ended, submitted
+from support.installation import COORDINATOR, COORDINATOR_USER, Installation
+from support.rest_jobs import ended, submitted
 
 pytestmark = pytest.mark.timeout(300)
 

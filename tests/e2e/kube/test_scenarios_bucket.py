@@ -7,7 +7,8 @@ import pytest
 
 from apollo_client.rest import RestClient
 from support.apollo_cli import REPOSITORY
-from support.installation import COORDINATOR, OVERLAY, Installation, ended, job_when, maps_completed
+from support.installation import COORDINATOR, OVERLAY, Installation
+from support.rest_jobs import ended, job_when, maps_completed
 from support.slow_words import SlowWords
 
 pytestmark = pytest.mark.timeout(300)

@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from support.cluster.cluster import NODE
-from support.installation import (
-    COORDINATOR_POD,
-    attempts_of,
-    ended,
-    job_when,
-    maps_completed,
-    troubled,
-)
+from support.installation import COORDINATOR_POD
+from support.rest_jobs import attempts_of, ended, job_when, maps_completed, troubled
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -1,74 +1,25 @@
 """Jobs with nothing in their way: the examples, two at once, one that is stopped, and how soon a program works."""
 
-import subprocess
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from apollo_client.rest import RestClient
-from support.apollo_cli import REPOSITORY
 from support.cluster import audit
-from support.corpus import sorted_lines
-from support.installation import COORDINATOR_USER, Installation, attempts_of, ended, job_when, submitted
+from support.examples import EXAMPLES, TEXTS_INPUT, put_texts
+from support.installation import COORDINATOR_USER, Installation
+from support.rest_jobs import attempts_of, ended, job_when, submitted
 
 pytestmark = pytest.mark.timeout(300)
-
-EXAMPLES = REPOSITORY / "examples"
-TEXTS = sorted((EXAMPLES / "data").glob("*.txt"))
-INPUT = "texts/"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _texts(installation: Installation) -> None:
-    for text in TEXTS:
-        installation.put(f"{INPUT}{text.name}", text)
+    put_texts(installation)
 
 
-def expected(example: str, *arguments: str) -> bytes:
-    command = ["/bin/sh", str(EXAMPLES / example / "expected.sh"), *arguments, *map(str, TEXTS)]
-    return sorted_lines(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-async def run(installation: Installation, rest: RestClient, *programs: Path, **fields: Any) -> bytes:
-    """The sorted output of a mapper and a reducer over the texts."""
-    for program in programs:
-        await rest.upload(program)
-    names = [program.name for program in programs]
-    output = f"example-{names[0]}"
-    job = await submitted(rest, installation.body(output, INPUT, *names, **fields))
-    document = await ended(rest, job)
-    assert document["status"] == "succeeded", document
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+async def test_an_example(installation, rest, example, tmp_path):
+    job, output = await example.run(installation, rest, tmp_path)
+    assert output == example.expected()
     await installation.nothing_left(job)
-    return sorted_lines(installation.output(output))
-
-
-async def test_word_count_in_python(installation, rest):
-    program = EXAMPLES / "word_count/word_count.py"
-    assert await run(installation, rest, program, program, nReducers=2) == expected("word_count")
-
-
-async def test_word_count_in_awk(installation, rest):
-    programs = [EXAMPLES / "word_count/mapper.awk", EXAMPLES / "word_count/reducer.awk"]
-    assert await run(installation, rest, *programs, combinerName="reducer.awk") == expected("word_count")
-
-
-async def test_word_count_in_static_c(installation, rest, tmp_path):
-    program, sdk = tmp_path / "word_count", REPOSITORY / "sdk/c"
-    sources = [EXAMPLES / "word_count/word_count.c", sdk / "apollo.c"]
-    subprocess.run(["cc", "-O2", "-static", "-D_GNU_SOURCE", f"-I{sdk}", "-o", program, *sources], check=True)
-    assert await run(installation, rest, program, program) == expected("word_count")
-
-
-async def test_grep_in_python(installation, rest):
-    found = await run(installation, rest, EXAMPLES / "grep/grep.py", params={"pattern": "[Ll]iberty"})
-    assert found == expected("grep", "[Ll]iberty")
-
-
-async def test_inverted_index_in_python(installation, rest):
-    program = EXAMPLES / "inverted_index/inverted_index.py"
-    indexed = await run(installation, rest, program, program, combinerName=program.name, nReducers=3)
-    assert indexed == expected("inverted_index")
 
 
 async def test_two_jobs_at_once(installation, rest, slow_words):
@@ -100,7 +51,7 @@ async def test_the_first_record_comes_soon(installation, rest, record_property):
     """From the call that creates a worker pod to the moment at which its program has read a record."""
     began = audit.now()
     tells_when = "shell:read -r line && date +%s.%N >&2 && cat"
-    job = await submitted(rest, installation.body("timed", INPUT, tells_when, maxWorkers=1))
+    job = await submitted(rest, installation.body("timed", TEXTS_INPUT, tells_when, maxWorkers=1))
     assert (await ended(rest, job))["status"] == "succeeded"
     calls = audit.calls_of(installation.namespace.cluster.state, COORDINATOR_USER, began)
     (creation,) = [call for call in calls if (call.verb, call.resource) == ("create", "pods")]

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.installation import COORDINATOR, Installation, ended, submitted, troubled
+from support.installation import COORDINATOR, Installation
+from support.rest_jobs import ended, submitted, troubled
 
 pytestmark = pytest.mark.timeout(300)
 

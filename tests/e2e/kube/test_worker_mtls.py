@@ -8,7 +8,8 @@ import pytest
 
 from support.cluster.images import COORDINATOR
 from support.cluster.namespaces import Namespace, restricted_worker
-from support.installation import Installation, attempts_of, ended, job_when
+from support.installation import Installation
+from support.rest_jobs import attempts_of, ended, job_when
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -14,7 +14,13 @@ from support.cluster.places import cache_directory
 
 _HERE = Path(__file__).parent
 _KUBERNETES_VERSION = "v1.36.3"  # the API server tells it to clients; the same as in kubernetes/go.mod
-_PROGRAMS = {"kubernetes": "tool", "coredns": ".", "kwok": "tool", "cyclonus": "tool"}  # what to build of each module
+_PROGRAMS = {  # what to build of each module
+    "kubernetes": "tool",
+    "coredns": ".",
+    "kwok": "tool",
+    "cyclonus": "tool",
+    "compose": "tool",
+}
 _NODE = ("kubernetes", "coredns")
 _LINKER_FLAGS = f"-s -w -X k8s.io/component-base/version.gitVersion={_KUBERNETES_VERSION}"
 
@@ -41,7 +47,7 @@ def _ensure(module: Path) -> Path:
 def _build(module: Path, target: Path) -> None:
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
-        raise CannotBuild("Kubernetes is built from source: install Go 1.26 or newer (https://go.dev/dl/)")
+        raise CannotBuild(f"{module.name} is built from source: install Go 1.26 or newer (https://go.dev/dl/)")
     print(f"building {module.name} from {module}/go.mod: minutes, once", flush=True)
     unfinished = target.with_name(target.name + ".new")
     unfinished.mkdir(parents=True, exist_ok=True)

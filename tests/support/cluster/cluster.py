@@ -13,8 +13,10 @@ from pathlib import Path
 from support.cluster.binaries import ensure_binaries
 from support.cluster.configuration import API_SERVICE_IP, POD_NETWORK, SERVICE_NETWORK, write_configuration
 from support.cluster.daemons import Daemons
+from support.cluster.docker_engine import DockerEngine
 from support.cluster.keys import make_keys
 from support.cluster.objects import first_objects
+from support.cluster.packages import NODE as NODE_PACKAGES
 from support.cluster.packages import ensure_packages
 from support.cluster.places import State
 from support.cluster.remains import remove_remains
@@ -37,7 +39,7 @@ class Cluster:
         return self.daemons.pid("kube-apiserver") is not None and self.daemons.pid("kubelet") is not None
 
     def up(self) -> None:
-        ensure_packages()
+        ensure_packages(NODE_PACKAGES)
         self.find_binaries()
         if self.is_up:
             return
@@ -63,13 +65,16 @@ class Cluster:
             ["kubectl", *arguments], env=self.environment, input=stdin, check=True, capture_output=True, text=True
         ).stdout
 
+    @property
+    def engine(self) -> DockerEngine:
+        return DockerEngine(self.state, self.daemons)
+
     def docker(self, *arguments: str | Path) -> str:
-        command = ["/usr/bin/docker", "--host", f"unix://{self.state.docker_socket}", *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return self.engine.docker(*arguments)
 
     def load_image(self, name: str) -> None:
         """Take an image of the Docker Engine into the node."""
-        docker = ("/usr/bin/docker", "--host", f"unix://{self.state.docker_socket}", "save", name)
+        docker = self.engine.command("save", name)
         importing = ("ctr", "-a", str(self.state.containerd_socket), "-n", "k8s.io", "images", "import", "-")
         with subprocess.Popen(docker, stdout=subprocess.PIPE) as saving:
             subprocess.run(importing, stdin=saving.stdout, check=True, capture_output=True)
@@ -125,22 +130,10 @@ class Cluster:
 
     def _start_docker(self) -> None:
         """containerd for the node and the Docker Engine, which builds its images."""
-        state, daemons = self.state, self.daemons
-        daemons.start(["containerd", "--config", state.root / "containerd.toml"])
-        socket = ("ctr", "-a", state.containerd_socket, "version")
-        daemons.wait_until(lambda: daemons.succeeds(*socket), "no containerd", "containerd")
-        daemons.start(
-            ["dockerd", "--data-root", state.root / "docker", "--exec-root", state.root / "docker-run",
-             "--host", f"unix://{state.docker_socket}", "--containerd", state.containerd_socket,
-             "--pidfile", state.root / "docker.pidfile"]
-        )  # fmt: skip
-        daemons.wait_until(self._docker_answers, "no Docker Engine", "dockerd")
+        self.engine.start(self.state.root / "docker")
         _load_pause_image(self)
         # The engine has set DROP, with which no pod reaches another.
         subprocess.run(["iptables", "-P", "FORWARD", "ACCEPT"], check=True)
-
-    def _docker_answers(self) -> bool:
-        return self.daemons.succeeds("/usr/bin/docker", "--host", f"unix://{self.state.docker_socket}", "version")
 
     def _start_network(self) -> None:
         self.daemons.start(

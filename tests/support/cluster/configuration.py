@@ -25,8 +25,15 @@ def write_configuration(state: State) -> None:
     for name, document in documents.items():
         _write(root / name, json.dumps(document, indent=2))
     _write(root / "resolv.conf", "nameserver 127.0.0.1\n")
-    _write(root / "containerd.toml", _CONTAINERD.format(root=root, pause=PAUSE_IMAGE))
+    _write(
+        root / "containerd.toml", _CONTAINERD.format(root=root, more="") + _NODE.format(root=root, pause=PAUSE_IMAGE)
+    )
     _write(root / "Corefile", _COREFILE.format(port=DNS_PORT, kubeconfig=state.kubeconfig))
+
+
+def write_engine_configuration(state: State) -> None:
+    """For a Docker Engine without a node: its containerd has no part for Kubernetes."""
+    _write(state.root / "containerd.toml", _CONTAINERD.format(root=state.root, more=_NO_NODE))
 
 
 def _write(path: Path, content: str) -> None:
@@ -83,13 +90,17 @@ _AUDIT_POLICY = {
     ],
 }
 
-# restrict_oom_score_adj: inside a container of one's own the scores below the parent's are refused.
 _CONTAINERD = """\
 version = 2
 root = "{root}/containerd"
 state = "{root}/containerd-run"
+{more}
 [grpc]
   address = "{root}/containerd.sock"
+"""
+
+# restrict_oom_score_adj: inside a container of one's own the scores below the parent's are refused.
+_NODE = """\
 [plugins."io.containerd.grpc.v1.cri"]
   restrict_oom_score_adj = true
   sandbox_image = "{pause}"
@@ -97,6 +108,8 @@ state = "{root}/containerd-run"
     bin_dir = "/usr/lib/cni"
     conf_dir = "{root}/cni"
 """
+
+_NO_NODE = 'disabled_plugins = ["io.containerd.grpc.v1.cri"]'
 
 _COREFILE = """\
 .:{port} {{

@@ -1,22 +1,26 @@
-"""What comes from Debian: etcd, containerd with its network plugins, a Docker Engine, and what they need."""
+"""What comes from Debian: a Docker Engine for images, and for a node etcd, network plugins and more."""
 
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 
-_PROGRAMS = {  # what is looked for -> the package that brings it
-    "etcd": "etcd-server",
+ENGINE = {  # what is looked for -> the package that brings it
     "containerd": "containerd",
     "runc": "runc",
-    "/usr/lib/cni/bridge": "containernetworking-plugins",
     "/usr/bin/docker": "docker.io",  # another client may come first on PATH; this one fits the engine
     "dockerd": "docker.io",
     "iptables": "iptables",
-    "conntrack": "conntrack",
     "ip": "iproute2",
+    "debootstrap": "debootstrap",
+    "busybox": "busybox-static",
+}
+NODE = ENGINE | {
+    "etcd": "etcd-server",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "conntrack": "conntrack",
     "openssl": "openssl",
     "gcc": "gcc",
-    "debootstrap": "debootstrap",
 }
 
 
@@ -24,10 +28,10 @@ class CannotInstall(Exception):
     pass
 
 
-def ensure_packages() -> None:
+def ensure_packages(programs: Mapping[str, str]) -> None:
     if os.geteuid() != 0:
-        raise CannotInstall("a Kubernetes node mounts, makes networks and cgroups: run this as root")
-    missing = sorted({package for program, package in _PROGRAMS.items() if shutil.which(program) is None})
+        raise CannotInstall("containers need mounts, networks and cgroups of their own: run this as root")
+    missing = sorted({package for program, package in programs.items() if shutil.which(program) is None})
     if not missing:
         return
     if shutil.which("apt-get") is None:

@@ -1,4 +1,4 @@
-"""Where the cluster keeps what it makes."""
+"""Where the cluster, or a Docker Engine alone, keeps what it makes."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ def cache_directory() -> Path:
 
 @dataclass(frozen=True)
 class State:
-    """One cluster's files. `root` is removed with the cluster."""
+    """The files of one cluster, or of one engine. `root` is removed with it."""
 
     root: Path
 

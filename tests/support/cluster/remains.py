@@ -15,19 +15,48 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP_NAMES = ("kubepods", "k8s.io", "docker")
 _CGROUP_SECONDS = 5.0
 _FOLDERS = ("/var/lib/cni", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers")  # no setting moves these
+_DOCKER_BRIDGE = "docker0"
 _SHIM = "containerd-shim"
 
 
 def remove_remains(state: State) -> None:
+    """Of a whole cluster, whose processes have ended."""
+    _end_containers(state, state.root)
+    _remove_pods_links()
+    _remove_rules("KUBE-", "CNI-", BRIDGE)
+    _remove_what_engines_share()
+    _remove_cgroups()
+    _remove_later(state.root, *map(Path, _FOLDERS))
+
+
+def remove_engine_remains(state: State, data_root: Path) -> None:
+    """Of a Docker Engine without a cluster. Its images and volumes stay."""
+    _end_containers(state, state.root, data_root)
+    _remove_what_engines_share()
+    _remove_later(state.root)
+
+
+def _end_containers(state: State, *roots: Path) -> None:
     for pid in _shims(state):
         with suppress(ProcessLookupError):
             _kill_tree(pid)
-    for mount in _mounts_below(state.root):
+    for mount in (mount for root in roots for mount in _mounts_below(root)):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
-    _remove_links()
-    _remove_rules()
-    _remove_cgroups()
-    _remove_later(state.root, *map(Path, _FOLDERS))
+
+
+def _remove_what_engines_share() -> None:
+    """All Docker Engines of a machine have a bridge and chains in common: nobody's once none runs any more."""
+    if not _runs("dockerd"):
+        _remove_link(_DOCKER_BRIDGE)
+        _remove_rules("DOCKER", _DOCKER_BRIDGE)
+
+
+def _runs(name: str) -> bool:
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            if path.read_text() == f"{name}\n":
+                return True
+    return False
 
 
 def _remove_later(*folders: Path) -> None:
@@ -64,25 +93,26 @@ def _mounts_below(root: Path) -> list[str]:
     return sorted((target for target in targets if target.startswith(f"{root}/")), key=len, reverse=True)
 
 
-def _remove_links() -> None:
+def _remove_pods_links() -> None:
     shown = subprocess.run(["ip", "-o", "link", "show", "type", "veth"], capture_output=True, text=True, check=False)
     names = [line.split()[1].partition("@")[0].rstrip(":") for line in shown.stdout.splitlines() if BRIDGE in line]
-    for name in (*names, BRIDGE, "docker0", "kube-ipvs0"):
-        subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
+    for name in (*names, BRIDGE, "kube-ipvs0"):
+        _remove_link(name)
     spaces = subprocess.run(["ip", "-o", "netns", "list"], capture_output=True, text=True, check=False)
     for line in spaces.stdout.splitlines():
         if line.startswith("cni-"):
             subprocess.run(["ip", "netns", "delete", line.split()[0]], check=False, capture_output=True)
 
 
-def _remove_rules() -> None:
-    """Drop the chains of kube-proxy, the network plugins and the Docker Engine; all others stay."""
-    ours = ("KUBE-", "CNI-", "DOCKER")
+def _remove_link(name: str) -> None:
+    subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
+
+
+def _remove_rules(*names: str) -> None:
+    """Drop the chains and rules that speak of one of the names; all others stay."""
     for program in ("iptables", "ip6tables"):
         saved = subprocess.run([f"{program}-save"], capture_output=True, text=True, check=False).stdout
-        kept = [line for line in saved.splitlines() if not any(name in line for name in ours)]
-        foreign = (BRIDGE, "docker0")
-        kept = [line for line in kept if not (line.startswith("-A") and any(name in line for name in foreign))]
+        kept = [line for line in saved.splitlines() if not any(name in line for name in names)]
         if len(kept) != len(saved.splitlines()):
             restored = "\n".join([*kept, ""])
             subprocess.run([f"{program}-restore"], input=restored, text=True, check=False, capture_output=True)

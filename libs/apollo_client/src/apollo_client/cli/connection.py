@@ -1,16 +1,15 @@
 """Which coordinator a command speaks with."""
 
 import os
-import re
 from urllib.parse import urlsplit
 
 import click
 
+from apollo_client.cli.token import token_for
 from apollo_client.errors import NotACoordinator
 from apollo_client.rest import DEFAULT_URL, RestClient
 from apollo_common.addresses import is_loopback
 
-_PRINTABLE = re.compile(r"[!-~]+")
 HELP = "The coordinator's address, also taken from APOLLO_COORDINATOR."
 
 
@@ -28,13 +27,15 @@ coordinator_or_here_option = click.option(
 
 
 def rest_client(coordinator: str | None) -> RestClient:
-    """A client for the coordinator that the user named, with the token of APOLLO_TOKEN."""
-    url, token = coordinator or DEFAULT_URL, _token()
+    """A client for the coordinator that the user named, with the user's token."""
+    url = coordinator or DEFAULT_URL
+    on_this_machine = _leads_to_loopback(url)
+    token = token_for(this_machine=on_this_machine)
     try:
         client = RestClient(url, token=token)
     except NotACoordinator as error:
         raise click.UsageError(f"--coordinator or APOLLO_COORDINATOR: {error}") from error
-    if token and url.startswith("http://") and not is_loopback(urlsplit(url).hostname or ""):
+    if token and url.startswith("http://") and not on_this_machine:
         click.echo(
             f"The token goes to {client.url} and the connection is not encrypted: prefer https://, or a tunnel such as "
             "kubectl port-forward.",
@@ -43,12 +44,11 @@ def rest_client(coordinator: str | None) -> RestClient:
     return client
 
 
-def _token() -> str | None:
-    """Never an option: a command line is for everybody on the machine to see."""
-    token = os.environ.get("APOLLO_TOKEN", "").strip()
-    if token and not _PRINTABLE.fullmatch(token):
-        raise click.UsageError("APOLLO_TOKEN holds what no token has: blanks, line breaks, or letters beyond ASCII.")
-    return token or None
+def _leads_to_loopback(url: str) -> bool:
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:  # no URL; the client says so
+        return False
 
 
 def is_local(coordinator: str | None) -> bool:
