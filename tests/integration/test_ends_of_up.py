@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.leftovers import Scene, below, descriptors, lives, settled, wait_for
+from support.ports import free_port
 
 ORPHAN_SECONDS = 3
 ADOPTION_SECONDS = 60
@@ -27,9 +27,7 @@ class Up:
         self.scene = scene
         self.orphan_seconds = orphan_seconds
         self.data = scene.root / "data"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.process = self.start()
         self.seen = scene.given / "seen"
         (scene.given / "in.txt").write_text("a\nb\na\n")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +13,9 @@ import pytest
 
 from support.apollo_cli import Outcome, apollo, command, environment
 from support.corpus import coreutils_word_count, read_parts, sorted_lines, write_python_sources
+from support.ports import free_port
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 100
 SLOW_MAPPER = "shell:tr -s ' \\t\\r\\v\\f' '\\n' | grep -v '^$' | sed 's/$/\t1/'; sleep 0.5"
 
 T = TypeVar("T")
@@ -64,13 +64,6 @@ def workers(mark: str) -> list[int]:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     return write_python_sources(tmp_path / "corpus.txt", 4 << 20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """How many pods a job gets from the Kubernetes pool, and which ones go. The pods are real worker processes."""
 
 import asyncio
+from dataclasses import replace
 
 from apollo_common.ids import JobId
 from apollo_coordinator.order import AttemptDone, AttemptStarted
 from apollo_coordinator.ports import WorkerDraining, WorkerGone, WorkerUp
-from support.kubernetes_pools import kubernetes_pool
+from support.kubernetes_pools import QUICK_REFLECTOR, kubernetes_pool
 from support.orders import map_order
 from support.pod_cluster import ENDED_BY_ITS_NODE, JOB
 from support.pools import running
@@ -110,7 +111,8 @@ async def test_a_pod_that_has_ended_takes_no_room(cluster):
 
 async def test_a_call_per_change_and_no_polling(cluster):
     cluster.kubelet.start()
-    async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
+    lasting = replace(QUICK_REFLECTOR, watch_seconds=(300, 600))
+    async with kubernetes_pool(cluster.api, reflector=lasting) as pool, running(pool) as heard:
         await pool.scale(JOB, 2)
         await heard.until(WorkerUp, count=2)
         await asyncio.sleep(0.5)

@@ -22,7 +22,7 @@ from apollo_coordinator.order import (
 from apollo_coordinator.pools.local_worker import WorkerState
 from apollo_coordinator.ports import WorkerLink, WorkerUp
 from support.orders import map_order
-from support.pools import connect, process_pool, read_state, running
+from support.pools import PATIENCE_SECONDS, connect, process_pool, read_state, running
 from support.proxy import CuttingProxy
 
 
@@ -193,7 +193,9 @@ async def test_waiting_for_reports_can_be_cancelled(worker):
         await collect(link.run(map_order("hang")))
 
     task = asyncio.create_task(listen())
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (await link.describe()).attempt_id:
+            await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

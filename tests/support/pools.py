@@ -20,7 +20,7 @@ from support.scripted_worker import COMMAND
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 # Short, but long enough for a machine that is busy with other tests.
 QUICK_SUPERVISION = Supervision(describe_every_seconds=0.2, silence_seconds=4.0, backoff=Backoff(20, 10_000))

@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from apollo_common.storage.port import StorageAccess
+from support.ports import free_port
 
 START_SECONDS = 60
 POLL_SECONDS = 0.1
@@ -136,21 +136,11 @@ def _weed() -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, low enough for the gRPC port that SeaweedFS derives from one of them."""
-    sockets: list[socket.socket] = []
-    try:
-        while len(sockets) < count:
-            candidate = socket.socket()
-            try:
-                candidate.bind(("127.0.0.1", secrets.randbelow(20_000) + 12_000))
-            except OSError:
-                candidate.close()
-            else:
-                sockets.append(candidate)
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Different ones; nothing listens on the gRPC ports either that SeaweedFS derives from them."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port(beside=GRPC_PORT_OFFSET))
+    return list(ports)
 
 
 def _remove_sockets(ports: list[int]) -> None:

@@ -175,13 +175,13 @@ async def test_stopping_does_not_wait_for_clients_to_hang_up(connected):
 async def test_stopping_lets_calls_finish_and_takes_no_new_ones(connected):
     stream = connected.stub.attach_task(AttachTaskRequest())
     await anext(stream)
-    stopping = asyncio.create_task(connected.server.stop(0.2))
+    stopping = asyncio.create_task(connected.server.stop(PATIENCE_SECONDS))
     await asyncio.sleep(0.05)
     with pytest.raises(GRPCError) as raised:
         await connected.stub.describe()
     assert raised.value.status is Status.UNAVAILABLE
-    await stopping
     await stream.aclose()
+    await stopping
 
 
 async def test_stopping_a_server_that_never_listened_is_no_error():

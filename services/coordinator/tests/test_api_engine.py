@@ -93,9 +93,9 @@ async def test_a_job_from_its_body_to_its_last_event(site, tmp_path, programs):
         job = answer["job"]["id"]
         assert (await call(http, "DELETE", "/api/v1/artifacts/map.sh"))[0] == 409
         telling = asyncio.create_task(story(http, job))
-        await asyncio.sleep(0.2)
-        _, workers = await call(http, "GET", "/api/v1/workers")
-        assert {worker["status"] for worker in workers} == {"busy"}
+        async with asyncio.timeout(20):
+            while {worker["status"] for worker in (await call(http, "GET", "/api/v1/workers"))[1]} != {"busy"}:
+                await asyncio.sleep(0.01)
         programs.leave.set()
         events = await telling
         assert [event[0] for event in events] == list(range(1, len(events) + 1))

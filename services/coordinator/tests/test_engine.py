@@ -218,7 +218,7 @@ class SlowlyFailingJournal(MemoryJournal):
 
 async def test_closing_does_not_wait_for_a_journal_that_cannot_be_written():
     site = Site(journal=SlowlyFailingJournal())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with site.coordinator(replace(QUICK, close_seconds=0.1)) as engine:
             job = await submit(engine)
             await until(lambda: site.journal.facts[-1].kind == "maps-planned")

@@ -64,7 +64,7 @@ async def test_keys_that_were_read_once_are_at_hand_while_another_jobs_are_made(
             fake.held = ("POST", "configmaps")
             making = asyncio.create_task(ownership.ensure(JobId("other")))
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(20):
                     while fake.count("POST", "configmaps") < 2:
                         await asyncio.sleep(0.01)
                     assert await ownership.tls(JOB) is read

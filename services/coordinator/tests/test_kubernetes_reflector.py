@@ -113,8 +113,9 @@ async def test_watches_that_end_at_once_are_not_asked_for_in_a_hot_loop():
     async with reflecting() as case:
         case.fake.quiet_watches = True
         case.fake.cut_watches()
+        await case.until(lambda: case.reflector.metrics.watches > 2)
         await asyncio.sleep(1.0)
-        assert 2 < case.reflector.metrics.watches < 40
+        assert case.reflector.metrics.watches < 40
         case.fake.quiet_watches = False
         await case.follows()
 
@@ -132,7 +133,7 @@ async def test_where_watches_do_not_work_lists_tell_what_is_there(fault):
         for _ in range(100):
             await asyncio.sleep(0.01)
             stale += case.reflector.stale
-        assert case.reflector.metrics.lists < lists + 20  # with pauses
+        assert case.reflector.metrics.lists < lists + 60  # with pauses
         assert stale == 0
         case.fake.broken, case.fake.quiet_watches = set(), False
         await case.follows()

@@ -197,10 +197,10 @@ async def test_silence_is_a_timeout(tmp_path):
 async def test_a_slow_input_is_no_silence_of_the_program(tmp_path):
     async def slowly():
         for line in (b"a", b"b"):
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
             yield lines_block([line])
 
-    bench = Bench(tmp_path, "cat", timeout_ms=300)
+    bench = Bench(tmp_path, "cat", timeout_ms=1500)
     await bench.session.map(slowly(), bench.sink)
     assert bench.sink.emitted == [(b"a", b""), (b"b", b"")]
 
