@@ -1,5 +1,6 @@
 """`python -m support.cluster up|down|running`. `up` also builds Apollo's images, as the sources are now."""
 
+import subprocess
 import sys
 
 from support.cluster.binaries import CannotBuild
@@ -29,3 +30,5 @@ if __name__ == "__main__":
         main()
     except (CannotBuild, CannotInstall, DaemonFailed) as error:
         sys.exit(f"cluster: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"cluster: {error}\n{error.stderr or ''}")

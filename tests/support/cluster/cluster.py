@@ -11,7 +11,14 @@ import subprocess
 from pathlib import Path
 
 from support.cluster.binaries import ensure_binaries
-from support.cluster.configuration import API_SERVICE_IP, POD_NETWORK, SERVICE_NETWORK, write_configuration
+from support.cluster.called import output_of
+from support.cluster.configuration import (
+    API_SERVICE_IP,
+    PAUSE_IMAGE,
+    POD_NETWORK,
+    SERVICE_NETWORK,
+    write_configuration,
+)
 from support.cluster.daemons import Daemons
 from support.cluster.docker_engine import DockerEngine
 from support.cluster.keys import make_keys
@@ -61,9 +68,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """What it prints; CalledProcessError after a failure."""
-        return subprocess.run(
-            ["kubectl", *arguments], env=self.environment, input=stdin, check=True, capture_output=True, text=True
-        ).stdout
+        return output_of(["kubectl", *arguments], stdin=stdin, environment=self.environment)
 
     @property
     def engine(self) -> DockerEngine:
@@ -151,8 +156,6 @@ class Cluster:
 
 def _load_pause_image(cluster: Cluster) -> None:
     """The container that holds a pod's network: it sleeps. No registry is asked for it."""
-    from support.cluster.configuration import PAUSE_IMAGE
-
     folder = cluster.state.root / "pause"
     folder.mkdir()
     source = folder / "pause.c"

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from support.cluster.called import output_of
 from support.cluster.daemons import Daemons
 from support.cluster.places import State
 
@@ -46,7 +47,7 @@ class DockerEngine:
 
     def docker(self, *arguments: str | Path) -> str:
         """What it prints; CalledProcessError after a failure."""
-        return subprocess.run(self.command(*arguments), check=True, capture_output=True, text=True).stdout
+        return output_of(self.command(*arguments))
 
 
 def _forward_policy() -> str:
