@@ -16,6 +16,7 @@ from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
 from apollo_worker.lifetime import bind_to_parent
 from apollo_worker.memory import MemoryMeter
+from apollo_worker.observer import Observers
 from apollo_worker.settings import WorkerSettings
 
 COMMAND = (sys.executable, "-m", "support.scripted_worker", "apollo-worker")
@@ -23,7 +24,7 @@ STEP_SECONDS = 0.05
 
 
 class ScriptedRunner:
-    def __init__(self, settings: WorkerSettings, cache: ArtifactCache) -> None:
+    def __init__(self, settings: WorkerSettings, cache: ArtifactCache, observers: Observers) -> None:
         pass
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:

@@ -46,7 +46,7 @@ async def refusals(api):
         text = await answer.text()
     prefix = "apollo_http_refusals_total{"
     found = (line.removeprefix(prefix).split("} ") for line in text.splitlines() if line.startswith(prefix))
-    return {labels.partition('"')[2].rstrip('"'): float(count) for labels, count in found}
+    return {labels.partition('"')[2].rstrip('"'): float(count) for labels, count in found if float(count)}
 
 
 class TestTokens:

@@ -161,8 +161,8 @@ async def test_requests_are_counted_by_template(api):
     await api.call("GET", "/nowhere/at/all")
     async with api.http.get("/metrics") as answer:
         text = await answer.text()
-    assert 'apollo_http_requests_total{method="GET",route="/api/v1/jobs/{id}",status="404"} 1.0' in text
-    assert 'apollo_http_requests_total{method="GET",route="unmatched",status="404"} 1.0' in text
+    assert 'apollo_http_requests_total{method="GET",route="/api/v1/jobs/{id}",status="4xx"} 1.0' in text
+    assert 'apollo_http_requests_total{method="GET",route="unmatched",status="4xx"} 1.0' in text
     assert "secretjobid" not in text
 
 

@@ -3,15 +3,13 @@
 import asyncio
 import random
 
-from prometheus_client import CollectorRegistry
-
 from apollo_common.backoff import Backoff
 from apollo_common.ids import JobId
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import decode
 from apollo_coordinator.core.model import JobStatus
+from apollo_coordinator.engine.observer import UNOBSERVED
 from apollo_coordinator.engine.recorder import LONG_PLAN_SPLITS, Recorder
-from apollo_coordinator.metrics import EngineMetrics
 from apollo_coordinator.store.memory import MemoryJournal
 from support.scheduling import a_spec, splits
 
@@ -21,7 +19,7 @@ def a_recorder(journal: MemoryJournal) -> Recorder:
         journal,
         backoff=Backoff(first_ms=1, limit_ms=1),
         jitter=random.Random(1),
-        metrics=EngineMetrics(CollectorRegistry()),
+        observer=UNOBSERVED,
         dispatch=lambda _command: None,
         recorded=lambda _fact, _number: None,
     )

@@ -4,9 +4,21 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from apollo_common.metrics import bounded_label
+from apollo_common.lifecycle import TaskOwner
 from apollo_common.probes import ProbeServer
-from apollo_worker.metrics import WorkerMetrics
+from apollo_proto.apollo.v1 import TaskAssignment
+from apollo_worker.cache import ArtifactCache
+from apollo_worker.core.budget import MemoryLimit
+from apollo_worker.events import EventLog
+from apollo_worker.metrics import Watched, WorkerMetrics
+from apollo_worker.reporting import AttemptReporter
+from apollo_worker.rpc.service import WorkerService
+from apollo_worker.slot import AttemptSlot
+
+
+class Idle:
+    async def close(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -15,11 +27,22 @@ async def metrics():
 
 
 @pytest.fixture
-async def base_url(metrics):
+async def slot(metrics):
+    slot = AttemptSlot(Idle(), metrics)
+    yield slot
+    await slot.close()
+
+
+@pytest.fixture
+async def base_url(metrics, slot, tmp_path):
     ready = {"now": True}
-    probes = ProbeServer(metrics.registry, ready=lambda: ready["now"])
-    yield f"http://127.0.0.1:{await probes.start('127.0.0.1', 0)}", ready
-    await probes.close()
+    cache = ArtifactCache(tmp_path / "artifacts", 1 << 20)
+    service = WorkerService("w", slot, cache, MemoryLimit(1 << 30, of_cgroup=False), "none")
+    async with TaskOwner() as tasks:
+        metrics.watch(tasks, Watched(slot, service, cache, 1 << 30), {})
+        probes = ProbeServer(metrics.registry, ready=lambda: ready["now"])
+        yield f"http://127.0.0.1:{await probes.start('127.0.0.1', 0)}", ready
+        await probes.close()
 
 
 async def get(url: str) -> tuple[int, str]:
@@ -27,25 +50,49 @@ async def get(url: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_attempts_are_counted_by_kind_and_outcome(metrics, base_url):
-    metrics.attempt_started()
-    metrics.attempt_ended("map", "succeeded", 1.5, {"apollo": {"input_records": 7}, "mine": {"x": 1}})
-    metrics.attempt_ended("reduce", "failed", 0.1, {})
-    metrics.attempt_ended("dance", "exploded", 0.1, {})
-    status, text = await get(base_url[0] + "/metrics")
-    samples = {
+async def samples(url: str) -> dict[tuple[str, ...], float]:
+    """By name and label values, in the order of the labels' names."""
+    status, text = await get(url + "/metrics")
+    assert status == 200
+    return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    assert status == 200
-    assert samples["apollo_worker_attempts_total", "map", "succeeded"] == 1
-    assert samples["apollo_worker_attempts_total", "reduce", "failed"] == 1
-    assert samples["apollo_worker_attempts_total", "other", "other"] == 1
-    assert samples["apollo_worker_attempt_duration_seconds_sum", "map"] == 1.5
-    assert samples["apollo_worker_processed_total", "input_records"] == 7
-    assert samples["apollo_worker_busy",] == 0
-    assert samples["apollo_worker_peak_memory_bytes",] > 1 << 20
+
+
+async def test_attempts_are_counted_by_phase_and_outcome(metrics, base_url):
+    metrics.attempt_ended("map", "succeeded", 1.5)
+    metrics.attempt_ended("reduce", "failed", 0.1)
+    metrics.attempt_ended("dance", "exploded", 0.1)
+    found = await samples(base_url[0])
+    assert found["apollo_worker_attempts_total", "succeeded", "map"] == 1
+    assert found["apollo_worker_attempts_total", "failed", "map"] == 0
+    assert found["apollo_worker_attempts_total", "failed", "reduce"] == 1
+    assert found["apollo_worker_attempts_total", "other", "other"] == 1
+    assert found["apollo_worker_attempt_duration_seconds_sum", "map"] == 1.5
+
+
+async def test_the_work_of_a_running_attempt_is_counted_as_it_happens(metrics, base_url):
+    reporter = AttemptReporter(EventLog(TaskAssignment(attempt_id="j-m-00000-0")), observer=metrics)
+    reporter.add("input_records", 7)
+    reporter.spilled(runs=2, records=5)
+    reporter.counter("mine", "x", 1)
+    found = await samples(base_url[0])
+    assert found["apollo_worker_input_records_total",] == 7
+    assert found["apollo_worker_spills_total",] == 2
+    assert found["apollo_worker_spilled_records_total",] == 5
+    assert not any("mine" in name for name, *_ in found)
+
+
+async def test_what_the_worker_does_now_is_read_at_each_scrape(slot, base_url):
+    before = await samples(base_url[0])
+    await slot.drain(0)
+    after = await samples(base_url[0])
+    assert (before["apollo_worker_draining",], after["apollo_worker_draining",]) == (0, 1)
+    assert after["apollo_worker_busy",] == 0
+    assert after["apollo_worker_memory_limit_bytes",] == 1 << 30
+    assert after["apollo_worker_peak_memory_bytes",] > 1 << 20
 
 
 async def test_probes_say_alive_and_ready(base_url):
@@ -54,8 +101,3 @@ async def test_probes_say_alive_and_ready(base_url):
     assert (await get(url + "/readyz"))[0] == 200
     ready["now"] = False
     assert (await get(url + "/readyz"))[0] == 503
-
-
-def test_a_label_has_no_values_but_the_allowed():
-    assert bounded_label("map", ("map", "reduce")) == "map"
-    assert bounded_label("k3v9d2m7q4xa", ("map", "reduce")) == "other"

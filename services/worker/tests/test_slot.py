@@ -4,7 +4,7 @@ import errno
 import pytest
 
 from apollo_common.errors import FetchFailed, ProgramExited, WorkerBusy, WorkerDrained
-from apollo_proto.apollo.v1 import Done, TaskAssignment
+from apollo_proto.apollo.v1 import Done, TaskAssignment, TaskKind
 from apollo_worker.events import EventLog
 from apollo_worker.slot import AttemptSlot
 
@@ -25,7 +25,8 @@ class Runner:
 
 
 def assignment(number: int = 0) -> TaskAssignment:
-    return TaskAssignment(job_id="j", task_id="j-m-00000", attempt_id=f"j-m-00000-{number}")
+    attempt = f"j-m-00000-{number}"
+    return TaskAssignment(job_id="j", task_id="j-m-00000", attempt_id=attempt, kind=TaskKind.MAP)
 
 
 @pytest.fixture
@@ -118,30 +119,31 @@ async def test_an_error_becomes_a_typed_failure(slot, runner, error, expected):
     assert "secret" not in failed.message
 
 
-class Meter:
+class Witness:
     def __init__(self) -> None:
-        self.ended: list[tuple[str, dict[str, dict[str, int]]]] = []
+        self.ended: list[tuple[str, str]] = []
 
-    def attempt_started(self) -> None:
-        pass
+    def attempt_ended(self, phase: str, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.ended.append((phase, outcome))
 
-    def attempt_ended(self, kind: str, outcome: str, seconds: float, counters: dict[str, dict[str, int]]) -> None:
-        self.ended.append((outcome, counters))
+    def counted(self, name: str, increment: int) -> None:
+        raise AssertionError("the slot counts nothing")
 
 
-async def test_the_meter_hears_the_outcomes_by_the_names_that_the_api_has(runner):
-    meter = Meter()
-    slot = AttemptSlot(runner, meter)
+async def test_the_observer_hears_the_outcomes_by_the_names_that_the_api_has(runner):
+    witness = Witness()
+    slot = AttemptSlot(runner, witness)
     slot.start(assignment(0))
     await slot.cancel("j-m-00000-0")
-    runner.end.set_result(Done(counters=b'{"apollo":{"input_records":3}}'))
+    runner.end.set_result(Done())
     await end_of(slot.start(assignment(1)))
     runner.end = asyncio.get_running_loop().create_future()
     runner.end.set_exception(ProgramExited("exit status 1", exit_status=1))
     await asyncio.sleep(0)
     await end_of(slot.start(assignment(2)))
     await slot.close()
-    assert meter.ended == [("cancelled", {}), ("succeeded", {"apollo": {"input_records": 3}}), ("failed", {})]
+    assert witness.ended == [("map", "cancelled"), ("map", "succeeded"), ("map", "failed")]
 
 
 async def test_a_draining_slot_takes_nothing_and_waits_for_what_runs(slot, runner):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from apollo_common.metrics import METRICS_CONTENT_TYPE, render_metrics
+from apollo_common.metrics.exposition import METRICS_CONTENT_TYPE, render_metrics
 
 _SHUTDOWN_SECONDS = 1.0
 

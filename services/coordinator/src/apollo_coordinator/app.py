@@ -4,14 +4,14 @@ import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-
-from prometheus_client import CollectorRegistry
 
 from apollo_common.addresses import is_loopback
 from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
+from apollo_common.storage.observer import StorageObserver
 from apollo_common.storage.open import Stores
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
@@ -28,10 +28,12 @@ from apollo_coordinator.core.limits import DAY_MS, Limits
 from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
 from apollo_coordinator.engine.ports import WorkersOwnCredentials
 from apollo_coordinator.garbage import collect_garbage_rarely
+from apollo_coordinator.metrics.service import CoordinatorMetrics
 from apollo_coordinator.order import IntermediatePlace
 from apollo_coordinator.pod_policy import PodPolicy, parse_most
 from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
+from apollo_coordinator.pools.supervision import Connect
 from apollo_coordinator.ports import Clock, CredentialSource, IntermediateStore, SecretStore, WorkerPool
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
@@ -103,17 +105,18 @@ class Coordinator:
         _make_directories(*(path for path in (data, settings.volume) if path is not None))
         journal = await SqliteJournal.open(data)
         opened.push_async_callback(journal.close)
+        metrics = CoordinatorMetrics()
         policy = _store_policy(settings)
-        stores = Stores(policy)
+        stores = Stores(policy, metrics.storage)
         opened.push_async_callback(stores.close)
         clock = SystemClock()
         artifacts = await ArtifactFiles.open(
             data / "artifacts", max_bytes=settings.max_artifact_bytes, now_ms=clock.now_ms
         )
         logs = LogFiles(data / "logs")
-        pool, secrets, credentials = await _open_workers(settings, policy, opened)
-        intermediate, place = await _open_intermediate(settings, journal.identity, opened)
-        registry = CollectorRegistry()
+        connect = partial(GrpcWorkerLink, observer=metrics.links)
+        pool, secrets, credentials = await _open_workers(settings, policy, connect, opened)
+        intermediate, place = await _open_intermediate(settings, journal.identity, metrics.storage, opened)
         limits = Limits(retention_ms=int(settings.retention_days * DAY_MS))
         engine = Engine(
             EnginePorts(
@@ -130,7 +133,15 @@ class Coordinator:
                 intermediate_place=place,
             ),
             EngineSettings(limits=limits),
-            registry=registry,
+            observer=metrics.engine,
+        )
+        metrics.watch(
+            await opened.enter_async_context(TaskOwner()),
+            scheduling=engine,
+            clock=clock,
+            journal=journal,
+            artifacts=artifacts,
+            volumes={"data": data, "intermediate": settings.volume},
         )
         api_settings = ApiSettings(
             local_names_only=not settings.authenticates and settings.host is not None and is_loopback(settings.host),
@@ -147,7 +158,7 @@ class Coordinator:
             artifacts=artifacts,
             logs=logs,
             settings=api_settings,
-            registry=registry,
+            registry=metrics.registry,
             authenticator=authenticator,
         )
         server = ApiServer(api, api_settings)
@@ -189,18 +200,18 @@ async def _open_authenticator(settings: Settings, opened: AsyncExitStack) -> Aut
 
 
 async def _open_workers(
-    settings: Settings, policy: StorePolicy, opened: AsyncExitStack
+    settings: Settings, policy: StorePolicy, connect: Connect, opened: AsyncExitStack
 ) -> tuple[WorkerPool, SecretStore, CredentialSource]:
     """The pool that the settings name, where jobs' credentials are kept, and where others come from. InvalidSetting."""
     if settings.pool == "kubernetes":
-        return await _open_cluster(settings, policy, opened)
-    pool = make_pool(settings)
+        return await _open_cluster(settings, policy, connect, opened)
+    pool = make_pool(settings, connect)
     opened.push_async_callback(pool.close)
     return pool, SecretFiles(settings.data_dir / "secrets"), WorkersOwnCredentials()
 
 
 async def _open_cluster(
-    settings: Settings, policy: StorePolicy, opened: AsyncExitStack
+    settings: Settings, policy: StorePolicy, connect: Connect, opened: AsyncExitStack
 ) -> tuple[WorkerPool, SecretStore, CredentialSource]:
     # Loaded only where it is chosen: its client library takes 2 s.
     from apollo_coordinator.pools.kubernetes.assembly import open_cluster  # noqa: PLC0415
@@ -211,7 +222,7 @@ async def _open_cluster(
             max_pods=settings.kubernetes_max_pods,
             single_node=settings.kubernetes_single_node,
         ),
-        GrpcWorkerLink,
+        connect,
         policy=policy,
         template=settings.worker_template,
         image=settings.worker_image,
@@ -229,18 +240,18 @@ async def _open_cluster(
 
 
 async def _open_intermediate(
-    settings: Settings, coordinator: str, opened: AsyncExitStack
+    settings: Settings, coordinator: str, observer: StorageObserver, opened: AsyncExitStack
 ) -> tuple[IntermediateStore, IntermediatePlace | None]:
     """Where map outputs lie, and what workers have to be told of it. StorageUnavailable and other storage errors."""
     if settings.volume is not None:
         return IntermediateFiles(settings.volume, coordinator=coordinator), None
     place = IntermediatePlace(settings.intermediate_url, StorageAccess())
-    store = S3Store(place.access)
+    store = S3Store(place.access, observer)
     opened.push_async_callback(store.close)
     return await IntermediateObjects.open(store, place.url, coordinator=coordinator), place
 
 
-def make_pool(settings: Settings) -> WorkerPool:
+def make_pool(settings: Settings, connect: Connect) -> WorkerPool:
     """The pool that the settings name, of those on this machine or at known addresses. InvalidSetting."""
     if settings.pool == "static":
         if not settings.worker_addresses:
@@ -249,7 +260,7 @@ def make_pool(settings: Settings) -> WorkerPool:
             )
         return StaticPool(
             StaticPoolSettings(addresses=settings.worker_addresses, token=settings.worker_token.get_secret_value()),
-            GrpcWorkerLink,
+            connect,
         )
     die_with_parent = settings.worker_orphan_seconds == 0
     return ProcessPool(
@@ -264,7 +275,7 @@ def make_pool(settings: Settings) -> WorkerPool:
             sandbox=settings.sandbox,
             log_level=settings.log_level,
         ),
-        GrpcWorkerLink,
+        connect,
     )
 
 

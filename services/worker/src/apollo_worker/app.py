@@ -21,21 +21,23 @@ from apollo_common.tls import worker_context
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
 from apollo_worker.artifact.directory import sweep_socket_homes
 from apollo_worker.cache import ArtifactCache
+from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog
 from apollo_worker.lifetime import bind_to_parent, hide_memory, orphaned, parent_gone
 from apollo_worker.memory import memory_limit, return_memory_early
+from apollo_worker.observer import UNOBSERVED, Observers
 from apollo_worker.rpc.health import HealthService
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox, establish
 from apollo_worker.settings import WorkerSettings
-from apollo_worker.slot import AttemptMeter, AttemptRunner, AttemptSlot
+from apollo_worker.slot import AttemptRunner, AttemptSlot
 
 _STREAM_GRACE_SECONDS: Final = 1.0
 _HARD_EXIT_SECONDS: Final = 15.0
 
 _log = get_logger(__name__)
 
-LoadRunner = Callable[[WorkerSettings, ArtifactCache], AttemptRunner]
+LoadRunner = Callable[[WorkerSettings, ArtifactCache, Observers], AttemptRunner]
 
 
 def main() -> int:
@@ -82,17 +84,15 @@ async def serve(settings: WorkerSettings, load: LoadRunner, sandbox: Sandbox = N
         work_dir = OwnedDirectory.claim(settings.work_dir / settings.worker_id)
         opened.push_async_callback(in_thread, work_dir.remove)
         cache = ArtifactCache(work_dir.path / "artifacts", settings.artifact_cache_bytes)
-        monitor = await _Monitor.start(settings) if settings.metrics_port >= 0 else None
+        monitor = _Monitor() if settings.metrics_port >= 0 else None
+        observers = monitor.observers if monitor is not None else UNOBSERVED
+        slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache, observers)), observers.work)
+        memory = memory_limit(settings.memory_sharers)
+        service = WorkerService(settings.worker_id, slot, cache, memory, sandbox.description)
         if monitor is not None:
-            opened.push_async_callback(monitor.close)
-        slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache)), monitor.meter if monitor else None)
+            await monitor.serve(settings, opened, slot, service, cache, memory)
         server = GrpcServer(
-            [
-                WorkerService(
-                    settings.worker_id, slot, cache, memory_limit(settings.memory_sharers), sandbox.description
-                ),
-                HealthService(),
-            ],
+            [service, HealthService()],
             token=settings.token.get_secret_value(),
             tls=tls,
         )
@@ -136,22 +136,35 @@ class _PreparedRunner:
 class _Monitor:
     """Probes and metrics over HTTP. Loaded only where they are asked for: aiohttp's import takes 0.3 s."""
 
-    def __init__(self, meter: AttemptMeter, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self.meter = meter
-        self.close = close
+    def __init__(self) -> None:
+        from apollo_worker.metrics import WorkerMetrics  # noqa: PLC0415 - see above
 
-    @classmethod
-    async def start(cls, settings: WorkerSettings) -> "_Monitor":
+        self._metrics = WorkerMetrics()
+        self.observers = self._metrics.observers
+
+    async def serve(
+        self,
+        settings: WorkerSettings,
+        opened: AsyncExitStack,
+        slot: AttemptSlot,
+        service: WorkerService,
+        cache: ArtifactCache,
+        memory: MemoryLimit,
+    ) -> None:
         from apollo_common.probes import ProbeServer  # noqa: PLC0415 - see above
-        from apollo_worker.metrics import WorkerMetrics  # noqa: PLC0415
+        from apollo_worker.metrics import Watched  # noqa: PLC0415
 
-        metrics = WorkerMetrics()
-        probes = ProbeServer(metrics.registry, ready=lambda: True)
+        tasks = await opened.enter_async_context(TaskOwner())
+        volumes = {"work": settings.work_dir, "intermediate": settings.volume}
+        self._metrics.watch(tasks, Watched(slot, service, cache, memory.limit_bytes), volumes)
+        probes = ProbeServer(self._metrics.registry, ready=lambda: True)
+        opened.push_async_callback(probes.close)
         await probes.start(settings.host, settings.metrics_port)
-        return cls(metrics, probes.close)
 
 
-def load_runner(settings: WorkerSettings, cache: ArtifactCache, sandbox: Sandbox) -> AttemptRunner:
+def load_runner(
+    settings: WorkerSettings, cache: ArtifactCache, observers: Observers, sandbox: Sandbox
+) -> AttemptRunner:
     """Import and build the runner; blocking, half a second."""
     # Before numpy and pyarrow are loaded: an attempt's threads are few, and memory that is freed goes back.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -166,6 +179,7 @@ def load_runner(settings: WorkerSettings, cache: ArtifactCache, sandbox: Sandbox
         volume=settings.volume,
         memory=memory_limit(settings.memory_sharers),
         sandbox=sandbox,
+        observers=observers,
     )
 
 

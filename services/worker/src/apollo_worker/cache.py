@@ -31,6 +31,10 @@ class ArtifactCache:
     def digests(self) -> list[str]:
         return list(self._sizes)
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(self._sizes.values())
+
     def __contains__(self, digest: str) -> bool:
         return digest in self._sizes
 
@@ -98,7 +102,7 @@ class ArtifactCache:
 
     def _make_room(self, size_bytes: int) -> list[Path]:
         """Forget what was not used for longest; returns its files, to be removed. VolumeFull, and nothing forgotten."""
-        free = self._limit_bytes - sum(self._sizes.values())
+        free = self._limit_bytes - self.size_bytes
         dropped = []
         for digest in self._sizes:
             if free >= size_bytes:

@@ -1,56 +1,106 @@
-"""What a worker counts for Prometheus. Built-in counters of attempts become series of their own name."""
+"""What a worker tells Prometheus. Live: what has to be exact over many short-lived workers, the coordinator counts."""
 
 import resource
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-
-from apollo_common.metrics import DURATION_BUCKETS_SECONDS, bounded_label
+from apollo_common.lifecycle import TaskOwner
+from apollo_common.metrics import disks, process, storage
+from apollo_common.metrics.disks import DiskMetrics
+from apollo_common.metrics.exposition import new_registry
+from apollo_common.metrics.families import AnyFamily, Label, ReadAtScrape, Reading, counter, gauge, histogram
+from apollo_common.metrics.process import ProcessMetrics
+from apollo_common.metrics.storage import StorageMetrics
 from apollo_worker import __version__
-from apollo_worker.ports import Counters
-from apollo_worker.reporting import BUILT_IN_GROUP
+from apollo_worker.cache import ArtifactCache
+from apollo_worker.observer import SPILLS, Observers
+from apollo_worker.rpc.service import WorkerService
+from apollo_worker.slot import AttemptSlot
 
-_KINDS: Final = ("map", "reduce")
-_OUTCOMES: Final = ("succeeded", "failed", "cancelled")
-_COUNTED: Final = (
-    *("input_records", "input_bytes", "map_output_records", "combine_output_records", "shuffle_bytes"),
-    *("spilled_records", "reduce_input_groups", "output_records", "output_bytes"),
+_PHASE: Final = Label(("map", "reduce"))
+
+BUSY: Final = gauge("apollo_worker_busy", "1 while an attempt runs.")
+DRAINING: Final = gauge("apollo_worker_draining", "1 while no attempt is taken any more.")
+STREAMS: Final = gauge(
+    "apollo_worker_streams", "Event streams that are followed now; none while busy: the coordinator is cut off."
 )
+CACHE: Final = gauge("apollo_worker_artifact_cache_bytes", "Artifacts that are installed.")
+MEMORY_LIMIT: Final = gauge("apollo_worker_memory_limit_bytes", "What the worker and its programs may use.")
+PEAK_MEMORY: Final = gauge(
+    "apollo_worker_peak_memory_bytes", "Largest resident size of the worker's process so far, without its programs."
+)
+_PRESENT: Final = (BUSY, DRAINING, STREAMS, CACHE, MEMORY_LIMIT, PEAK_MEMORY)
+
+ATTEMPTS: Final = counter(
+    "apollo_worker_attempts_total",
+    "Attempts that ended here, by outcome.",
+    {"phase": _PHASE, "outcome": Label(("succeeded", "failed", "cancelled"))},
+)
+SECONDS: Final = histogram(
+    "apollo_worker_attempt_duration_seconds", "From an attempt's start on the worker to its end.", {"phase": _PHASE}
+)
+COUNTED: Final = {
+    "input_records": counter("apollo_worker_input_records_total", "Records that map attempts read."),
+    "input_bytes": counter("apollo_worker_input_bytes_total", "Bytes of input that map attempts read."),
+    "map_output_records": counter("apollo_worker_map_output_records_total", "Pairs that mappers emitted."),
+    "combine_output_records": counter("apollo_worker_combine_output_records_total", "Pairs that combiners emitted."),
+    "shuffle_bytes": counter("apollo_worker_shuffle_bytes_total", "Bytes of map outputs, for reduces to read."),
+    "spilled_records": counter("apollo_worker_spilled_records_total", "Pairs that were written to sorted runs."),
+    SPILLS: counter("apollo_worker_spills_total", "Sorted runs that were written."),
+    "reduce_input_groups": counter("apollo_worker_reduce_input_groups_total", "Different keys that reducers got."),
+    "output_records": counter("apollo_worker_output_records_total", "Records written to parts of outputs."),
+    "output_bytes": counter("apollo_worker_output_bytes_total", "Bytes written to parts of outputs."),
+}
+"""As it happens, of all attempts, also of those that do not succeed."""
+
+FAMILIES: Final[tuple[AnyFamily, ...]] = (*_PRESENT, ATTEMPTS, SECONDS, *COUNTED.values())
+SHARED: Final[tuple[AnyFamily, ...]] = (*disks.FAMILIES, *storage.FAMILIES, *process.FAMILIES)
+"""Served by the coordinator, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the metrics look at."""
+
+    slot: AttemptSlot
+    service: WorkerService
+    cache: ArtifactCache
+    memory_limit_bytes: int
 
 
 class WorkerMetrics:
-    """Call `attempt_started` and `attempt_ended` around each attempt."""
+    """A WorkObserver, and the registry that it counts into."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._attempts = Counter(
-            "apollo_worker_attempts", "Attempts that ended here.", ["kind", "outcome"], registry=self.registry
-        )
-        self._seconds = Histogram(
-            "apollo_worker_attempt_duration_seconds",
-            "From an attempt's start to its end.",
-            ["kind"],
-            buckets=DURATION_BUCKETS_SECONDS,
-            registry=self.registry,
-        )
-        self._busy = Gauge("apollo_worker_busy", "1 while an attempt runs.", registry=self.registry)
-        self._processed = Counter(
-            "apollo_worker_processed",
-            "Records, groups and bytes of attempts that were done, by the name of their counter.",
-            ["counter"],
-            registry=self.registry,
-        )
-        peak = Gauge("apollo_worker_peak_memory_bytes", "Largest resident size so far.", registry=self.registry)
-        peak.set_function(lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-        Info("apollo_worker_build", "The worker's version.", registry=self.registry).info({"version": __version__})
+        self.registry = new_registry()
+        self._process = ProcessMetrics(self.registry, service="worker", version=__version__)
+        self._attempts = ATTEMPTS.on(self.registry)
+        self._seconds = SECONDS.on(self.registry)
+        self._counted = {name: family.on(self.registry).of() for name, family in COUNTED.items()}
+        self.observers = Observers(self, StorageMetrics(self.registry))
 
-    def attempt_started(self) -> None:
-        self._busy.set(1)
+    def attempt_ended(self, phase: str, outcome: str, seconds: float) -> None:
+        self._attempts.of(phase, outcome).inc()
+        self._seconds.of(phase).observe(seconds)
 
-    def attempt_ended(self, kind: str, outcome: str, seconds: float, counters: Counters) -> None:
-        self._busy.set(0)
-        kind = bounded_label(kind, _KINDS)
-        self._attempts.labels(kind, bounded_label(outcome, _OUTCOMES)).inc()
-        self._seconds.labels(kind).observe(seconds)
-        for name in _COUNTED:
-            self._processed.labels(name).inc(counters.get(BUILT_IN_GROUP, {}).get(name, 0))
+    def counted(self, name: str, increment: int) -> None:
+        self._counted[name].inc(increment)
+
+    def watch(self, tasks: TaskOwner, watched: Watched, volumes: Mapping[str, Path]) -> None:
+        """`volumes`: directories by what they hold."""
+        ReadAtScrape(_PRESENT, lambda: _present(watched)).on(self.registry)
+        sampled = DiskMetrics(self.registry, tasks)
+        for name, path in volumes.items():
+            sampled.watch_volume(name, path)
+        tasks.spawn(self._process.measure_until_cancelled(), name="event loop lag")
+
+
+def _present(watched: Watched) -> Iterator[Reading]:
+    yield BUSY, {(): bool(watched.slot.running)}
+    yield DRAINING, {(): watched.slot.draining}
+    yield STREAMS, {(): watched.service.streams}
+    yield CACHE, {(): watched.cache.size_bytes}
+    yield MEMORY_LIMIT, {(): watched.memory_limit_bytes}
+    yield PEAK_MEMORY, {(): resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}

@@ -84,7 +84,7 @@ class Pipeline:
             await writer.abort()
             raise
         self._reporter.add("combine_output_records", summary.combine_output_records)
-        self._reporter.add("spilled_records", summary.spilled_records)
+        self._reporter.spilled(summary.spills, summary.spilled_records)
         self._reporter.add("shuffle_bytes", sum(summary.partition_bytes))
         return v1.Done(
             counters=encode_counters(self._reporter.counters()),

@@ -10,6 +10,7 @@ from apollo_common.threads import in_thread
 from apollo_proto.apollo.v1 import LogChunk, Progress, Running
 from apollo_worker.events import LOG_CHUNK_BYTES, EventLog
 from apollo_worker.failure import STDERR_TAIL_BYTES
+from apollo_worker.observer import SPILLS, UNOBSERVED, WorkObserver
 from apollo_worker.ports import Counters
 
 TICK_SECONDS: Final = 0.5
@@ -26,9 +27,15 @@ class AttemptReporter:
     A ProgramObserver for the map or reduce program and, by `combiner_observer`, for the combiner.
     """
 
-    def __init__(self, events: EventLog, memory_peak_bytes: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        events: EventLog,
+        memory_peak_bytes: Callable[[], int] = lambda: 0,
+        observer: WorkObserver = UNOBSERVED.work,
+    ) -> None:
         """`memory_peak_bytes` reads a file of the kernel's."""
         self._events = events
+        self._observer = observer
         self._memory_peak_bytes = memory_peak_bytes
         self._peak_bytes = 0
         self._counters: Counters = {BUILT_IN_GROUP: {}}
@@ -49,7 +56,12 @@ class AttemptReporter:
         """Raise a counter of the built-in group."""
         own = self._counters[BUILT_IN_GROUP]
         own[name] = own.get(name, 0) + increment
+        self._observer.counted(name, increment)
         self._changed = True
+
+    def spilled(self, runs: int, records: int) -> None:
+        self.add("spilled_records", records)
+        self._observer.counted(SPILLS, runs)
 
     def counter(self, group: str, name: str, increment: int) -> None:
         """Raise a counter of a program's. ProgramProtocolError for one too many, or one of the built-in group."""

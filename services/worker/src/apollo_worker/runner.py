@@ -15,6 +15,7 @@ from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event, tell_of_memory
 from apollo_worker.memory import MemoryMeter
+from apollo_worker.observer import UNOBSERVED, Observers
 from apollo_worker.pipeline import Pipeline, Places
 from apollo_worker.programs import AttemptPrograms, artifact_digests
 from apollo_worker.reporting import AttemptReporter
@@ -34,6 +35,7 @@ class Runner:
         volume: Path,
         memory: MemoryLimit,
         sandbox: Sandbox,
+        observers: Observers = UNOBSERVED,
         meter: MemoryMeter | None = None,
     ) -> None:
         """`work_dir` is this worker's own; `volume` is shared by all workers of a job."""
@@ -42,12 +44,13 @@ class Runner:
         self._meter = meter or MemoryMeter()
         self._sandbox = sandbox
         self._work_root = work_dir / "attempts"
-        self._stores = Stores()
+        self._observers = observers
+        self._stores = Stores(observer=observers.storage)
         self._places = Places(self._stores, volume, work_dir / "scratch", scratch_limit_bytes)
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
         """An attempt that fails, for whatever reason, tells so in its result."""
-        reporter = AttemptReporter(events, self._meter.peak_bytes)
+        reporter = AttemptReporter(events, self._meter.peak_bytes, self._observers.work)
         kills = await in_thread(self._meter.kills)
         reporting = asyncio.create_task(reporter.report_until_cancelled(), name="report")
         try:

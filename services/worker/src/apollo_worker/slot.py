@@ -7,17 +7,18 @@ or the worker's end stops it.
 import asyncio
 from typing import Protocol
 
-from apollo_common.assignment import Counters, decode_counters
 from apollo_common.errors import WorkerBusy, WorkerDrained
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait
 from apollo_common.logging import get_logger, log_context
 from apollo_common.storage.port import AttemptAccess
-from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment
+from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment, TaskKind
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event
+from apollo_worker.observer import UNOBSERVED, WorkObserver
 
 CANCEL_GRACE_SECONDS = 10.0
 
+_PHASES = {TaskKind.MAP: "map", TaskKind.REDUCE: "reduce", TaskKind.UNSPECIFIED: ""}
 _OUTCOMES: dict[type, str] = {Done: "succeeded", Failed: "failed", Cancelled: "cancelled"}  # as the API calls them
 
 _log = get_logger(__name__)
@@ -35,20 +36,12 @@ class AttemptRunner(Protocol):
     async def close(self) -> None: ...
 
 
-class AttemptMeter(Protocol):
-    """Hears of every attempt, for metrics."""
-
-    def attempt_started(self) -> None: ...
-
-    def attempt_ended(self, kind: str, outcome: str, seconds: float, counters: Counters) -> None: ...
-
-
 class AttemptSlot:
     """At most one attempt at a time; the story of the last one stays until the next begins."""
 
-    def __init__(self, runner: AttemptRunner, meter: AttemptMeter | None = None) -> None:
+    def __init__(self, runner: AttemptRunner, observer: WorkObserver = UNOBSERVED.work) -> None:
         self._runner = runner
-        self._meter = meter
+        self._observer = observer
         self._tasks = TaskOwner()
         self._task: asyncio.Task[None] | None = None
         self._events: EventLog | None = None
@@ -80,8 +73,7 @@ class AttemptSlot:
         self._assignment = assignment
         self._task = self._tasks.spawn(self._run(assignment, events), name=f"attempt {assignment.attempt_id}")
         self._task.add_done_callback(lambda _: _end_cancelled(events, handed_back=self._closing))
-        if self._meter is not None:
-            self._measure(self._meter, self._task, assignment.kind.name or "", events)
+        self._measure(self._task, assignment, events)
         return events
 
     def find(self, attempt_id: str) -> EventLog | None:
@@ -117,14 +109,13 @@ class AttemptSlot:
         await self._tasks.close()
         await self._runner.close()
 
-    def _measure(self, meter: AttemptMeter, task: "asyncio.Task[None]", kind: str, events: EventLog) -> None:
+    def _measure(self, task: "asyncio.Task[None]", assignment: TaskAssignment, events: EventLog) -> None:
         clock = asyncio.get_running_loop().time
         started = clock()
-        meter.attempt_started()
 
         def ended(_: "asyncio.Task[None]") -> None:
-            counters = decode_counters(events.end.counters) if isinstance(events.end, Done) else {}
-            meter.attempt_ended(kind.lower(), _OUTCOMES.get(type(events.end), ""), clock() - started, counters)
+            phase, outcome = _PHASES[assignment.kind], _OUTCOMES.get(type(events.end), "")
+            self._observer.attempt_ended(phase, outcome, clock() - started)
 
         task.add_done_callback(ended)
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from apollo_common.errors import StorageAccessDenied
 from apollo_common.storage.file import FileStore
 from apollo_common.storage.location import parse
+from apollo_common.storage.observer import UNOBSERVED, StorageObserver
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import ObjectStore, StorageAccess
 from apollo_common.storage.s3 import S3Store
@@ -25,8 +26,9 @@ class StoreOpener(Protocol):
 class Stores:
     """The stores of one process."""
 
-    def __init__(self, policy: StorePolicy | None = None) -> None:
+    def __init__(self, policy: StorePolicy | None = None, observer: StorageObserver = UNOBSERVED) -> None:
         self._policy = policy or StorePolicy()
+        self._observer = observer
         self._files = FileStore(self._policy)
         self._s3: OrderedDict[StorageAccess, S3Store] = OrderedDict()
 
@@ -50,7 +52,7 @@ class Stores:
             await store.close()
 
     async def _kept(self, access: StorageAccess) -> S3Store:
-        store = self._s3.pop(access, None) or S3Store(access)
+        store = self._s3.pop(access, None) or S3Store(access, self._observer)
         self._s3[access] = store
         if len(self._s3) > MAX_OPEN_S3_STORES:
             _, oldest = self._s3.popitem(last=False)

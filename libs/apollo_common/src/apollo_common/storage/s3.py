@@ -15,12 +15,12 @@ from apollo_common.errors import (
     InvalidLocation,
     ObjectNotFound,
     OutputExists,
-    PermanentError,
     StorageUnavailable,
     UploadLost,
 )
 from apollo_common.storage.glob import Pattern, has_wildcard
 from apollo_common.storage.location import parse
+from apollo_common.storage.observer import UNOBSERVED, StorageObserver, observed
 from apollo_common.storage.port import ObjectInfo, StorageAccess, Upload
 from apollo_common.storage.shared_client import SharedClient
 from apollo_common.threads import in_thread
@@ -38,7 +38,7 @@ MIN_PROGRESS_BYTES = 64 << 10
 RESUME_PAUSE_SECONDS = 0.1  # doubled for each
 
 
-_NOTHING_SPECIAL: Mapping[str, ApolloError] = {}
+_NOTHING_SPECIAL: Mapping[str, Exception] = {}
 
 _PROMISED: Mapping[str, frozenset[str]] = {
     "head_object": frozenset({"ContentLength", "ETag"}),
@@ -57,8 +57,9 @@ class S3Store:
     whatever happens to the store: only `close` takes it from them.
     """
 
-    def __init__(self, access: StorageAccess) -> None:
+    def __init__(self, access: StorageAccess, observer: StorageObserver = UNOBSERVED) -> None:
         self._access = access
+        self._observer = observer
         self._opening = asyncio.Lock()
         self._library: ModuleType | None = None
         self._client: SharedClient | None = None
@@ -112,12 +113,14 @@ class S3Store:
                         while offset < end:
                             chunk = await self._read_chunk(url, body, min(READ_CHUNK_BYTES, end - offset))
                             offset += len(chunk)
+                            self._observer.received(len(chunk))
                             yield chunk
                     except StorageUnavailable:  # the library repeats requests, but never a body that was cut
                         failures = failures + 1 if offset - progress_from < MIN_PROGRESS_BYTES else 1
                         progress_from = offset
                         if failures > MAX_RESUMES:
                             raise
+                        self._observer.resumed()
             if offset < end:
                 await asyncio.sleep(RESUME_PAUSE_SECONDS * 2**failures)
 
@@ -125,6 +128,7 @@ class S3Store:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_if_absent else {}
         exists = {"PreconditionFailed": OutputExists(f"{url} exists already")}
         await self._call("put_object", url, means=exists, **_object(url), Body=content, **condition)
+        self._observer.sent(len(content))
 
     async def delete(self, urls: Sequence[str]) -> None:
         keys = defaultdict(list)
@@ -147,6 +151,7 @@ class S3Store:
         answer = await self._call(
             "upload_part", upload.url, seconds=seconds, **_upload(upload), PartNumber=number, Body=content
         )
+        self._observer.sent(len(content))
         return PartUpload(number, answer["ETag"], len(content))
 
     async def complete_upload(self, upload: Upload, parts: Sequence[PartUpload]) -> None:
@@ -287,20 +292,27 @@ class S3Store:
         url: str,
         *,
         seconds: float = CALL_TIMEOUT_SECONDS,
-        means: Mapping[str, ApolloError] = _NOTHING_SPECIAL,
+        means: Mapping[str, Exception] = _NOTHING_SPECIAL,
         **arguments: Any,
     ) -> Any:
         """The answer to one request, by its name in the library; the library's errors come out as ours.
 
         `means` says what an error code means for this request.
         """
-        with self._mapped(operation, url, means):
-            async with asyncio.timeout(seconds):
-                answer = await getattr(client, operation)(**arguments)
-        missing = sorted(_PROMISED.get(operation, frozenset()) - answer.keys())
-        if missing:
-            raise StorageUnavailable(f"{operation} {url}: the answer lacks {', '.join(missing)}")
+        with observed(self._observer, operation):
+            with self._mapped(operation, url, means):
+                async with asyncio.timeout(seconds):
+                    answer = await getattr(client, operation)(**arguments)
+            self._count_repeats(operation, answer)
+            missing = sorted(_PROMISED.get(operation, frozenset()) - answer.keys())
+            if missing:
+                raise StorageUnavailable(f"{operation} {url}: the answer lacks {', '.join(missing)}")
         return answer
+
+    def _count_repeats(self, operation: str, answer: Mapping[str, Any]) -> None:
+        times = answer.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+        if times:
+            self._observer.repeated(operation, times)
 
     @asynccontextmanager
     async def _use(self, operation: str, url: str) -> AsyncIterator[Any]:
@@ -317,11 +329,12 @@ class S3Store:
             yield client
 
     @contextmanager
-    def _mapped(self, operation: str, url: str, means: Mapping[str, ApolloError] = _NOTHING_SPECIAL) -> Iterator[None]:
+    def _mapped(self, operation: str, url: str, means: Mapping[str, Exception] = _NOTHING_SPECIAL) -> Iterator[None]:
         library: Any = self._library
         try:
             yield
         except library.LIBRARY_ERRORS as error:
+            self._count_repeats(operation, library.answer_of(error))
             meant = means.get(library.code_of(error))
             raise meant or library.as_ours(error, operation, url, self._access) from error
 
@@ -331,8 +344,8 @@ class S3Store:
         return refusal
 
 
-class _BeyondEnd(PermanentError):
-    """A range that starts at or behind the object's end: there is nothing to read."""
+class _BeyondEnd(Exception):
+    """A range that starts at or behind the object's end: there is nothing to read, which is no error."""
 
 
 def _object(url: str) -> dict[str, Any]:

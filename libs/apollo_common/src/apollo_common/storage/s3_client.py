@@ -4,6 +4,7 @@ Imported only when a client is made, because the library takes more than a secon
 """
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from http import HTTPStatus
@@ -144,6 +145,11 @@ async def environment_credentials() -> tuple[str, str, str]:
             "AWS_SECRET_ACCESS_KEY, or a workload identity"
         )
     return now.access_key, now.secret_key, now.token or ""
+
+
+def answer_of(error: Exception) -> Mapping[str, Any]:
+    """The store's answer, with what the library knows about it; empty where there was none."""
+    return error.response if isinstance(error, ClientError) else {}
 
 
 def code_of(error: Exception) -> str:

@@ -1,53 +1,61 @@
-"""Metrics of the HTTP API. Labels are bounded: route templates, the methods of HTTP, statuses."""
+"""Metrics of the HTTP API. Labels are bounded: route templates, the methods of HTTP, classes of statuses."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from typing import Final
 
-from apollo_common.metrics import bounded_label
+from prometheus_client import CollectorRegistry
 
-UNMATCHED = "unmatched"
-REFUSALS = frozenset(
+from apollo_common.metrics.families import AnyFamily, Label, counter, gauge, histogram
+
+UNMATCHED: Final = "unmatched"
+REFUSALS: Final = frozenset(
     {
         *("token_missing", "token_invalid", "authentication_unavailable"),
         *("role_missing", "not_owner", "foreign_host", "foreign_origin"),
     }
 )
 """Reasons for which a caller is turned away: those of problem documents."""
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+_METHOD: Final = Label(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"), at_once=False)
+_ROUTE: Final = Label(words=f"the template of a route, as in [http-api.md](http-api.md), or `{UNMATCHED}`")
+_STATUS: Final = Label(("1xx", "2xx", "3xx", "4xx", "5xx"), at_once=False)
+
+REQUESTS: Final = counter(
+    "apollo_http_requests_total",
+    "HTTP requests answered; one whose client left before its answer is a 4xx.",
+    {"method": _METHOD, "route": _ROUTE, "status": _STATUS},
+)
+SECONDS: Final = histogram(
+    "apollo_http_request_duration_seconds",
+    "From a request's headers to its answer; without streams.",
+    {"method": _METHOD, "route": _ROUTE},
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60),
+)
+REFUSED: Final = counter(
+    "apollo_http_refusals_total",
+    "Requests of callers who may not make them.",
+    {"reason": Label(tuple(sorted(REFUSALS)))},
+)
+ACTIVE: Final = gauge("apollo_http_requests_active", "HTTP requests under way, streams too.")
+
+FAMILIES: Final[tuple[AnyFamily, ...]] = (ACTIVE, REQUESTS, SECONDS, REFUSED)
 
 
 class ApiMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "apollo_http_requests",
-            "HTTP requests answered, by route template.",
-            ("method", "route", "status"),
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "apollo_http_request_duration_seconds",
-            "From a request's headers to its answer; streams are not counted.",
-            ("method", "route"),
-            registry=registry,
-            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60),
-        )
-        self._refusals = Counter(
-            "apollo_http_refusals",
-            "Requests of callers who may not make them, by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self._active = Gauge("apollo_http_requests_active", "HTTP requests under way.", registry=registry)
+        self._requests = REQUESTS.on(registry)
+        self._seconds = SECONDS.on(registry)
+        self._refusals = REFUSED.on(registry)
+        self._active = ACTIVE.on(registry).of()
 
     def began(self) -> None:
         self._active.inc()
 
     def refused(self, reason: str) -> None:
-        self._refusals.labels(bounded_label(reason, REFUSALS)).inc()
+        self._refusals.of(reason).inc()
 
     def ended(self, method: str, route: str, status: int, seconds: float | None) -> None:
-        """`seconds` is None for a stream."""
+        """`route`: a template, or UNMATCHED. `seconds` is None for a stream."""
         self._active.dec()
-        method = bounded_label(method, _METHODS)
-        self._requests.labels(method, route, str(status)).inc()
+        self._requests.of(method, route, f"{status // 100}xx").inc()
         if seconds is not None:
-            self._seconds.labels(method, route).observe(seconds)
+            self._seconds.of(method, route).observe(seconds)

@@ -3,7 +3,7 @@
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from apollo_common.metrics import METRICS_CONTENT_TYPE, render_metrics
+from apollo_common.metrics.exposition import METRICS_CONTENT_TYPE, render_metrics
 from apollo_coordinator.api.problem import ApiProblem
 from apollo_coordinator.api.routing import Route
 from apollo_coordinator.api.views import HealthView

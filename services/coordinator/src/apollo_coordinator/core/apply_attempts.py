@@ -60,6 +60,7 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     task.counters = fact.counters
     task.ended_ms = fact.at_ms
     add_counters(queue.job.counters, fact.counters, 1)
+    queue.advanced_ms = fact.at_ms
     queue.cautious = False
     queue.pauses = 0
     if fact.at_ms >= queue.paused_until_ms:
@@ -68,6 +69,7 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
         queue.accepted_maps += 1
         queue.map_outputs_version += 1
         if queue.maps_done:
+            queue.reduces_ready_ms = fact.at_ms
             state.unscaled[queue.job.id] = None
     else:
         queue.accepted_reduces += 1
@@ -120,12 +122,13 @@ def map_output_lost(state: State, fact: facts.MapOutputLost) -> None:
 
 
 def progress_seen(state: State, fact: facts.ProgressSeen) -> None:
-    running = state.running(fact.attempt)
-    if running is None:
+    queue = state.queues.get(job_of(fact.attempt))
+    running = queue.running.get(fact.attempt) if queue is not None else None
+    if queue is None or running is None:
         return
     attempt = running.attempt
     if fact.input_bytes != attempt.input_bytes:
-        attempt.advanced_ms = fact.at_ms
+        attempt.advanced_ms = queue.advanced_ms = fact.at_ms
     attempt.input_bytes = fact.input_bytes
     attempt.input_bytes_total = fact.input_bytes_total
     attempt.counters = fact.counters

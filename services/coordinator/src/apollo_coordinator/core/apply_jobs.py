@@ -29,6 +29,7 @@ def job_started(state: State, fact: facts.JobStarted) -> None:
     job = state.jobs[fact.job]
     job.status = moved(JOB, job.status, fact, JobStatus.RUNNING, job)
     job.started_ms = fact.at_ms
+    state.queues[job.id].advanced_ms = fact.at_ms
     state.running_jobs += 1
     if job.spec.job_timeout_seconds:
         state.deadlines[job.id] = fact.at_ms + job.spec.job_timeout_seconds * 1000
@@ -40,10 +41,15 @@ def maps_planned(state: State, fact: facts.MapsPlanned) -> None:
     job.status = moved(JOB, job.status, fact, JobStatus.RUNNING, job)
     job.planned = True
     job.maps = [
-        Task(map_task_id(job.id, index), index, TaskKind.MAP, split=split) for index, split in enumerate(fact.splits)
+        Task(map_task_id(job.id, index), index, TaskKind.MAP, split=split, ready_ms=fact.at_ms)
+        for index, split in enumerate(fact.splits)
     ]
-    job.reduces = [Task(reduce_task_id(job.id, index), index, TaskKind.REDUCE) for index in range(job.spec.n_reducers)]
+    job.reduces = [
+        Task(reduce_task_id(job.id, index), index, TaskKind.REDUCE, ready_ms=fact.at_ms)
+        for index in range(job.spec.n_reducers)
+    ]
     queue = state.queues[job.id]
+    queue.advanced_ms = fact.at_ms
     queue.pending_maps = list(range(len(job.maps)))
     queue.pending_reduces = list(range(len(job.reduces)))
     state.running_tasks += len(job.maps) + len(job.reduces)
@@ -54,6 +60,7 @@ def maps_planned(state: State, fact: facts.MapsPlanned) -> None:
 def commit_started(state: State, fact: facts.CommitStarted) -> None:
     job = state.jobs[fact.job]
     job.status = moved(JOB, job.status, fact, JobStatus.COMMITTING, job)
+    state.queues[job.id].advanced_ms = fact.at_ms
     state.deadlines.pop(job.id, None)
 
 

@@ -121,6 +121,7 @@ def stream_ended(state: State, fact: facts.StreamEnded) -> None:
 def recovered(state: State, fact: facts.Recovered) -> None:
     for queue in state.queues.values():
         queue.outstanding.clear()
+        queue.advanced_ms = fact.at_ms
         for running in queue.running.values():
             state.orphans[running.attempt.worker] = running.attempt.id
             running.attempt.advanced_ms = fact.at_ms  # it may have gone on while nobody listened

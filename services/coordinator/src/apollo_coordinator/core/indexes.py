@@ -74,7 +74,7 @@ def put_off(state: State, queue: JobQueue, task: Task, now_ms: int) -> None:
     losses = counted_losses(task.attempts) + counted_hand_backs(task.attempts)
     waits = counted_failures(task.attempts) + max(0, losses - FREE_LOSSES)
     if waits == 0:
-        make_pending(queue, task)
+        make_pending(queue, task, now_ms)
         return
     limits = state.limits
     delay_ms = min(limits.retry_delay_ms << min(waits - 1, 32), limits.max_retry_delay_ms)
@@ -108,11 +108,12 @@ def fire_timers(state: State, now_ms: int) -> None:
         else:
             queue.task_timers -= 1
             if timer.task.status is TaskStatus.SCHEDULED:
-                make_pending(queue, timer.task)
+                make_pending(queue, timer.task, now_ms)
         refresh(state, queue)
 
 
-def make_pending(queue: JobQueue, task: Task) -> None:
+def make_pending(queue: JobQueue, task: Task, now_ms: int) -> None:
+    task.ready_ms = now_ms
     heapq.heappush(queue.pending_maps if task.kind is TaskKind.MAP else queue.pending_reduces, task.index)
 
 

@@ -117,6 +117,7 @@ class Task:
     accepted: AttemptId | None = None
     output: AttemptOutput | None = None
     counters: Counters = field(default_factory=dict)  # of the accepted attempt
+    ready_ms: int = 0  # since when it lacks nothing but a worker; a reduce lacks map outputs, too (`ready_since_ms`)
     started_ms: int | None = None
     ended_ms: int | None = None
 

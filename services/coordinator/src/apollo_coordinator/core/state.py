@@ -88,6 +88,8 @@ class JobQueue:
     outstanding: dict[AttemptId, WorkerId] = field(default_factory=dict)  # of which the outside world may still speak
     accepted_maps: int = 0
     accepted_reduces: int = 0
+    reduces_ready_ms: int = 0  # when the last map output came
+    advanced_ms: int = 0  # when the job last came nearer to its end, as far as this coordinator has seen
     map_outputs_version: int = 0  # rises whenever the set of accepted map outputs changes
     paused_until_ms: int = 0
     paused: bool = False  # a volume is full
@@ -214,6 +216,11 @@ def new_queue(job: Job, number: int, limits: Limits) -> JobQueue:
 def size_bytes(task: Task, attempt: Attempt) -> int:
     """Of the task's input, 0 while unknown: of a reduce, its attempts say so."""
     return attempt.input_bytes_total or (task.split.size_bytes if task.split is not None else 0)
+
+
+def ready_since_ms(queue: JobQueue, task: Task) -> int:
+    """Since when the task has waited for nothing but a worker, before its last attempt."""
+    return max(task.ready_ms, queue.reduces_ready_ms) if task.kind is TaskKind.REDUCE else task.ready_ms
 
 
 def is_failure(attempt: Attempt) -> bool:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import cast
 
-from prometheus_client import CollectorRegistry
-
 from apollo_common.assignment import Counters
 from apollo_common.errors import ApolloError, JobEnded, UnknownJob, VolumeFull
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of, new_job_id
@@ -26,6 +24,7 @@ from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.fact_log import log_fact
 from apollo_coordinator.engine.feed import EventFeed
+from apollo_coordinator.engine.observer import UNOBSERVED, EngineObserver
 from apollo_coordinator.engine.orders import artifact_digests, named_secrets
 from apollo_coordinator.engine.past_tasks import PastTasks
 from apollo_coordinator.engine.ports import EnginePorts
@@ -34,7 +33,6 @@ from apollo_coordinator.engine.recovery import recover
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.engine.sweep import Sweeper
 from apollo_coordinator.jobs import JobEvent, Submitted
-from apollo_coordinator.metrics import EngineMetrics
 from apollo_coordinator.ports import (
     NO_SECRETS,
     JobSecrets,
@@ -60,14 +58,14 @@ class Engine:
         ports: EnginePorts,
         settings: EngineSettings | None = None,
         *,
-        registry: CollectorRegistry | None = None,
+        observer: EngineObserver = UNOBSERVED,
         jitter: random.Random | None = None,
         make_job_id: Callable[[], JobId] = new_job_id,
     ) -> None:
         self._ports = ports
         self._make_job_id = make_job_id
         self._settings = settings or EngineSettings()
-        self._metrics = EngineMetrics(registry or CollectorRegistry())
+        self._observer = observer
         jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._state = State(self._settings.limits)
         self._feed = EventFeed(ports.journal, ports.clock, self._settings, self._state)
@@ -79,7 +77,7 @@ class Engine:
             ports.journal,
             backoff=self._settings.journal_backoff,
             jitter=jitter,
-            metrics=self._metrics,
+            observer=observer,
             dispatch=self._executor.dispatch,
             recorded=self._on_recorded,
         )
@@ -97,6 +95,16 @@ class Engine:
     def state(self) -> State:
         """For tests and diagnosis; read only."""
         return self._state
+
+    @property
+    def journal_stalled(self) -> bool:
+        """Whether the journal cannot be written."""
+        return self._recorder.stalled
+
+    @property
+    def journal_waiting_facts(self) -> int:
+        """How many facts are not in the journal yet."""
+        return self._recorder.waiting_facts
 
     # Lifetime
 
@@ -185,7 +193,7 @@ class Engine:
 
     def _settle(self, event: events.Event, outcome: Outcome) -> None:
         self._recorder.record(outcome.facts, outcome.commands)
-        self._metrics.handled(event, self._state)
+        self._observer.handled(event, outcome.facts, self._state)
         for fact in outcome.facts:
             if isinstance(fact, facts.ProgressSeen | facts.AttemptFailed):  # a full volume shows as the job's trouble
                 self._feed.progressed(job_of(fact.attempt))
@@ -199,7 +207,6 @@ class Engine:
                 self._recorder.forget(fact.job)
             elif isinstance(fact, facts.WorkerSuspected) and fact.quarantined:
                 _log.warning("worker quarantined", worker=fact.worker, attempt=fact.attempt, lost=fact.lost)
-                self._metrics.quarantined()
             elif isinstance(fact, facts.WorkerRemoved):
                 self._executor.worker_gone(fact.worker)
 
@@ -308,6 +315,7 @@ class Engine:
                 await self._forget_secrets(event.job)
                 raise
             apply(self._state, accepted)
+            self._observer.submitted()
             self.post(events.Tick())
             return Submitted(self._state.jobs[event.job], created=True)
 

@@ -11,7 +11,7 @@ from apollo_common.ids import JobId
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.codec import encode
-from apollo_coordinator.metrics import EngineMetrics
+from apollo_coordinator.engine.observer import EngineObserver
 from apollo_coordinator.ports import Journal, StoredFact
 
 LONG_PLAN_SPLITS = 1_000  # with more, encoding a plan would hold up the event loop: a third of a second for 100,000
@@ -31,7 +31,7 @@ class Recorder:
         *,
         backoff: Backoff,
         jitter: random.Random,
-        metrics: EngineMetrics,
+        observer: EngineObserver,
         dispatch: Callable[[commands.Command], None],
         recorded: Callable[[facts.DurableFact, int], None],
     ) -> None:
@@ -39,7 +39,7 @@ class Recorder:
         self._journal = journal
         self._backoff = backoff
         self._jitter = jitter
-        self._metrics = metrics
+        self._observer = observer
         self._dispatch = dispatch
         self._recorded = recorded
         self._facts: list[facts.DurableFact] = []
@@ -63,6 +63,11 @@ class Recorder:
 
     def forget(self, job: JobId) -> None:
         self._job_sequences.pop(job, None)
+
+    @property
+    def waiting_facts(self) -> int:
+        """How many are not safe yet."""
+        return len(self._facts)
 
     def record(self, new_facts: Sequence[facts.Fact], new_commands: Sequence[commands.Command]) -> None:
         """Queue durable facts for the journal, and commands to run after them."""
@@ -114,6 +119,7 @@ class Recorder:
                     await self._write_gathered()
             except TemporaryError as error:
                 failures += 1
+                self._observer.append_failed()
                 await self._stall(stalled=True)
                 _log.error("the journal cannot be written", failures=failures, reason=error.reason, error=str(error))
                 await asyncio.sleep(self._backoff.pause_ms(failures, self._jitter) / 1000)
@@ -135,16 +141,17 @@ class Recorder:
             job_sequence = sequences.get(fact.job, self._job_sequences.get(fact.job, 0)) + 1
             sequences[fact.job] = job_sequence
             stored.append(StoredFact(number, fact.job, job_sequence, fact.at_ms, *await _encoded(fact)))
+        clock = asyncio.get_running_loop().time
+        began = clock()
         await self._journal.append(stored)
+        self._observer.appended(len(stored), clock() - began)
         self._sequence += len(stored)
         self._job_sequences.update(sequences)
         for fact, kept in zip(batch, stored, strict=True):
-            self._metrics.recorded(fact)
             self._recorded(fact, kept.job_sequence)
 
     async def _stall(self, *, stalled: bool) -> None:
         self.stalled = stalled
-        self._metrics.stalled(stalled)
         async with self._written:
             self._written.notify_all()
 

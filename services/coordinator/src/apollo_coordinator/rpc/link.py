@@ -8,7 +8,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -32,6 +32,7 @@ from apollo_coordinator.order import (
     WorkerDescription,
 )
 from apollo_coordinator.rpc.convert import to_assignment, to_description, to_renewal, to_report
+from apollo_coordinator.rpc.observer import OPEN, OPENING, UNOBSERVED, LinkObserver, StreamWatch, observed
 from apollo_proto.apollo.v1 import (
     ArtifactChunk,
     AttachTaskRequest,
@@ -73,11 +74,13 @@ class GrpcWorkerLink:
         settings: LinkSettings | None = None,
         *,
         tls: ssl.SSLContext | None = None,
+        observer: LinkObserver = UNOBSERVED,
     ) -> None:
         """See apollo_coordinator.pools.supervision.Connect. Nothing is sent before the first call."""
         host, _, port = address.rpartition(":")
         self._address = address
         self._settings = settings or LinkSettings()
+        self._observer = observer
         configuration = keepalive_configuration(every_seconds=self._settings.keepalive_seconds)
         self._channel = GrpcChannel(host.strip("[]"), int(port), tls=tls, config=configuration)
         self._worker = WorkerStub(self._channel, metadata=bearer_metadata(token))
@@ -96,26 +99,22 @@ class GrpcWorkerLink:
                 yield report
 
     async def cancel(self, attempt: AttemptId, reason: str) -> None:
-        with self._mapped_errors():
-            async with asyncio.timeout(self._settings.cancel_seconds):
-                await self._worker.cancel_task(CancelTaskRequest(attempt_id=attempt, reason=reason))
+        async with self._calling("cancel_task", self._settings.cancel_seconds):
+            await self._worker.cancel_task(CancelTaskRequest(attempt_id=attempt, reason=reason))
 
     async def describe(self) -> WorkerDescription:
-        with self._mapped_errors():
-            async with asyncio.timeout(self._settings.call_seconds):
-                return to_description(await self._worker.describe(DescribeRequest()))
+        async with self._calling("describe", self._settings.call_seconds):
+            return to_description(await self._worker.describe(DescribeRequest()))
 
     async def renew(self, attempt: AttemptId, access: AttemptAccess) -> None:
-        with self._mapped_errors():
-            async with asyncio.timeout(self._settings.call_seconds):
-                await self._worker.renew_access(to_renewal(attempt, access))
+        async with self._calling("renew_access", self._settings.call_seconds):
+            await self._worker.renew_access(to_renewal(attempt, access))
 
     async def install(self, digest: str, content: Path) -> None:
         if digest in (await self.describe()).artifact_digests:
             return
-        with self._mapped_errors():
-            async with asyncio.timeout(self._settings.install_seconds):
-                await self._worker.put_artifact(_chunks(digest, content))
+        async with self._calling("put_artifact", self._settings.install_seconds):
+            await self._worker.put_artifact(_chunks(digest, content))
 
     async def close(self) -> None:
         self._channel.close()
@@ -129,29 +128,33 @@ class GrpcWorkerLink:
         known = 0
         failures = 0
         last_heard = self._now()
-        while True:
-            stream = self._attach_stream(attempt, after=known) if known else opening()
-            with self._mapped_errors():
-                try:
-                    async with aclosing(stream):
-                        while (event := await self._next(stream, last_heard)) is not None:
-                            last_heard = self._now()
-                            failures = 0
-                            if event.sequence <= known:
-                                continue
-                            known = event.sequence
-                            report = to_report(event)
-                            if report is not None:
-                                yield report
-                            if isinstance(report, _END):
-                                return
-                    raise StreamTerminatedError("the stream ended before the attempt did")
-                except (*_BROKEN, GRPCError) as error:
-                    failures += 1
-                    if not _may_pass(error) or failures == self._settings.reattach.tries:
-                        raise
-                    _log.info("attempt's stream broke, attaching again", attempt=attempt, failures=failures)
-            await asyncio.sleep(self._settings.reattach.pause_ms(failures) / 1000)
+        with StreamWatch(self._observer) as watch:
+            while True:
+                watch.become(OPENING)
+                stream = self._attach_stream(attempt, after=known) if known else opening()
+                with self._mapped_errors():
+                    try:
+                        async with aclosing(stream):
+                            while (event := await self._next(stream, last_heard)) is not None:
+                                watch.become(OPEN)
+                                last_heard = self._now()
+                                failures = 0
+                                if event.sequence <= known:
+                                    continue
+                                known = event.sequence
+                                report = to_report(event)
+                                if report is not None:
+                                    yield report
+                                if isinstance(report, _END):
+                                    return
+                        raise StreamTerminatedError("the stream ended before the attempt did")
+                    except (*_BROKEN, GRPCError) as error:
+                        failures += 1
+                        self._observer.stream_broke()
+                        if not _may_pass(error) or failures == self._settings.reattach.tries:
+                            raise
+                        _log.info("attempt's stream broke, attaching again", attempt=attempt, failures=failures)
+                await asyncio.sleep(self._settings.reattach.pause_ms(failures) / 1000)
 
     async def _next(self, stream: Stream, last_heard: float) -> TaskEvent | None:
         """The stream's next event, None at its end; TimeoutError `silence_seconds` after the last."""
@@ -163,6 +166,13 @@ class GrpcWorkerLink:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    @asynccontextmanager
+    async def _calling(self, method: str, seconds: float) -> AsyncIterator[None]:
+        """One call with one answer, bounded in time."""
+        with observed(self._observer, method), self._mapped_errors():
+            async with asyncio.timeout(seconds):
+                yield
 
     @contextmanager
     def _mapped_errors(self) -> Iterator[None]:

@@ -122,6 +122,16 @@ class ArtifactFiles:
         unnamed = await asyncio.to_thread(self._unreferenced)
         return await asyncio.to_thread(self._remove, [digest for digest in unnamed if not in_use(digest)])
 
+    @property
+    def count(self) -> int:
+        """How many names there are."""
+        return len(self._infos)
+
+    def size_bytes(self) -> int:
+        """Of all files on disk, also those that `collect` will remove; blocking. OSError."""
+        with os.scandir(self._blobs) as entries:
+            return sum(entry.stat().st_size for entry in entries)
+
     def _load(self) -> None:
         for directory in (self._blobs, self._names, self._incoming):
             directory.mkdir(parents=True, exist_ok=True)

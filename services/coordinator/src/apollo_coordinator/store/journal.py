@@ -155,6 +155,11 @@ class SqliteJournal:
         volume = os.statvfs(self._path.parent)
         return volume.f_bavail * volume.f_frsize >= MIN_FREE_BYTES
 
+    def size_bytes(self) -> int:
+        """Of the file and its write-ahead log. OSError."""
+        log = self._path.with_name(f"{JOURNAL_FILE}-wal")
+        return self._path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+
     async def close(self) -> None:
         try:
             await self._database.close()

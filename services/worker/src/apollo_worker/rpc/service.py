@@ -2,7 +2,8 @@
 
 import os
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -29,6 +30,7 @@ from apollo_worker import __version__
 from apollo_worker.access import storage_access
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.budget import MemoryLimit
+from apollo_worker.events import EventLog
 from apollo_worker.slot import AttemptSlot
 
 _LISTED_DIGESTS = 64
@@ -45,6 +47,8 @@ class WorkerService(WorkerBase):
         self._cache = cache
         self._memory_limit_bytes = memory.limit_bytes
         self._sandbox = sandbox
+        self.streams = 0
+        """How many streams of events are followed now."""
 
     async def describe(self, message: DescribeRequest) -> DescribeResponse:  # noqa: ARG002
         return DescribeResponse(
@@ -78,15 +82,17 @@ class WorkerService(WorkerBase):
             raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from error
         except WorkerDrained as error:
             raise GRPCError(Status.ABORTED, str(error)) from error
-        async for event in events.follow():
-            yield event
+        async with aclosing(self._told(events, after_sequence=0)) as told:
+            async for event in told:
+                yield event
 
     async def attach_task(self, message: AttachTaskRequest) -> AsyncIterator[TaskEvent]:
         events = self._slot.find(message.attempt_id)
         if events is None:
             raise GRPCError(Status.NOT_FOUND, f"this worker does not know attempt {message.attempt_id}")
-        async for event in events.follow(message.after_sequence):
-            yield event
+        async with aclosing(self._told(events, message.after_sequence)) as told:
+            async for event in told:
+                yield event
 
     async def renew_access(self, message: RenewAccessRequest) -> RenewAccessResponse:
         fresh = (storage_access(access) for access in (message.input, message.output, message.intermediate))
@@ -96,6 +102,14 @@ class WorkerService(WorkerBase):
     async def cancel_task(self, message: CancelTaskRequest) -> CancelTaskResponse:
         _log.info("asked to cancel an attempt", attempt=message.attempt_id, reason=message.reason)
         return CancelTaskResponse(was_running=await self._slot.cancel(message.attempt_id))
+
+    async def _told(self, events: EventLog, after_sequence: int) -> AsyncGenerator[TaskEvent, None]:
+        self.streams += 1
+        try:
+            async for event in events.follow(after_sequence):
+                yield event
+        finally:
+            self.streams -= 1
 
 
 async def _contents(first: ArtifactChunk, rest: AsyncIterator[ArtifactChunk]) -> AsyncIterator[bytes]:
