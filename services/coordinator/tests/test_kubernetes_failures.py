@@ -72,6 +72,12 @@ def test_out_of_memory_names_the_limit():
     assert parse_pod(pod).fault == "out_of_memory"
 
 
+def test_a_pod_that_goes_before_its_phase_says_how_it_ended_has_the_fault_all_the_same():
+    pod = parse_pod(a_pod(phase="Running", containerStatuses=worker_state(terminated=OOM_KILLED)))
+    assert (pod.ended, pod.fault) == ("", "out_of_memory")
+    assert pod.end_with_peak(509 << 20) == "its pod is gone, last seen peak 509.0 MiB"
+
+
 def test_another_containers_want_of_memory_is_told_and_no_fault_of_the_program():
     pod = a_pod(
         phase="Failed",
@@ -88,6 +94,12 @@ def test_a_pod_whose_worker_has_ended_is_over_though_a_container_beside_it_goes_
     )  # fmt: skip
     assert end_reason(pod) == "its container worker was OOMKilled: limit 512.0 MiB"
     assert (parse_pod(pod).runs, parse_pod(pod).fault) == (False, "out_of_memory")
+
+
+def test_a_pod_whose_containers_have_all_ended_is_not_over_before_it_says_why():
+    """As the kubelet tells it: first that the containers have ended, then the pod's phase with its reason."""
+    killed = worker_state(terminated={"reason": "Error", "exitCode": 137})
+    assert end_reason(a_pod(phase="Running", podIP="10.0.0.1", containerStatuses=killed)) == ""
 
 
 def test_of_several_init_containers_the_one_that_failed_is_named():

@@ -201,6 +201,25 @@ async def test_an_out_of_memory_kill_is_told_with_the_limit_and_the_last_peak(na
         assert 96 < float(told[1]) <= 192
 
 
+async def test_an_eviction_for_what_was_written_is_told_as_the_programs_fault(namespace):
+    pod = scripted_pod()
+    pod["spec"]["terminationGracePeriodSeconds"] = 60  # the kubelet gives an eviction of this kind one second
+    pod["spec"]["volumes"].append({"name": "work", "emptyDir": {"sizeLimit": "8Mi"}})
+    pod["spec"]["containers"][0]["volumeMounts"].append({"name": "work", "mountPath": "/work"})
+    async with cluster_pool(namespace, pod) as (pool, heard):
+        await pool.scale(JOB, 1)
+        (up,) = await heard.until(WorkerUp)
+        reports = pool.link(up.worker).run(map_order("hang"))
+        await anext(reports)
+        namespace.kubectl("exec", up.pod_name, "--", "dd", "if=/dev/zero", "of=/work/big", "bs=1M", "count=32")
+        with pytest.raises(WorkerUnreachable):  # some 20 s later: the kubelet looks every 10 s
+            async for _ in reports:
+                pass
+        (gone,) = await heard.until(WorkerGone)
+        assert gone.fault == "scratch_exceeded"
+        assert 'it was evicted from its node node1: Usage of EmptyDir volume "work" exceeds the limit' in gone.reason
+
+
 async def test_a_worker_over_its_memory_limit_is_told_with_the_limit(namespace):
     hungry = "import os, time\nprint('eats', flush=True)\nb = bytearray(os.urandom(1)) * (1 << 30)\ntime.sleep(60)"
     command = ["/opt/apollo/bin/python", "-c", hungry]

@@ -66,7 +66,7 @@ def waiting_reason(pod: Object) -> str:
 def end_reason(pod: Object) -> str:
     """Why a pod has ended, empty while its worker may run: containers beside it may go on for ever."""
     status = pod.get("status") or {}
-    if status.get("phase") not in ("Failed", "Succeeded") and not _terminated(_worker_status(pod)):
+    if status.get("phase") not in ("Failed", "Succeeded") and not _outlived(pod):
         return ""
     return (
         _out_of_memory_reason(pod)
@@ -161,6 +161,14 @@ def _container_statuses(pod: Object) -> Iterator[Object]:
     status = pod.get("status") or {}
     statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     yield from sorted(statuses, key=lambda found: found.get("name") != WORKER_CONTAINER)
+
+
+def _outlived(pod: Object) -> bool:
+    """Whether containers run that the worker's has left behind. Where none does, the pod ends soon, and only then says
+    why: its phase and reason follow the end of its last container.
+    """
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return bool(_terminated(_worker_status(pod))) and any("running" in (other.get("state") or {}) for other in statuses)
 
 
 def _worker_status(pod: Object) -> Object:

@@ -36,9 +36,10 @@ class Pod:
 
     def end_with_peak(self, peak_bytes: int) -> str:
         """How it ended, also with the memory that its worker was last heard to have used; 0: not known."""
+        how = self.ended or self.leaving or "its pod is gone"
         if self.fault == OutOfMemory.reason and peak_bytes:
-            return f"{self.ended}, last seen peak {format_size(peak_bytes)}"
-        return self.ended or self.leaving or "its pod is gone"
+            return f"{how}, last seen peak {format_size(peak_bytes)}"
+        return how
 
 
 def parse_pod(pod: Object) -> Pod:
