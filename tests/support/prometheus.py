@@ -47,9 +47,9 @@ class Series:
 class Prometheus:
     url: str
 
-    def query(self, expression: str) -> list[Series]:
-        """An instant query, now. A scalar is one series without labels."""
-        found = self._ask("query", query=expression)
+    def query(self, expression: str, *, at: float | None = None) -> list[Series]:
+        """An instant query, now or at a Unix time. A scalar is one series without labels."""
+        found = self._ask("query", query=expression, **({} if at is None else {"time": f"{at:.3f}"}))
         if found["resultType"] == "scalar":
             return [Series({}, float(found["result"][1]))]
         return [Series(each["metric"], float(each["value"][1])) for each in found["result"]]
