@@ -62,7 +62,10 @@ async def test_a_volume_that_is_not_mounted_is_found_in_the_events(cluster):
     async with kubernetes_pool(cluster.api) as pool, running(pool) as heard:
         await pool.scale(JOB, 1)
         name = await cluster.pod_without_node()
-        event = {"metadata": {"name": "e"}, "involvedObject": {"name": name}, "reason": "FailedMount"}
+        about = {"involvedObject": {"name": name}}
+        for number in range(99):  # that say nothing, and come first
+            cluster.api.put("events", about | {"metadata": {"name": f"{name}.{number:02}"}, "reason": "Pulling"})
+        event = about | {"metadata": {"name": f"{name}.99"}, "reason": "FailedMount"}
         cluster.api.put("events", event | {"message": "no such volume"})
         assert await trouble(heard) == f"worker pod {name}: a volume is not mounted (FailedMount): no such volume"
 

@@ -21,15 +21,15 @@ from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
 from apollo_coordinator.core.pod_overrides import PodOverrides
-from apollo_coordinator.pools.kubernetes.api import EVENTS, PODS, KubernetesApi
+from apollo_coordinator.pools.kubernetes.api import PODS, KubernetesApi
 from apollo_coordinator.pools.kubernetes.calls import OwnedCalls
-from apollo_coordinator.pools.kubernetes.failures import volume_reason
 from apollo_coordinator.pools.kubernetes.names import Names
 from apollo_coordinator.pools.kubernetes.ownership import JobOwnership
 from apollo_coordinator.pools.kubernetes.pods import Pod, parse_pod
 from apollo_coordinator.pools.kubernetes.reflector import Reflector
 from apollo_coordinator.pools.kubernetes.scaling import Member, fair_shares, in_turn, plan
 from apollo_coordinator.pools.kubernetes.settings import KubernetesPoolSettings
+from apollo_coordinator.pools.kubernetes.slow_starts import SlowStarts
 from apollo_coordinator.pools.kubernetes.template import PodTemplate
 from apollo_coordinator.pools.kubernetes.volumes import check_volumes
 from apollo_coordinator.pools.kubernetes.workers import PodEvents, PodWorkers
@@ -39,10 +39,6 @@ from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
 _PASS_SECONDS: Final = 5.0  # between looks at what is idle or slow, when nothing else happens
 _GATHER_SECONDS: Final = 0.05  # changes that come together are looked at together
 _DELETE_AGAIN_SECONDS: Final = 15.0
-_MOST_EVENTS: Final = 500
-"""Of one pod. They come in order of their names, and a short page may end before the newest. There are fewer: a
-component may write 25 of an object and then one every five minutes, and they are kept for an hour.
-"""
 
 _log = get_logger(__name__)
 
@@ -91,10 +87,10 @@ class KubernetesPool:
         events = PodEvents(self._refused, self._worker_up, self._worker_over, self._wake.set)
         self._workers = PodWorkers(self._live, ownership, connect, self._settings, events)
         self._demands: dict[JobId, _Demand] = {}
-        self._first_seen: dict[str, float] = {}
         self._unseen: dict[str, _Coming] = {}
         self._unwanted: dict[str, float] = {}  # to be deleted: not again before
         self._calls = OwnedCalls(self._settings.parallel_calls, self._wake.set)
+        self._slow_starts = SlowStarts(api, self._calls, self._tell, self._settings.slow_start_seconds)
         self._tasks = TaskOwner()
         self.reflector = Reflector(
             api,
@@ -153,7 +149,7 @@ class KubernetesPool:
                 self._forget(before)
         else:
             self._unseen.pop(after.name, None)
-            self._first_seen.setdefault(after.name, _now())
+            self._slow_starts.note(after.name, _now())
             if after.ended:
                 self._pod_ended(after)
             elif after.leaving:
@@ -197,7 +193,7 @@ class KubernetesPool:
             self._unwanted.setdefault(name, 0.0)
 
     def _forget(self, pod: Pod) -> None:
-        self._first_seen.pop(pod.name, None)
+        self._slow_starts.forget(pod.name)
         self._unwanted.pop(pod.name, None)
         self._workers.forget(pod.name, pod)
 
@@ -273,7 +269,7 @@ class KubernetesPool:
         for job in islice(in_turn(missing, there), self._room()):
             self._begin_creation(job)
         for job in self._demands:
-            self._question(job, pods[job], now)
+            self._slow_starts.look(job, pods[job], now)
 
     def _renew(self, pod: Pod) -> None:
         """A pod that has not started may never start as it is, and may as the template is now: it is made anew."""
@@ -336,17 +332,6 @@ class KubernetesPool:
         else:
             self._let_go(name)
 
-    def _question(self, job: JobId, pods: Sequence[Pod], now: float) -> None:
-        """Ask for the events of one pod that is slow to start and does not say why."""
-        if any(pod.ip and not pod.ended for pod in pods):
-            return
-        slow = self._settings.slow_start_seconds
-        for pod in pods:
-            if not pod.ended and not pod.waiting and now - self._first_seen.get(pod.name, now) > slow:
-                if self._calls.begin(f"ask about {pod.name}", partial(self._ask, job, pod.name)):
-                    self._first_seen[pod.name] = now  # again after the same time
-                return
-
     # Calls to the API server
 
     def _begin_creation(self, job: JobId) -> None:
@@ -383,17 +368,6 @@ class KubernetesPool:
             await self._api.delete(PODS, name)
         except ApolloError as error:
             _log.warning("worker pod is not deleted yet", pod=name, error=str(error))
-
-    async def _ask(self, job: JobId, pod: str) -> None:
-        selector = f"involvedObject.kind=Pod,involvedObject.name={pod}"
-        try:
-            found = await self._api.list(EVENTS, fieldSelector=selector, limit=str(_MOST_EVENTS))
-        except ApolloError as error:
-            _log.warning("events of a worker pod cannot be read", pod=pod, error=str(error))
-            return
-        reason = volume_reason(found.get("items") or ())
-        if reason:
-            self._tell(job, f"worker pod {pod}: {reason}")
 
 
 def _now() -> float:
