@@ -1,9 +1,9 @@
 """Calls to a real S3 server as the metrics tell of them, also when a proxy spoils some."""
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from apollo_common.errors import StorageAccessDenied
-from apollo_common.metrics.exposition import new_registry
 from apollo_common.metrics.storage import StorageMetrics
 from apollo_common.storage.port import StorageAccess
 from apollo_common.storage.s3 import S3Store
@@ -15,7 +15,7 @@ CONTENT = bytes(range(256)) * 8_000  # 2 chunks
 
 @pytest.fixture
 def registry():
-    return new_registry()
+    return CollectorRegistry()
 
 
 @pytest.fixture

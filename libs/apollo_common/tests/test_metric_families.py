@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.metrics import disks
 from apollo_common.metrics.disks import DiskMetrics
-from apollo_common.metrics.exposition import new_registry, render_metrics
+from apollo_common.metrics.exposition import render_metrics
 from apollo_common.metrics.families import Label, ReadAtScrape, counter, gauge, histogram
 from apollo_common.metrics.process import ProcessMetrics
 
@@ -18,7 +19,7 @@ REASON = Label(("denied",), at_once=False)
 
 @pytest.fixture
 def registry():
-    return new_registry()
+    return CollectorRegistry()
 
 
 def samples(registry):

@@ -1,9 +1,10 @@
 """What the metrics tell of jobs, attempts and workers, event by event."""
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from apollo_common.ids import JobId
-from apollo_common.metrics.exposition import new_registry, render_metrics
+from apollo_common.metrics.exposition import render_metrics
 from apollo_coordinator.core import events
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import Failure
@@ -21,7 +22,7 @@ class Watched(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.registry = new_registry()
+        self.registry = CollectorRegistry()
         self.metrics = EngineMetrics(self.registry)
         serve_present(self.registry, self, ClockOf(self))
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.metrics import disks, process, storage
 from apollo_common.metrics.disks import DiskMetrics
-from apollo_common.metrics.exposition import new_registry
 from apollo_common.metrics.families import AnyFamily, Label, ReadAtScrape, Reading, counter, gauge, histogram
 from apollo_common.metrics.process import ProcessMetrics
 from apollo_common.metrics.storage import StorageMetrics
@@ -74,7 +75,7 @@ class WorkerMetrics:
     """A WorkObserver, and the registry that it counts into."""
 
     def __init__(self) -> None:
-        self.registry = new_registry()
+        self.registry = CollectorRegistry()
         self._process = ProcessMetrics(self.registry, service="worker", version=__version__)
         self._attempts = ATTEMPTS.on(self.registry)
         self._seconds = SECONDS.on(self.registry)

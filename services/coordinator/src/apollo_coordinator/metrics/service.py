@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.metrics.disks import DiskMetrics
-from apollo_common.metrics.exposition import new_registry
 from apollo_common.metrics.process import ProcessMetrics
 from apollo_common.metrics.storage import StorageMetrics
 from apollo_coordinator import __version__
@@ -20,7 +21,7 @@ class CoordinatorMetrics:
     """The observers count from the start; `watch` looks at what is built by then."""
 
     def __init__(self) -> None:
-        self.registry = new_registry()
+        self.registry = CollectorRegistry()
         self.engine = EngineMetrics(self.registry)
         self.links = LinkMetrics(self.registry)
         self.storage = StorageMetrics(self.registry)

@@ -1,0 +1,230 @@
+"""What a running coordinator and running workers serve is what docs/metrics.md says, family by family, both ways."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.apollo_cli import REPOSITORY, apollo, environment
+from support.coordinator_process import wait_for
+from support.ports import free_port
+
+COORDINATOR = [sys.executable, "-c", "from apollo_coordinator.app import main; main()"]
+WORKER = [sys.executable, "-m", "apollo_worker", "apollo-worker"]
+LINES = 5_000
+WORDS = 97
+
+ROW = re.compile(r"^\| `(?P<name>[a-z0-9_]+)` \| (?P<type>\w+) \| (?P<labels>.*) \| (?P<meaning>.*) \|$")
+LABEL = re.compile(r"`(?P<name>\w+)`: (?P<values>.*)")
+LITERAL_VALUES = re.compile(r"(`[^`]+`(, )?)+( \(\*as they come\*\))?")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A family as the page tells of it. `labels` has no values where the page describes them in words."""
+
+    type: str
+    meaning: str
+    labels: dict[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Services:
+    url: str  # of the coordinator
+    workers: tuple[str, ...]  # of their metrics
+
+    def run_job(self, directory: Path, output: str) -> str:
+        done = apollo(
+            *("--coordinator", self.url, "submit", "--wait", "--json"),
+            *("--mapper", "shell:tr ' ' '\\n'", "--reducer", "builtin:count", "--reducers", 2, "--no-speculation"),
+            *("--input", f"file://{directory}/input.txt", "--output", f"file://{directory}/{output}"),
+        )
+        assert done.status == 0, done.stderr
+        return str(done.job["id"])
+
+
+@contextmanager
+def process(command: list[str], directory: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Its log is in the directory; what it prints is read from a pipe."""
+    directory.mkdir()
+    with (directory / "log").open("wb") as log:
+        running = subprocess.Popen(
+            command, env=environment(**settings), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL
+        )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("metrics")
+    lines = (f"word{number % WORDS} again\n" for number in range(LINES))
+    (directory / "input.txt").write_text("".join(lines))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def services(directory):
+    volume = directory / "intermediate"
+    volume.mkdir()
+    with ExitStack() as open_:
+        addresses, urls = [], []
+        for number in range(2):
+            port = free_port()
+            worker = open_.enter_context(
+                process(
+                    WORKER,
+                    directory / f"worker-{number}",
+                    APOLLO_HOST="127.0.0.1",
+                    APOLLO_PORT="0",
+                    APOLLO_ANNOUNCE="true",
+                    APOLLO_METRICS_PORT=str(port),
+                    APOLLO_WORK_DIR=str(directory / f"worker-{number}" / "work"),
+                    APOLLO_VOLUME=str(volume),
+                )
+            )
+            assert worker.stdout is not None
+            addresses.append(f"127.0.0.1:{json.loads(worker.stdout.readline())['port']}")
+            urls.append(f"http://127.0.0.1:{port}")
+        port = free_port()
+        coordinator = directory / "coordinator"
+        open_.enter_context(
+            process(
+                COORDINATOR,
+                coordinator,
+                APOLLO_DATA_DIR=str(coordinator / "data"),
+                APOLLO_INTERMEDIATE_DIR=str(volume),
+                APOLLO_PORT=str(port),
+                APOLLO_POOL="static",
+                APOLLO_WORKER_ADDRESSES=",".join(addresses),
+                APOLLO_FILE_ROOTS=str(directory),
+            )
+        )
+        wait_for(lambda: "coordinator is up" in (coordinator / "log").read_text(), "the coordinator")
+        yield Services(f"http://127.0.0.1:{port}", tuple(urls))
+
+
+@pytest.fixture(scope="module")
+def job(services, directory):
+    return services.run_job(directory, "out")
+
+
+def documented(*sections: str) -> dict[str, Row]:
+    rows, section = {}, ""
+    for line in (REPOSITORY / "docs/metrics.md").read_text().splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
+        row = ROW.match(line)
+        if row is not None and section in sections:
+            found = [LABEL.fullmatch(cell) for cell in row["labels"].split("<br>") if cell]
+            labels = {label["name"]: _literal(label["values"]) for label in found if label is not None}
+            rows[row["name"]] = Row(row["type"], row["meaning"], labels)
+    return rows
+
+
+def _literal(values: str) -> frozenset[str]:
+    found = re.findall(r"`([^`]+)`", values) if LITERAL_VALUES.fullmatch(values) else ()
+    return frozenset(found)
+
+
+def scrape(url: str) -> dict[str, Metric]:
+    """By name as Prometheus shows it."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    return {f"{family.name}_total" if family.type == "counter" else family.name: family for family in families}
+
+
+def check(served: dict[str, Metric], rows: dict[str, Row]) -> None:
+    assert {name: (family.type, family.documentation) for name, family in served.items()} == {
+        name: (row.type, row.meaning) for name, row in rows.items()
+    }
+    for name, family in served.items():
+        for sample in family.samples:
+            labels = {label: value for label, value in sample.labels.items() if label != "le"}
+            assert labels.keys() == rows[name].labels.keys(), sample
+            for label, value in labels.items():
+                assert value in (rows[name].labels[label] or {value}), sample
+
+
+def total(served: dict[str, Metric], name: str) -> float:
+    return sum(sample.value for sample in served[name].samples)
+
+
+def lines_of(directory: Path, *words: str) -> int:
+    """How many lines coreutils make of the input."""
+    script = f"cat {directory}/input.txt | {' | '.join(words)} | wc -l" if words else f"wc -l < {directory}/input.txt"
+    return int(subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout)
+
+
+def test_the_coordinator_serves_what_the_page_says(services, job):
+    served = wait_for_volumes(services.url)
+    check(served, documented("The coordinator", "Both"))
+    assert {sample.labels["volume"] for sample in served["apollo_volume_free_bytes"].samples} == {
+        "data",
+        "intermediate",
+    }
+
+
+def test_workers_serve_what_the_page_says(services, job):
+    for url in services.workers:
+        check(wait_for_volumes(url), documented("Workers", "Both"))
+
+
+def wait_for_volumes(url: str) -> dict[str, Metric]:
+    """They are looked at beside everything else, and once in a while."""
+    return wait_for(
+        lambda: served if len((served := scrape(url))["apollo_volume_free_bytes"].samples) == 2 else None,
+        "both volumes",
+    )
+
+
+def test_the_coordinator_and_its_workers_have_counted_the_same_work(services, job, directory):
+    records, words = lines_of(directory), lines_of(directory, "tr ' ' '\\n'")
+    distinct = lines_of(directory, "tr ' ' '\\n'", "sort -u")
+    coordinator = scrape(services.url)
+    workers = [scrape(url) for url in services.workers]
+    for name, expected in (
+        ("input_records", records),
+        ("input_bytes", (directory / "input.txt").stat().st_size),
+        ("map_output_records", words),
+        ("reduce_input_groups", distinct),
+        ("output_records", distinct),
+    ):
+        assert total(coordinator, f"apollo_{name}_total") == expected, name
+        assert sum(total(worker, f"apollo_worker_{name}_total") for worker in workers) == expected, name
+    outcomes = {
+        tuple(sorted(sample.labels.items())): sample.value
+        for sample in coordinator["apollo_attempts_total"].samples
+        if sample.value
+    }
+    assert outcomes == {
+        (("outcome", "succeeded"), ("phase", "map")): 1,
+        (("outcome", "succeeded"), ("phase", "reduce")): 2,
+    }
+    assert sum(total(worker, "apollo_worker_attempts_total") for worker in workers) == 3
+    assert sum(total(worker, "apollo_worker_spills_total") for worker in workers) >= 1
+
+
+def test_more_jobs_make_no_more_series(services, job, directory):
+    scrape(services.url)  # is a request, too
+    before = _series(services.url)
+    jobs = [services.run_job(directory, f"out-{number}") for number in range(2)]
+    after = {url: _series(url) for url in (services.url, *services.workers)}
+    assert after[services.url] == before
+    assert not [series for each in after.values() for series in each if any(one in series for one in (job, *jobs))]
+
+
+def _series(url: str) -> set[str]:
+    return {str((sample.name, sample.labels)) for family in scrape(url).values() for sample in family.samples}
