@@ -16,10 +16,9 @@ EXAMPLE = REPOSITORY / "examples/word_count"
 WORKERS = 2
 SPLIT_SIZE = "16MiB"  # so that a small benchmark, too, has work for every worker
 
-AWK = (
-    r"""shell:awk -F '[ \t\r\v\f]+' """
-    r"""'{for (i = 1; i <= NF; i++) if ($i != "") n[$i]++} END {for (w in n) print w "\t" n[w]}'"""
-)
+COUNT = r"""{for (i = 1; i <= NF; i++) if ($i != "") n[$i]++} END {for (w in n) print w "\t" n[w]}"""
+FIELDS = r"[ \t\r\v\f]+"
+AWK = f"shell:awk -F '{FIELDS}' '{COUNT}'"
 SEPARATORS = r"' \t\r\v\f\n'"
 
 
@@ -38,7 +37,10 @@ def contenders() -> dict[str, Callable[[], Contender]]:
     """Name -> how to get it ready, which may compile or install something. NotAvailable."""
     return {
         "coreutils": coreutils,
-        "apollo-c": apollo_c,
+        "mawk": mawk,
+        "apollo-c": lambda: _apollo_compiled("c", "cc"),
+        "apollo-go": lambda: _apollo_compiled("go", "go"),
+        "apollo-rust": lambda: _apollo_compiled("rust", "cargo"),
         "apollo-python": lambda: _apollo("apollo-python", EXAMPLE / "word_count.py"),
         "apollo-python-records": lambda: _apollo("apollo-python-records", PROGRAM, "--combiner", "builtin:sum"),
         "apollo-awk": lambda: _apollo("apollo-awk", AWK),
@@ -59,18 +61,37 @@ def coreutils() -> Contender:
     )
 
 
-def apollo_c() -> Contender:
-    """The C program of examples/, which sums in memory like the Python one."""
-    if shutil.which("cc") is None:
-        raise NotAvailable("there is no C compiler (cc)")
-    program = BENCH / "bin/word_count"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    source, sdk = EXAMPLE / "word_count.c", REPOSITORY / "sdk/c"
-    command = ["cc", "-O2", "-D_GNU_SOURCE", f"-I{sdk}", "-o", program, source, sdk / "apollo.c"]
+def mawk() -> Contender:
+    """The counts of all words in the memory of one process."""
+    program = shutil.which("mawk")
+    if program is None:
+        raise NotAvailable("there is no mawk")
+    return Contender(
+        "mawk",
+        lambda source, target: [
+            "/bin/sh",
+            "-c",
+            'exec "$@" > "$0"',
+            str(target),
+            program,
+            "-F",
+            FIELDS,
+            COUNT,
+            str(source),
+        ],
+        os.environ | {"LC_ALL": "C"},
+    )
+
+
+def _apollo_compiled(language: str, compiler: str) -> Contender:
+    """The program of examples/ in that language, which sums in memory like the Python one."""
+    if shutil.which(compiler) is None:
+        raise NotAvailable(f"there is no {compiler}")
+    command = ["make", "-C", REPOSITORY / "examples", language, f"OUT={BENCH / 'examples'}"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise NotAvailable(f"the example does not compile: {done.stderr.strip()[-200:]}")
-    return _apollo("apollo-c", program)
+    return _apollo(f"apollo-{language}", BENCH / "examples" / language / "word_count")
 
 
 def mrjob() -> Contender:

@@ -1,7 +1,6 @@
 """The examples' programs, each against what its expected.sh computes: map, sort and reduce without a cluster."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,18 +11,6 @@ from support.sessions import Bench, lines_block
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = sorted((EXAMPLES / "data").glob("*.txt"))
 PATTERN = "[Ll]iberty|[Pp]eople"
-
-
-@pytest.fixture(scope="session")
-def word_count_in_c(tmp_path_factory) -> Path:
-    """Built aside, so that the tests leave nothing in the tree."""
-    if shutil.which("cc") is None:
-        pytest.skip("needs a C compiler")
-    directory = tmp_path_factory.mktemp("examples")
-    shutil.copytree(EXAMPLES.parent / "sdk", directory / "sdk")
-    built = shutil.copytree(EXAMPLES / "word_count", directory / "examples/word_count")
-    subprocess.run(["make", "-s", "-B", "-C", built], check=True)
-    return built / "word_count"
 
 
 async def run_map(work_root: Path, program: Path, protocol: str, **settings) -> Bench:
@@ -60,11 +47,6 @@ async def test_word_count(tmp_path, mapper, reducer, protocol, combine):
     await count_words(
         tmp_path, EXAMPLES / "word_count" / mapper, EXAMPLES / "word_count" / reducer, protocol, combine=combine
     )
-
-
-@pytest.mark.parametrize("combine", [False, True])
-async def test_word_count_in_c(tmp_path, word_count_in_c, combine):
-    await count_words(tmp_path, word_count_in_c, word_count_in_c, "frames", combine=combine)
 
 
 async def count_words(tmp_path: Path, mapper: Path, reducer: Path, protocol: str, *, combine: bool) -> None:

@@ -14,9 +14,9 @@ import pytest
 from support.apollo_cli import environment
 from support.vectors import bad, good, vectors
 
-NATIVE = ["c"]
+NATIVE = ["c", "go", "rust"]
 LANGUAGES = [*NATIVE, "python"]
-SDK_NAMES = {"c": "c/0.1.0", "python": "python/0.1.0"}
+SDK_NAMES = {"c": "c/0.1.0", "go": "go/0.1.0", "rust": "rust/0.1.0", "python": "python/0.1.0"}
 BYTES = {vector["name"]: vector["bytes"] for vector in vectors("worker") + vectors("program")}
 MEANINGS = {vector["name"]: vector["meaning"] for vector in good("worker")}
 WAIT_SECONDS = 60
@@ -51,27 +51,33 @@ def converse(language, probes, tmp_path) -> Converse:
             listener.bind(str(path))
             listener.listen(1)
             listener.settimeout(WAIT_SECONDS)
-            settings = environment(APOLLO_SOCKET=str(path), ASAN_OPTIONS="exitcode=99", UBSAN_OPTIONS="exitcode=99")
+            settings = environment(
+                APOLLO_SOCKET=str(path), ASAN_OPTIONS="exitcode=99:detect_leaks=0", UBSAN_OPTIONS="exitcode=99"
+            )
             with subprocess.Popen([probe], env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-                connection, _ = listener.accept()
-                connection.settimeout(WAIT_SECONDS)
-                with connection:
-                    sent = _play(connection, content)
-                output, errors = process.communicate(timeout=WAIT_SECONDS)
+                try:
+                    sent = _play(listener, content)
+                    output, errors = process.communicate(timeout=WAIT_SECONDS)
+                except (TimeoutError, subprocess.TimeoutExpired):
+                    process.kill()
+                    pytest.fail(f"the probe neither speaks nor ends; it wrote {process.communicate()}")
         return Outcome(sent, output.decode(errors="replace"), errors.decode(errors="replace"), process.returncode)
 
     return run
 
 
-def _play(connection: socket.socket, content: bytes) -> bytes:
+def _play(listener: socket.socket, content: bytes) -> bytes:
     """Says `content` and nothing more; what the program said. It may go before it has heard all."""
-    with suppress(OSError):
-        connection.sendall(content)
-        connection.shutdown(socket.SHUT_WR)
+    connection, _ = listener.accept()
     sent = b""
-    with suppress(ConnectionResetError):
-        while piece := connection.recv(65536):
-            sent += piece
+    with connection:
+        connection.settimeout(WAIT_SECONDS)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(content)
+            connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                sent += piece
     return sent
 
 

@@ -1,0 +1,3 @@
+module apollo.io/apollo
+
+go 1.19
