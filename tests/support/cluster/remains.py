@@ -128,8 +128,7 @@ def _remove_cgroups() -> None:
 
 
 def _removed_whole(top: Path) -> bool:
-    folders = [top, *(path for path in top.rglob("*") if path.is_dir())]
-    for folder in sorted(folders, key=lambda path: -len(path.parts)):
+    for folder, _, _ in os.walk(top, topdown=False):  # others of them may go meanwhile, which this does not mind
         with suppress(OSError):
-            folder.rmdir()
+            Path(folder).rmdir()
     return not top.exists()
