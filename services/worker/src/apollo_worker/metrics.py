@@ -87,7 +87,9 @@ class WorkerMetrics:
         self._seconds.of(phase).observe(seconds)
 
     def counted(self, name: str, increment: int) -> None:
-        self._counted[name].inc(increment)
+        counted = self._counted.get(name)
+        if counted is not None:
+            counted.inc(increment)
 
     def watch(self, tasks: TaskOwner, watched: Watched, volumes: Mapping[str, Path]) -> None:
         """`volumes`: directories by what they hold."""

@@ -117,7 +117,8 @@ class Task:
     accepted: AttemptId | None = None
     output: AttemptOutput | None = None
     counters: Counters = field(default_factory=dict)  # of the accepted attempt
-    ready_ms: int = 0  # since when it lacks nothing but a worker; a reduce lacks map outputs, too (`ready_since_ms`)
+    # Since when it lacks nothing but a worker, and a reduce map outputs. A delay that is over is no fact.
+    ready_ms: int = 0
     started_ms: int | None = None
     ended_ms: int | None = None
 
