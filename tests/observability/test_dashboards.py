@@ -28,7 +28,7 @@ def test_a_panel_says_what_it_shows_and_what_to_do(panel):
     assert panel["description"].endswith(".")
     (link,) = panel["links"]
     page, _, anchor = link["url"].partition("#")
-    assert page.endswith(f"/docs/{RUNBOOK.name}")
+    assert page.endswith(f"/{RUNBOOK.name}")
     assert anchor in anchors()
 
 

@@ -19,6 +19,7 @@ import yaml
 from observability.services import WORKERS, Services, may_mount
 from observability.sources import PROMETHEUS, Expression, alerts, dashboard_expressions, recorded
 from observability.sped_up import faster, sped_up
+from observability.units import metrics
 from support.apollo_cli import REPOSITORY
 from support.coordinator_process import wait_for
 from support.corpus import write_python_sources
@@ -128,6 +129,8 @@ def test_dashboards_return_data_and_alerts_fire_for_their_faults_alone(watched: 
     rows += fired(watched)
     write_table(rows)
     assert not [row for row in rows if not row.has_data]
+    asked = {name for row in rows for name in metrics(row.expression.over("5m"))}
+    assert not asked - watched.as_they_are.names(), "nobody serves these; `or vector(0)` would hide it"
     assert not [rule for rule in watched.as_they_are.rules() if rule["health"] != "ok"]
     assert watched.injected_at.keys() == alerts().keys()
     early = {name for name, at in watched.fired_at().items() if at < watched.injected_at[name]}

@@ -54,7 +54,7 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(name):
     assert re.fullmatch(r"\d+m", alert["for"])
     assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
     page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
-    assert page.endswith(f"/docs/{RUNBOOK.name}")
+    assert page.endswith(f"/{RUNBOOK.name}")
     assert anchor in anchors()
     entry = RUNBOOK.read_text().partition("## What the alerts mean")[2].partition("\n## ")[0]
     assert f"`{name}`" in entry

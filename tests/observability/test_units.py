@@ -44,6 +44,11 @@ def test_different_measures_are_not_compared(expression):
         measure(expression, RECORDED)
 
 
+def test_a_rate_is_of_a_counter():
+    with pytest.raises(UnitMismatch, match="rate of a_bytes, which is no counter"):
+        measure("sum(rate(a_bytes[5m]))", RECORDED)
+
+
 def test_a_number_measures_nothing():
     with pytest.raises(ValueError, match="a number measures nothing"):
         measure("1 + 1", RECORDED)

@@ -26,7 +26,7 @@ class Measure:
 
 
 class UnitMismatch(Exception):
-    """Two measures that differ are added, subtracted or compared."""
+    """Two measures that differ are added, subtracted or compared; or what never falls is expected of a gauge."""
 
 
 BYTES, SECONDS, ITEMS, SHARE = Measure(bytes=1), Measure(seconds=1), Measure(items=1), Measure()
@@ -47,6 +47,8 @@ _ENDINGS: Mapping[str, Measure] = {"_bytes": BYTES, "_seconds": SECONDS, "_ratio
 _PER_SECOND = frozenset({"rate", "irate", "deriv"})
 _COUNTING = frozenset({"changes", "resets", "absent", "absent_over_time", "count_over_time", "present_over_time"})
 _TIMES = frozenset({"time", "timestamp"})
+_OF_COUNTERS = frozenset({"rate", "irate", "increase", "resets"})
+_COUNTERS = ("_total", "_bucket", "_sum", "_count")
 
 
 def measure(expression: str, recorded: Mapping[str, str]) -> Measure:
@@ -110,6 +112,9 @@ def _of_metric(name: str) -> Measure:
 
 def _of_call(node: promql.Call, recorded: Mapping[str, str]) -> Measure | None:
     function = node.func.name
+    for selector in selectors(node):
+        if function in _OF_COUNTERS and not (selector.name or "").endswith(_COUNTERS):
+            raise UnitMismatch(f"{function} of {selector.name}, which is no counter")
     if function in _TIMES:
         return SECONDS
     if function in _COUNTING:

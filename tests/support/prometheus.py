@@ -54,6 +54,10 @@ class Prometheus:
             return [Series({}, float(found["result"][1]))]
         return [Series(each["metric"], float(each["value"][1])) for each in found["result"]]
 
+    def names(self) -> set[str]:
+        """Of all series that there are or were."""
+        return set(self._ask("label/__name__/values"))
+
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
         alerts = self._ask("alerts")["alerts"]
