@@ -9,7 +9,7 @@ from typing import Any
 from apollo_client.rest import RestClient
 from support.apollo_cli import REPOSITORY
 from support.corpus import sorted_lines
-from support.rest_jobs import Site, ended, submitted
+from support.rest_jobs import Site, submitted, succeeded
 
 EXAMPLES_FOLDER = REPOSITORY / "examples"
 TEXTS = sorted((EXAMPLES_FOLDER / "data").glob("*.txt"))
@@ -45,8 +45,7 @@ class Example:
             await rest.upload(file)
         output = f"example-{self.folder}-{self.programs[0]}"
         job = await submitted(rest, site.body(output, TEXTS_INPUT, *(file.name for file in files), **self.fields))
-        document = await ended(rest, job)
-        assert document["status"] == "succeeded", document
+        await succeeded(rest, job)
         return job, sorted_lines(site.output(output))
 
     def _program(self, name: str, scratch: Path) -> Path:

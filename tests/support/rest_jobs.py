@@ -66,6 +66,13 @@ async def ended(rest: RestClient, job: str) -> Document:
     return await job_when(rest, job, lambda document: document["status"] in ENDS)
 
 
+async def succeeded(rest: RestClient, job: str) -> Document:
+    """The job's document once it has ended well; an AssertionError with it when it ends otherwise."""
+    document = await ended(rest, job)
+    assert document["status"] == "succeeded", document
+    return document
+
+
 async def troubled(rest: RestClient, job: str, words: str) -> str:
     """What the job says it waits for, once that holds the words."""
     return (await job_when(rest, job, lambda document: words in document.get("trouble", "")))["trouble"]

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from support.compose.waiting import eventually
-from support.rest_jobs import attempts_of, ended, job_when, maps_completed
+from support.rest_jobs import attempts_of, job_when, maps_completed, succeeded
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -18,10 +18,10 @@ LONG_SECONDS = 8  # enough to find who works and to hurt it meanwhile
 async def _all_workers_are_there(rest):
     """Before each scenario: the one before has taken some away."""
 
-    async def all_idle() -> bool:
-        return [worker["status"] async for worker in rest.workers()] == ["idle"] * WORKERS
+    async def states() -> list[str]:
+        return [worker["status"] async for worker in rest.workers()]
 
-    await eventually(all_idle)
+    await eventually(states, ["idle"] * WORKERS)
 
 
 async def submit_long_maps(rest, slow_words, output) -> str:
@@ -52,7 +52,7 @@ async def test_a_worker_is_killed_in_mid_job(project, rest, slow_words):
     job = await submit_long_maps(rest, slow_words, "worker-killed")
     worker, container = await busy_worker(project, rest, job)
     project.kill(container)
-    assert (await ended(rest, job))["status"] == "succeeded"
+    await succeeded(rest, job)
     assert slow_words.counted("worker-killed")
     await lost_only_at(rest, job, worker)
 
@@ -63,7 +63,7 @@ async def test_the_coordinator_is_killed_in_mid_job(project, rest, slow_words):
     before = {each["id"] for each in await attempts_of(rest, job) if each["status"] == "succeeded"}
     assert before
     project.kill("apollo-coordinator-1")
-    assert (await ended(rest, job))["status"] == "succeeded"
+    await succeeded(rest, job)
     assert slow_words.counted("coordinator-killed")
     attempts = await attempts_of(rest, job)
     tasks = [each["task"] for each in attempts]
@@ -78,6 +78,6 @@ async def test_a_worker_falls_silent(project, rest, slow_words, harm):
     job = await submit_long_maps(rest, slow_words, output)
     worker, container = await busy_worker(project, rest, job)
     with getattr(project, harm)(container):
-        assert (await ended(rest, job))["status"] == "succeeded"
+        await succeeded(rest, job)
     assert slow_words.counted(output)
     await lost_only_at(rest, job, worker)

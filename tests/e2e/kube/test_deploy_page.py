@@ -17,8 +17,7 @@ RESULT = "part-r-"  # in the command that shows it
 
 def test_the_commands_of_the_page_work(cluster, tmp_path):
     checkout = make_checkout(tmp_path)
-    reached = {name: cluster.environment[name] for name in ("KUBECONFIG", "PATH")}
-    shell = Shell(checkout, reached, ready="Forwarding from")
+    shell = Shell(checkout, cluster.variables, ready="Forwarding from")
     steps = [block for block in blocks(checkout / "docs/deploy.md") if block.place == "a cluster"]
     try:
         shown = {block.script: shell.run(block, timeout_seconds=STEP_SECONDS) for block in steps}

@@ -17,7 +17,7 @@ async def test_what_a_backup_holds_is_there_after_a_restore(installation, slow_w
         assert before["status"] == "succeeded"
         await installation.nothing_left(job)
     cluster = installation.namespace.cluster
-    shell = Shell(make_checkout(tmp_path), {name: cluster.environment[name] for name in ("KUBECONFIG", "PATH")})
+    shell = Shell(make_checkout(tmp_path), cluster.variables)
     for block in blocks(REPOSITORY / "docs/operate.md"):
         if block.place:
             shell.run(block)

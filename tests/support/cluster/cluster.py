@@ -45,6 +45,10 @@ class Cluster:
     def is_up(self) -> bool:
         return self.daemons.pid("kube-apiserver") is not None and self.daemons.pid("kubelet") is not None
 
+    @property
+    def variables(self) -> dict[str, str]:
+        return {name: self.environment[name] for name in ("KUBECONFIG", "PATH")}
+
     def up(self) -> None:
         ensure_packages(NODE_PACKAGES)
         self.find_binaries()

@@ -112,6 +112,6 @@ def address_of(container: dict[str, Any]) -> str:
     return str(container["NetworkSettings"]["Networks"].get(NETWORK, {}).get("IPAddress", ""))
 
 
-def all_of(containers: dict[str, dict[str, Any]], wanted: Callable[[dict[str, Any]], bool]) -> set[str]:
-    """The names of those that are not as wanted: empty when all are."""
-    return {name for name, each in containers.items() if not wanted(each)}
+def exceptions(containers: dict[str, dict[str, Any]], rule: Callable[[dict[str, Any]], bool]) -> set[str]:
+    """The names of those that a rule does not hold for."""
+    return {name for name, each in containers.items() if not rule(each)}

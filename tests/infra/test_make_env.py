@@ -1,0 +1,48 @@
+"""scripts/make-env.sh: secrets for docker-compose.yml, new ones each time, for their owner's eyes only."""
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.apollo_cli import REPOSITORY
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(REPOSITORY / ".env.example", tmp_path)
+    shutil.copy(REPOSITORY / "scripts/make-env.sh", tmp_path / "scripts")
+    return tmp_path
+
+
+def make(checkout: Path) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", "umask 000 && scripts/make-env.sh"]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+
+
+def values(file: Path) -> dict[str, str]:
+    lines = file.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_every_empty_value_becomes_a_secret_of_its_own(checkout):
+    assert make(checkout).returncode == 0
+    asked, given = values(checkout / ".env.example"), values(checkout / ".env")
+    assert given.keys() == asked.keys()
+    assert {name: given[name] for name in asked if asked[name]} == {name: asked[name] for name in asked if asked[name]}
+    secrets = [given[name] for name in asked if not asked[name]]
+    assert len(set(secrets)) == len(secrets) == 4
+    assert {len(bytes.fromhex(secret)) for secret in secrets} == {24}
+    assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
+
+
+def test_secrets_that_are_there_stay(checkout):
+    make(checkout)
+    before = (checkout / ".env").read_text()
+    refused = make(checkout)
+    assert (refused.returncode, "remove it for new secrets" in refused.stderr) == (1, True)
+    assert (checkout / ".env").read_text() == before
+    assert sorted(path.name for path in checkout.iterdir()) == [".env", ".env.example", "scripts"]
