@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         report
         for outcome in ("passed", "failed", "error", "skipped")
         for report in terminalreporter.stats.get(outcome, ())
-        if report.when == "call" or outcome in ("error", "skipped")
+        if isinstance(report, pytest.TestReport) and (report.when == "call" or outcome in ("error", "skipped"))
     ]
     if not ran:
         return

@@ -19,9 +19,10 @@ import yaml
 
 from apollo_client.rest import RestClient
 from support.apollo_cli import REPOSITORY
-from support.installation import COORDINATOR_POD, NAMESPACE, Installation, ended, job_when, maps_completed
+from support.installation import COORDINATOR_POD, NAMESPACE, Installation
 from support.manifests import KUSTOMIZE, of_kind, render
 from support.prometheus import Prometheus, running_prometheus
+from support.rest_jobs import ended, job_when, maps_completed
 from support.slow_words import SlowWords
 
 pytestmark = pytest.mark.timeout(300)
