@@ -82,10 +82,10 @@ class Prometheus:
                 raise QueryRefused(json.load(error)["error"]) from None
 
 
-def promtool(*arguments: str | Path) -> str:
-    """What it prints; an AssertionError with that when it finds a fault."""
+def promtool(*arguments: str | Path, given: str = "") -> str:
+    """What it prints, `given` on standard input; an AssertionError with that when it finds a fault."""
     command = [ensure_programs(PACKAGE, PROGRAMS) / "promtool", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
