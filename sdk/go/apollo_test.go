@@ -101,8 +101,8 @@ func worker(t *testing.T, program Program, frames ...string) (string, error) {
 	}()
 	err := perform(program, ours)
 	ours.Close()
-	frames2 := <-sent
-	return frames2[headerBytes+binary.LittleEndian.Uint32([]byte(frames2)):], err
+	content := <-sent
+	return content[headerBytes+binary.LittleEndian.Uint32([]byte(content)):], err
 }
 
 func TestAnErrorOfTheProgramIsToldToTheWorker(t *testing.T) {
