@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from grpclib import GRPCError, Status
 
 from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
+from apollo_common.grpc import GrpcServer
 from apollo_common.ids import AttemptId
 from apollo_coordinator.order import (
     AttemptCancelled,
@@ -21,6 +23,8 @@ from apollo_coordinator.order import (
 )
 from apollo_coordinator.pools.local_worker import WorkerState
 from apollo_coordinator.ports import WorkerLink, WorkerUp
+from apollo_proto.apollo.v1 import AttachTaskRequest, TaskAssignment, TaskEvent, WorkerBase
+from apollo_proto.apollo.v1 import Running as RunningEvent
 from support.orders import map_order
 from support.pools import PATIENCE_SECONDS, connect, process_pool, read_state, running
 from support.proxy import CuttingProxy
@@ -142,6 +146,29 @@ async def test_a_killed_worker_is_unreachable(worker):
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerUnreachable):
         await collect(reports)
+
+
+class StartedAnew(WorkerBase):
+    """Ends with an attempt; what answers at its address then knows nothing of that."""
+
+    async def run_task(self, message: TaskAssignment) -> AsyncIterator[TaskEvent]:
+        yield TaskEvent(attempt_id=message.attempt_id, sequence=1, running=RunningEvent())
+        raise GRPCError(Status.UNAVAILABLE, "it was killed")
+
+    async def attach_task(self, message: AttachTaskRequest) -> AsyncIterator[TaskEvent]:
+        raise GRPCError(Status.NOT_FOUND, f"this worker does not know attempt {message.attempt_id}")
+        yield
+
+
+async def test_an_attempt_is_lost_with_a_worker_that_is_started_again_at_its_address():
+    server = GrpcServer([StartedAnew()])
+    link = connect(f"127.0.0.1:{await server.listen_on('127.0.0.1', 0)}")
+    try:
+        with pytest.raises(WorkerUnreachable, match="started anew"):
+            await collect(link.run(map_order("hang")))
+    finally:
+        await link.close()
+        await server.stop(0)
 
 
 async def test_a_stopped_worker_is_unreachable_after_its_silence(worker):

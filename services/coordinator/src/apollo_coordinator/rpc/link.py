@@ -149,6 +149,8 @@ class GrpcWorkerLink:
                                     return
                         raise StreamTerminatedError("the stream ended before the attempt did")
                     except (*_BROKEN, GRPCError) as error:
+                        if known and isinstance(error, GRPCError) and error.status is Status.NOT_FOUND:
+                            raise WorkerUnreachable(f"worker at {self._address} was started anew meanwhile") from None
                         failures += 1
                         self._observer.stream_broke()
                         if not _may_pass(error) or failures == self._settings.reattach.tries:
