@@ -130,4 +130,4 @@ def test_a_seed_gives_the_same_faults_again():
     first, again, other = (FaultPlan(everywhere(0.01), seed) for seed in (1, 1, 2))
     chosen = [[rule and rule.fault for rule in map(plan.choose, calls)] for plan in (first, again, other)]
     assert chosen[0] == chosen[1] != chosen[2]
-    assert set(first.injected) == {fault.value for fault in Fault} - {"forbidden", "expired", "full"}
+    assert set(first.injected) == {fault.value for fault in Fault} - {"forbidden", "expired", "skewed", "full"}

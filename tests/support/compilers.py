@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,41 @@ C_SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=und
 
 def need(*tools: str) -> None:
     """Skip the test, or fail it in CI, when one of the commands is not there."""
-    missing = [tool for tool in tools if shutil.which(tool) is None]
+    missing = [tool for tool in tools if shutil.which(tool) is None or (tool == "cargo" and _working_cargo() is None)]
     if missing and os.environ.get("CI"):
         pytest.fail(f"missing in CI, where .ci/run installs it: {', '.join(missing)}")
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
+@cache
+def _working_cargo() -> Path | None:
+    """The folder of the first `cargo` on PATH that has a Rust: rustup's may lie before another's and have none."""
+    for folder in map(Path, os.get_exec_path()):
+        found = shutil.which("cargo", path=folder)
+        if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
+            return folder
+    return None
+
+
+def _path() -> str:
+    """PATH, with the working `cargo` before one that has no Rust."""
+    cargo = _working_cargo()
+    if cargo is None or shutil.which("cargo") == str(cargo / "cargo"):
+        return os.environ["PATH"]
+    return f"{cargo}{os.pathsep}{os.environ['PATH']}"
+
+
 def run(*command: object, cwd: Path | None = None, **extra: str) -> str:
     """What the command prints; an AssertionError with all that it says when it fails."""
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=os.environ | extra, capture_output=True, text=True, timeout=300, check=False
+        [*map(str, command)],
+        cwd=cwd,
+        env=os.environ | {"PATH": _path()} | extra,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
     return done.stdout
