@@ -2,13 +2,14 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from apollo_common.errors import InvalidSetting
-from apollo_common.settings import MAX_SECRET_BYTES, CommaSeparated, Settings
+from apollo_common.settings import MAX_SECRET_BYTES, CommaSeparated, LogLevel, Settings
 
 
 class Sample(Settings):
     port: int = 8090
     token: SecretStr = SecretStr("")
     workers: CommaSeparated = ()
+    log_level: LogLevel = "INFO"
 
 
 def test_a_setting_comes_from_its_variable():
@@ -29,6 +30,12 @@ def test_a_wrong_setting_is_named_by_its_variable_and_not_by_its_value():
         Sample.load({"APOLLO_PORT": "s3cr3t"})
     assert "APOLLO_PORT" in str(raised.value)
     assert "s3cr3t" not in str(raised.value)
+
+
+def test_a_level_of_logs_is_one_that_there_is():
+    assert Sample.load({"APOLLO_LOG_LEVEL": "debug"}).log_level == "DEBUG"
+    with pytest.raises(InvalidSetting, match="APOLLO_LOG_LEVEL: Input should be 'DEBUG', 'INFO'"):
+        Sample.load({"APOLLO_LOG_LEVEL": "LOUD"})
 
 
 def test_settings_do_not_change():

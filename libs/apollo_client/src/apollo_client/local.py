@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from apollo_client.errors import LocalModeFailed
 from apollo_client.private_directory import abandoned_directories, new_private_directory
@@ -13,6 +13,7 @@ from apollo_client.rest import UNIX_SCHEME
 from apollo_common.errors import ApolloError
 from apollo_common.lifecycle import to_the_end
 from apollo_common.logging import configure_logging
+from apollo_common.settings import LogLevel, Settings
 
 # For jobs to end and be cleaned up, and commits that have begun.
 WIND_UP_SECONDS = 10
@@ -20,7 +21,11 @@ CLOSE_SECONDS = 10
 # Of jobs of a command that was killed, when their storage does not answer.
 ABANDONED_SECONDS = 10
 # What goes wrong is told by the job; the user of a command wants no log lines between.
-QUIET = "CRITICAL"
+QUIET: Final = "CRITICAL"
+
+
+class _LogSettings(Settings):
+    log_level: LogLevel = QUIET
 
 
 def sandbox_of_own_programs() -> str:
@@ -36,7 +41,7 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     coordinator's error when that cannot go on.
     """
     app = coordinator_app()
-    log_level = os.environ.get("APOLLO_LOG_LEVEL") or QUIET
+    log_level = _LogSettings.load().log_level
     configure_logging("coordinator", log_format="console", level=log_level)
     await _end_abandoned(app)
     directory = new_private_directory()

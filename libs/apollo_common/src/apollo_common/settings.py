@@ -7,7 +7,7 @@ quarter of a second of its start.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -24,6 +24,14 @@ def _split_commas(value: Any) -> Any:
 
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 """A field that a variable gives as `a,b,c`."""
+
+
+def _in_capitals(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_in_capitals)]
+"""A field that a variable may also give as `debug`."""
 
 
 class Settings(BaseModel):

@@ -7,7 +7,7 @@ from pydantic import ByteSize, Field, SecretStr, field_validator
 
 from apollo_common.errors import InvalidLocation
 from apollo_common.logging import LogFormat
-from apollo_common.settings import CommaSeparated, Settings
+from apollo_common.settings import CommaSeparated, LogLevel, Settings
 from apollo_common.storage.location import parse
 
 MIB = 1 << 20
@@ -65,7 +65,7 @@ class CoordinatorSettings(Settings):
     retention_days: float = Field(default=30, gt=0)
 
     log_format: LogFormat = "json"
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
 
     @field_validator("intermediate_dir")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import ByteSize, Field, SecretStr
 from apollo_common.addresses import is_loopback
 from apollo_common.errors import InvalidSetting
 from apollo_common.logging import LogFormat
-from apollo_common.settings import CommaSeparated, Settings
+from apollo_common.settings import CommaSeparated, LogLevel, Settings
 from apollo_worker.sandbox.sandbox import SandboxMode
 
 GIB = 1 << 30
@@ -30,7 +30,7 @@ class WorkerSettings(Settings):
     allow_anonymous: bool = False  # beyond loopback with neither
     metrics_port: int = Field(default=8091, ge=-1, le=65535)  # probes and /metrics over HTTP; -1: none
     log_format: LogFormat = "json"
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
 
     work_dir: Path = Path("/tmp/apollo-worker")  # noqa: S108 - spills and private directories of attempts
     scratch_limit_bytes: ByteSize = ByteSize(sys.maxsize)  # of shuffle files in work_dir, at a time
