@@ -1,5 +1,6 @@
 import asyncio
 import errno
+from dataclasses import replace
 
 import pytest
 
@@ -144,6 +145,16 @@ async def test_the_observer_hears_the_outcomes_by_the_names_that_the_api_has(run
     await end_of(slot.start(assignment(2)))
     await slot.close()
     assert witness.ended == [("map", "cancelled"), ("map", "succeeded"), ("map", "failed")]
+
+
+@pytest.mark.parametrize("kind", [TaskKind.UNSPECIFIED, TaskKind(7)])
+async def test_the_observer_hears_of_a_kind_that_is_not_known_here(runner, kind):
+    witness = Witness()
+    slot = AttemptSlot(runner, witness)
+    runner.end.set_result(Done())
+    await end_of(slot.start(replace(assignment(), kind=kind)))
+    await slot.close()
+    assert witness.ended == [("other", "succeeded")]
 
 
 async def test_a_draining_slot_takes_nothing_and_waits_for_what_runs(slot, runner):

@@ -14,7 +14,7 @@ class WorkObserver(Protocol):
     """Called on the event loop; must not block."""
 
     def attempt_ended(self, phase: str, outcome: str, seconds: float) -> None:
-        """`phase`: map or reduce. `outcome`: succeeded, failed or cancelled."""
+        """`phase`: map, reduce, or other where the kind is none of them. `outcome`: succeeded, failed or cancelled."""
         ...
 
     def counted(self, name: str, increment: int) -> None:

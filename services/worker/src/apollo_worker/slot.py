@@ -18,7 +18,7 @@ from apollo_worker.observer import UNOBSERVED, WorkObserver
 
 CANCEL_GRACE_SECONDS = 10.0
 
-_PHASES = {TaskKind.MAP: "map", TaskKind.REDUCE: "reduce", TaskKind.UNSPECIFIED: ""}
+_PHASES = {TaskKind.MAP: "map", TaskKind.REDUCE: "reduce"}
 _OUTCOMES: dict[type, str] = {Done: "succeeded", Failed: "failed", Cancelled: "cancelled"}  # as the API calls them
 
 _log = get_logger(__name__)
@@ -114,7 +114,7 @@ class AttemptSlot:
         started = clock()
 
         def ended(_: "asyncio.Task[None]") -> None:
-            phase, outcome = _PHASES[assignment.kind], _OUTCOMES.get(type(events.end), "")
+            phase, outcome = _PHASES.get(assignment.kind, "other"), _OUTCOMES.get(type(events.end), "")
             self._observer.attempt_ended(phase, outcome, clock() - started)
 
         task.add_done_callback(ended)
