@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from apollo_common.errors import InvalidSetting
+from apollo_worker.settings import WorkerSettings
+
 COMMAND = [sys.executable, "-m", "apollo_worker", "apollo-worker"]
 PATIENCE_SECONDS = 30
 
@@ -83,6 +86,41 @@ def test_beyond_loopback_it_starts_with_a_token_or_when_it_may_do_without(tmp_pa
 
 def test_it_does_not_start_without_the_keys_that_it_should_have(tmp_path):
     assert f"{tmp_path}/none holds no usable ca.crt" in refused(tmp_path, TLS_DIR=f"{tmp_path}/none")
+
+
+@pytest.fixture
+def place(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    return place
+
+
+@pytest.mark.parametrize("setting", ["SANDBOX_WRITABLE", "SANDBOX_TEMPORARY"])
+@pytest.mark.parametrize("own", ["WORK_DIR", "VOLUME"])
+@pytest.mark.parametrize("where", ["", "..", "below", "../link"])
+def test_programs_write_nowhere_near_what_is_its_own(tmp_path, place, setting, own, where):
+    (place.parent / "link").symlink_to(place)
+    given = {setting: str(place / where), own: str(place)}
+    settings = WorkerSettings.load({f"APOLLO_{name}": value for name, value in given.items()})
+    with pytest.raises(InvalidSetting, match=rf"APOLLO_{setting}: .* and APOLLO_{own}, {place}, must lie apart"):
+        settings.check_places()
+
+
+def test_a_pattern_of_what_programs_may_write_is_looked_up(place):
+    settings = WorkerSettings(work_dir=place, sandbox_writable=(f"{place.parent}/plac*",))
+    with pytest.raises(InvalidSetting, match=f"APOLLO_SANDBOX_WRITABLE: {place} and APOLLO_WORK_DIR"):
+        settings.check_places()
+
+
+def test_programs_may_write_beside_what_is_its_own(tmp_path, place):
+    settings = WorkerSettings(
+        work_dir=place, volume=tmp_path / "volume", sandbox_writable=(f"{place}s",), sandbox_temporary=("/dev/shm",)
+    )
+    settings.check_places()
+
+
+def test_it_does_not_start_where_programs_would_write_what_is_its_own(tmp_path, place):
+    assert "must lie apart" in refused(place, SANDBOX_TEMPORARY=str(tmp_path))
 
 
 @pytest.mark.parametrize(

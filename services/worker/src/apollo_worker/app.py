@@ -45,6 +45,7 @@ def main() -> int:
     try:
         settings = WorkerSettings.load()
         settings.check_exposure()
+        settings.check_places()
         sandbox = establish(
             settings.sandbox, settings.sandbox_readable, settings.sandbox_writable, settings.sandbox_temporary
         )

@@ -1,8 +1,10 @@
 """What an operator or a pool sets on a worker, read once from `APOLLO_*` variables."""
 
+import os
 import secrets
 import socket
 import sys
+from itertools import product
 from pathlib import Path
 
 from pydantic import ByteSize, Field, SecretStr
@@ -11,6 +13,7 @@ from apollo_common.addresses import is_loopback
 from apollo_common.errors import InvalidSetting
 from apollo_common.logging import LogFormat
 from apollo_common.settings import CommaSeparated, LogLevel, Settings
+from apollo_worker.sandbox.places import expanded
 from apollo_worker.sandbox.sandbox import SandboxMode
 
 GIB = 1 << 30
@@ -57,3 +60,21 @@ class WorkerSettings(Settings):
                 f"the worker would listen on {self.host} and run programs for anybody who calls: set APOLLO_TOKEN, "
                 "APOLLO_TLS_DIR, or APOLLO_HOST=127.0.0.1"
             )
+
+    def check_places(self) -> None:
+        """What programs may write or is emptied lies apart from what is the worker's own. InvalidSetting."""
+        given = {"WRITABLE": expanded(self.sandbox_writable), "TEMPORARY": self.sandbox_temporary}
+        own = {"APOLLO_WORK_DIR": self.work_dir, "APOLLO_VOLUME": self.volume}
+        for setting, places in given.items():
+            for place, (name, path) in product(places, own.items()):
+                if _overlap(place, path):
+                    raise InvalidSetting(
+                        f"APOLLO_SANDBOX_{setting}: {place} and {name}, {path}, must lie apart: programs would reach "
+                        "the worker's own files"
+                    )
+
+
+def _overlap(one: str, other: Path) -> bool:
+    """Whether they are the same, or one is below the other, links followed."""
+    first, second = (Path(os.path.realpath(path)) for path in (one, other))
+    return first.is_relative_to(second) or second.is_relative_to(first)
