@@ -15,9 +15,10 @@ import pytest
 from apollo_common.ids import map_task_id
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
 from apollo_coordinator.pools.process import worker_command
-from apollo_coordinator.ports import WorkerUp
+from apollo_coordinator.ports import WorkerGone, WorkerUp
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_worker.sandbox.sandbox import establish
+from apollo_worker.sandbox.temporary import MARK
 from support.desk import JOB, Desk, done_of
 from support.pools import process_pool, running
 
@@ -73,17 +74,17 @@ def directory() -> AsyncIterator[Path]:
         yield Path(made)
 
 
-@pytest.fixture
-async def desk(directory) -> AsyncIterator[Desk]:
+@pytest.fixture(params=["require"])
+async def desk(directory, request) -> AsyncIterator[Desk]:
     """At a worker with places of its own."""
     command = (*IN_PRIVATE, "env", "APOLLO_SANDBOX_TEMPORARY=/tmp,/dev/shm", *worker_command())
-    async for made in desk_at(directory, command):
+    async for made in desk_at(directory, command, request.param):
         yield made
 
 
-async def desk_at(directory: Path, command: tuple[str, ...]) -> AsyncIterator[Desk]:
+async def desk_at(directory: Path, command: tuple[str, ...], sandbox: str = "require") -> AsyncIterator[Desk]:
     (directory / "out").mkdir()
-    pool = process_pool(directory, connector=GrpcWorkerLink, command=command, sandbox="require")
+    pool = process_pool(directory, connector=GrpcWorkerLink, command=command, sandbox=sandbox)
     async with running(pool) as heard:
         (up,) = await heard.until(WorkerUp)
         yield Desk(pool.link(up.worker), directory)
@@ -134,14 +135,28 @@ async def test_javas_temporary_files(desk, directory):
     assert await written_by(desk, script(directory, JAVA)) == "/tmp\n"
 
 
+@pytest.mark.parametrize("desk", ["require", "off"], indirect=True)
 async def test_nothing_is_left_for_the_next_attempt(desk, directory):
     kept = directory / "kept"
     kept.mkdir(mode=0o750)
     (kept / "file").write_text("a")
     assert await written_by(desk, LEAVES.format(kept=kept)) == "left\n"
-    assert (await written_by(desk, LOOKS, index=1)).split() == ["/dev/shm:", "/tmp:"]
+    assert (await written_by(desk, LOOKS, index=1)).split() == ["/dev/shm:", MARK, "/tmp:", MARK]
     assert (kept / "file").read_text() == "a"  # a link that is left is not followed
     assert stat.S_IMODE(kept.stat().st_mode) == 0o750
+
+
+async def test_a_worker_whose_programs_leave_what_cannot_be_removed_ends(directory):
+    (directory / "out").mkdir()
+    (directory / "place").mkdir()
+    command = ("env", f"APOLLO_SANDBOX_TEMPORARY={directory}/place", *worker_command())
+    pool = process_pool(directory, connector=GrpcWorkerLink, command=command, sandbox="off")
+    async with running(pool) as heard:
+        (up,) = await heard.until(WorkerUp)
+        moves = f"cat >/dev/null; mv {directory}/place {directory}/elsewhere; echo moved"
+        assert await written_by(Desk(pool.link(up.worker), directory), moves) == "moved\n"
+        (gone,) = await heard.until(WorkerGone)
+        assert gone.worker == up.worker
 
 
 async def test_where_a_worker_has_no_such_places_only_tmpdir_works(directory):

@@ -7,6 +7,7 @@ import pytest
 from apollo_common.errors import FetchFailed, ProgramExited, WorkerBusy, WorkerDrained
 from apollo_proto.apollo.v1 import Done, TaskAssignment, TaskKind
 from apollo_worker.events import EventLog
+from apollo_worker.sandbox.temporary import MARK, TemporaryPlace
 from apollo_worker.slot import AttemptSlot
 
 
@@ -118,6 +119,44 @@ async def test_an_error_becomes_a_typed_failure(slot, runner, error, expected):
     failed = (await end_of(slot.start(assignment()))).failed
     assert {name: getattr(failed, name) for name in expected} == expected
     assert "secret" not in failed.message
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "place").mkdir()
+    place = TemporaryPlace.claim(str(tmp_path / "place"))
+    yield place
+    place.release()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_an_attempt_leaves_is_gone_when_it_has_ended(runner, place, cancelled):
+    slot = AttemptSlot(runner, places=[place])
+    events = slot.start(assignment())
+    (place.path / "left").touch()
+    if cancelled:
+        await asyncio.sleep(0)
+        await slot.cancel("j-m-00000-0")
+    else:
+        runner.end.set_result(Done())
+    await end_of(events)
+    assert [path.name for path in place.path.iterdir()] == [MARK]
+    assert not slot.draining
+    await slot.close()
+
+
+async def test_a_slot_whose_attempt_left_what_cannot_be_removed_takes_nothing_more(runner, place):
+    slot = AttemptSlot(runner, places=[place])
+    ended = asyncio.create_task(slot.until_spoilt())
+    events = slot.start(assignment(0))
+    place.path.rename(place.path.with_name("elsewhere"))
+    runner.end.set_result(Done(output_records=3))
+    assert (await end_of(events)).done.output_records == 3
+    await ended
+    assert slot.running == ""
+    with pytest.raises(WorkerDrained):
+        slot.start(assignment(1))
+    await slot.close()
 
 
 class Witness:

@@ -95,6 +95,33 @@ def place(tmp_path):
     return place
 
 
+@pytest.mark.parametrize("sandbox", ["prefer", "off"])
+def test_it_starts_again_after_it_was_killed_in_an_attempt(tmp_path, place, sandbox):
+    settings = {"SANDBOX_TEMPORARY": str(place), "SANDBOX": sandbox}
+    with start(tmp_path / "work", **settings) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        (place / "left").mkdir()
+        worker.kill()
+        worker.communicate(timeout=PATIENCE_SECONDS)
+    with start(tmp_path / "work", **settings) as worker:
+        assert worker.stdout is not None
+        said, left = worker.stdout.readline(), (place / "left").exists()
+        worker.terminate()
+        worker.communicate(timeout=PATIENCE_SECONDS)
+    assert json.loads(said)["port"] > 0
+    assert (worker.returncode, left) == (0, False)
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("sandbox", ["prefer", "off"])
+def test_it_empties_no_directory_that_others_have_filled(tmp_path, place, sandbox):
+    (place / "letters").touch()
+    line = refused(tmp_path / "work", SANDBOX_TEMPORARY=str(place), SANDBOX=sandbox)
+    assert f"{place} holds `letters`" in line
+    assert (place / "letters").exists()
+
+
 @pytest.mark.parametrize("setting", ["SANDBOX_WRITABLE", "SANDBOX_TEMPORARY"])
 @pytest.mark.parametrize("own", ["WORK_DIR", "VOLUME"])
 @pytest.mark.parametrize("where", ["", "..", "below", "../link"])

@@ -29,6 +29,7 @@ from apollo_worker.observer import UNOBSERVED, Observers
 from apollo_worker.rpc.health import HealthService
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox, establish
+from apollo_worker.sandbox.temporary import TemporaryPlace
 from apollo_worker.settings import WorkerSettings
 from apollo_worker.slot import AttemptRunner, AttemptSlot
 
@@ -75,7 +76,7 @@ def main() -> int:
 
 
 async def serve(settings: WorkerSettings, load: LoadRunner, sandbox: Sandbox = NO_SANDBOX) -> None:
-    """Serve until a signal, the parent's end or the orphan deadline, then drain.
+    """Serve until a signal, the parent's end, the orphan deadline or what an attempt leaves for good, then drain.
 
     InvalidSetting, DirectoryInUse, OSError.
     """
@@ -84,10 +85,11 @@ async def serve(settings: WorkerSettings, load: LoadRunner, sandbox: Sandbox = N
     async with AsyncExitStack() as opened:
         work_dir = OwnedDirectory.claim(settings.work_dir / settings.worker_id)
         opened.push_async_callback(in_thread, work_dir.remove)
+        places = [await _claim(directory, opened) for directory in sandbox.temporary]
         cache = ArtifactCache(work_dir.path / "artifacts", settings.artifact_cache_bytes)
         monitor = _Monitor() if settings.metrics_port >= 0 else None
         observers = monitor.observers if monitor is not None else UNOBSERVED
-        slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache, observers)), observers.work)
+        slot = AttemptSlot(_PreparedRunner(lambda: load(settings, cache, observers)), observers.work, places)
         memory = memory_limit(settings.memory_sharers)
         service = WorkerService(settings.worker_id, slot, cache, memory, sandbox.description)
         if monitor is not None:
@@ -102,7 +104,7 @@ async def serve(settings: WorkerSettings, load: LoadRunner, sandbox: Sandbox = N
         with stop_signals() as stop:
             async with TaskOwner() as background:
                 _announce(settings, await server.listen_on(settings.host, settings.port))
-                for condition in _ends_of_life(settings, server):
+                for condition in _ends_of_life(settings, server, slot):
                     background.spawn(_stop_after(condition, stop), name="end of life")
                 await stop.wait()
                 await slot.drain(settings.drain_seconds)
@@ -115,6 +117,13 @@ def _sweep(settings: WorkerSettings) -> None:
     for orphan in orphans(settings.work_dir):
         orphan.remove()
     sweep_socket_homes()
+
+
+async def _claim(directory: str, opened: AsyncExitStack) -> TemporaryPlace:
+    """InvalidSetting."""
+    place = await in_thread(TemporaryPlace.claim, directory)
+    opened.push_async_callback(in_thread, place.release)
+    return place
 
 
 class _PreparedRunner:
@@ -184,9 +193,9 @@ def load_runner(
     )
 
 
-def _ends_of_life(settings: WorkerSettings, server: GrpcServer) -> list[Coroutine[Any, Any, None]]:
+def _ends_of_life(settings: WorkerSettings, server: GrpcServer, slot: AttemptSlot) -> list[Coroutine[Any, Any, None]]:
     """What ends this worker besides a signal: each returns when it is time."""
-    conditions = []
+    conditions = [slot.until_spoilt()]
     if settings.parent_pid:
         conditions.append(parent_gone(settings.parent_pid))
     if settings.orphan_deadline_seconds:

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from apollo_common.errors import ProgramError
-from apollo_common.lifecycle import cancel_and_wait, to_the_end
+from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.storage.open import Stores
 from apollo_common.storage.port import AttemptAccess
 from apollo_common.threads import in_thread
@@ -20,7 +20,6 @@ from apollo_worker.pipeline import Pipeline, Places
 from apollo_worker.programs import AttemptPrograms, artifact_digests
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.sandbox.sandbox import Sandbox
-from apollo_worker.sandbox.temporary import empty
 
 
 class Runner:
@@ -59,10 +58,7 @@ class Runner:
                 programs = AttemptPrograms(
                     assignment, self._cache, self._work_root, reporter, budget_bytes, self._sandbox
                 )
-                try:
-                    return await Pipeline(assignment, programs, self._places, reporter, budget_bytes).run()
-                finally:
-                    await to_the_end(in_thread(empty, self._sandbox.temporary))
+                return await Pipeline(assignment, programs, self._places, reporter, budget_bytes).run()
         except ProgramError as error:
             if await in_thread(self._meter.kills) > kills:
                 tell_of_memory(error, self._memory.limit_bytes, await in_thread(self._meter.peak_bytes))

@@ -43,7 +43,7 @@ class WorkerSettings(Settings):
     sandbox: SandboxMode = "prefer"  # of programs; `require`: no worker without it, `prefer`: where the kernel has it
     sandbox_readable: CommaSeparated = ()  # paths, also patterns, that programs may read beside the system's
     sandbox_writable: CommaSeparated = ()  # and write
-    sandbox_temporary: CommaSeparated = ()  # directories that are theirs alone, emptied after each attempt
+    sandbox_temporary: CommaSeparated = ()  # directories that are theirs alone, emptied at start and after each attempt
 
     memory_sharers: int = Field(default=1, ge=1)  # workers that share this one's memory limit
 

@@ -5,16 +5,19 @@ or the worker's end stops it.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from apollo_common.errors import WorkerBusy, WorkerDrained
-from apollo_common.lifecycle import TaskOwner, cancel_and_wait
+from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger, log_context
 from apollo_common.storage.port import AttemptAccess
+from apollo_common.threads import in_thread
 from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment, TaskKind
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event
 from apollo_worker.observer import UNOBSERVED, WorkObserver
+from apollo_worker.sandbox.temporary import TemporaryPlace
 
 CANCEL_GRACE_SECONDS = 10.0
 
@@ -39,9 +42,17 @@ class AttemptRunner(Protocol):
 class AttemptSlot:
     """At most one attempt at a time; the story of the last one stays until the next begins."""
 
-    def __init__(self, runner: AttemptRunner, observer: WorkObserver = UNOBSERVED.work) -> None:
+    def __init__(
+        self,
+        runner: AttemptRunner,
+        observer: WorkObserver = UNOBSERVED.work,
+        places: Sequence[TemporaryPlace] = (),
+    ) -> None:
+        """`places` are emptied after each attempt."""
         self._runner = runner
         self._observer = observer
+        self._places = places
+        self._spoilt = asyncio.Event()
         self._tasks = TaskOwner()
         self._task: asyncio.Task[None] | None = None
         self._events: EventLog | None = None
@@ -101,6 +112,12 @@ class AttemptSlot:
             _log.info("worker drains", attempt=self.running, within_seconds=within_seconds)
             await asyncio.wait({self._task}, timeout=within_seconds)
 
+    async def until_spoilt(self) -> None:
+        """Until an attempt has ended whose files the next one would find: then nothing more is taken."""
+        await self._spoilt.wait()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     async def close(self) -> None:
         """Stop whatever runs, for good: it goes back to the coordinator."""
         self.draining = self._closing = True
@@ -126,11 +143,26 @@ class AttemptSlot:
                 end = await self._runner.run(assignment, events)
             except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
                 end = failed_event(error)
+            finally:
+                await to_the_end(self._empty_places())
             events.publish(end)
             if isinstance(end, Failed):
                 _log.warning("attempt failed", reason=end.reason, message=end.message)
             else:
                 _log.info("attempt done", output_records=end.output_records, output_bytes=end.output_bytes)
+
+    async def _empty_places(self) -> None:
+        for place in self._places:
+            try:
+                await in_thread(place.empty)
+            except OSError as error:
+                _log.error(
+                    "the worker ends: an attempt has left what cannot be removed",
+                    place=str(place.path),
+                    error=error.strerror,
+                )
+                self.draining = True
+                self._spoilt.set()
 
 
 def _end_cancelled(events: EventLog, *, handed_back: bool) -> None:

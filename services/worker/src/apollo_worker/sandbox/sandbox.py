@@ -10,7 +10,6 @@ from apollo_common.errors import InvalidSetting
 from apollo_worker.sandbox import seccomp
 from apollo_worker.sandbox.landlock import DEVICE, READ, WRITE, Ruleset, kernel_abi
 from apollo_worker.sandbox.places import DEVICES, expanded, system_places
-from apollo_worker.sandbox.temporary import check_temporary
 
 SandboxMode = Literal["require", "prefer", "off"]
 
@@ -72,7 +71,7 @@ class Sandbox:
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     temporary: tuple[str, ...] = ()
-    """Written by programs, and emptied when an attempt has ended."""
+    """Written by programs, and emptied when an attempt has ended, sandbox or not."""
 
     def confinement(self, *, network: bool) -> Confinement:
         """For one program; it reaches nothing yet. OSError."""
@@ -96,8 +95,7 @@ def establish(
             f"not {wrong[0]!r}"
         )
     if mode == "off":
-        return NO_SANDBOX
-    check_temporary(temporary)
+        return Sandbox("off", temporary=tuple(temporary))
     machine = platform.machine()
     missing = _missing(machine)
     if missing and mode == "require":
@@ -106,7 +104,7 @@ def establish(
             "5.13 or newer with `landlock` in the kernel's lsm= list, or set APOLLO_SANDBOX to `prefer`"
         )
     if missing:
-        return Sandbox(f"none: {missing}")
+        return Sandbox(f"none: {missing}", temporary=tuple(temporary))
     abi = kernel_abi()
     return Sandbox(
         f"landlock {abi}, seccomp",
