@@ -84,7 +84,7 @@ async def test_what_belongs_to_no_known_job_is_swept(cluster):
     ownership = JobOwnership(api, names)
     for job in ("known", "unknown"):
         await ownership.ensure(JobId(job))
-    assert await ClusterSecrets(api, names, ownership).sweep(frozenset({JobId("known")})) == 1
+    assert await ClusterSecrets(api, names, ownership).sweep(JobId("known").__eq__) == 1
     assert list(cluster.api.objects["configmaps"]) == [names.job_object(JobId("known"))]
     assert list(cluster.api.objects["secrets"]) == [names.job_object(JobId("known"))]
     await api.close()

@@ -1,15 +1,22 @@
 """What dead jobs left behind is swept at the start, and nothing else."""
 
 import asyncio
+import errno
+from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from structlog.testing import capture_logs
 
 from apollo_common.errors import StorageUnavailable
 from apollo_common.ids import AttemptId, JobId
+from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.engine import EngineSettings
+from apollo_coordinator.ports import NO_SECRETS, JobSecrets, StoredFact
+from apollo_coordinator.store.memory import MemoryJournal
 from support.engine import Site, ended, submit, until
+from support.scheduling import a_spec
 
 QUICK = EngineSettings(limits=Limits(retry_delay_ms=1, reattach_grace_ms=100), tick_ms=5)
 OFTEN = replace(QUICK, sweep_seconds=0.01)
@@ -90,13 +97,85 @@ async def test_what_comes_late_is_swept_while_the_coordinator_runs():
     await site.close()
 
 
-async def test_a_place_that_cannot_be_swept_keeps_nothing_else_from_it():
+ERRORS = pytest.mark.parametrize("error", [
+    StorageUnavailable("the volume is away"),
+    OSError(errno.ESTALE, "Stale file handle"),
+    ValueError("a case that nobody thought of"),
+])  # fmt: skip
+
+
+@ERRORS
+async def test_a_place_that_cannot_be_swept_keeps_nothing_else_from_it(error):
     site, (gone, _, _) = await site_with_jobs()
 
     async def broken() -> list[JobId]:
-        raise StorageUnavailable("the volume is away")
+        raise error
 
     site.logs.jobs = broken
-    async with site.coordinator(QUICK):
-        await until(lambda: gone not in site.intermediate.kept)
+    async with site.coordinator(OFTEN) as engine:
+        for _ in range(2):
+            await until(lambda: gone not in site.intermediate.kept)
+            site.intermediate.kept[gone] = None
+        assert engine.ready
+    await site.close()
+
+
+@ERRORS
+async def test_a_job_that_cannot_be_removed_keeps_no_other_from_it(error):
+    site, (gone, kept, runs) = await site_with_jobs()
+    site.intermediate.kept = dict.fromkeys((gone, STRANGER, kept, runs))
+    remove = site.intermediate.remove
+
+    async def stays(job: JobId) -> None:
+        if job == STRANGER:  # the first that is removed
+            raise error
+        await remove(job)
+
+    site.intermediate.remove = stays
+    with capture_logs() as lines:
+        async with site.coordinator(OFTEN):
+            await until(lambda: gone not in site.intermediate.kept)
+            await until(lambda: [line for line in lines if line["event"] == "not all was swept"])
+    assert list(site.intermediate.kept) == [STRANGER, kept, runs]
+    told = next(line for line in lines if line["event"] == "not all was swept")
+    assert (told["what"], told["jobs"], told["first"]) == ("intermediate data", 1, STRANGER)
+    assert str(error) in told["error"]
+    await site.close()
+
+
+async def test_secrets_that_come_back_behind_the_clean_up_are_swept_while_the_coordinator_runs():
+    site, (gone, _, _) = await site_with_jobs()
+    async with site.coordinator(OFTEN) as engine:
+        await site.secrets.put(gone, NO_SECRETS)
+        running = (await engine.submit(a_spec(output_path="file:///own"), NO_SECRETS)).job.id
+        await until(lambda: gone not in site.secrets.secrets)
+        assert list(site.secrets.secrets) == [running]
+    await site.close()
+
+
+class SlowJournal(MemoryJournal):
+    """Takes a job's first fact only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def append(self, facts: Sequence[StoredFact]) -> None:
+        await self.open.wait()
+        await super().append(facts)
+
+
+async def test_what_a_job_brings_is_not_swept_before_the_job_is_there():
+    site = Site(journal=SlowJournal())
+    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
+    async with site.coordinator(OFTEN) as engine:
+        site.journal.open.clear()
+        submitted = asyncio.create_task(engine.submit(a_spec(), own))
+        await until(lambda: site.secrets.secrets)
+        for _ in range(3):
+            await site.secrets.put(STRANGER, NO_SECRETS)
+            await until(lambda: STRANGER not in site.secrets.secrets)
+        site.journal.open.set()
+        assert list(site.secrets.secrets) == [(await submitted).job.id]
     await site.close()

@@ -278,8 +278,11 @@ class SecretStore(Protocol):
 
     async def delete(self, job: JobId) -> None: ...
 
-    async def sweep(self, known: frozenset[JobId]) -> int:
-        """Remove what belongs to no known job: a crash may come between a job's credentials and the job. How many."""
+    async def sweep(self, known: Callable[[JobId], bool]) -> int:
+        """Remove what belongs to no known job: a crash may come between a job's credentials and the job. How many.
+
+        `known` is asked, on the event loop, after what there is was listed: jobs may come meanwhile.
+        """
         ...
 
 

@@ -82,6 +82,7 @@ class Engine:
             recorded=self._on_recorded,
         )
         self._admitting = asyncio.Lock()
+        self._arriving: JobId | None = None  # what it brings is kept before it is there itself
         self._greetings: dict[WorkerId, asyncio.Task[None]] = {}
         self._tasks = TaskOwner(self._on_task_failure)
         self._submissions = TaskOwner(lambda _name, _error: None)  # who submits hears of it
@@ -111,13 +112,18 @@ class Engine:
     async def start(self) -> None:
         """Fold the journal, take up what was going on, then let workers come."""
         await self._recover()
-        await self._ports.secrets.sweep(frozenset(self._state.queues))  # before new jobs bring some
+        await self._ports.secrets.sweep(self._keeps_secrets)  # what a crash has left
         self._recovered = True
         self._open = True
         self._writer = self._tasks.spawn(self._recorder.run(), name="journal writer")
         self._tasks.spawn(self._tick(), name="scheduler clock")
         self.post(events.Restarted())
-        sweeper = Sweeper(self._ports, self._state, every_seconds=self._settings.sweep_seconds)
+        sweeper = Sweeper(
+            self._ports,
+            self._state,
+            keeps_secrets=self._keeps_secrets,
+            every_seconds=self._settings.sweep_seconds,
+        )
         self._tasks.spawn(sweeper.run(), name="sweep")
         await self._ports.pool.start(self._on_pool_event)
         self.post(events.PoolStarted())
@@ -305,6 +311,7 @@ class Engine:
                 return Submitted(before, created=False)
             self._admit(spec)
             event = events.JobSubmitted(self._make_job_id(), replace(spec, brings_credentials=secrets is not None))
+            self._arriving = event.job
             try:
                 if secrets is not None:
                     await self._ports.secrets.put(event.job, secrets)
@@ -314,10 +321,15 @@ class Engine:
             except ApolloError:
                 await self._forget_secrets(event.job)
                 raise
+            finally:
+                self._arriving = None
             apply(self._state, accepted)
             self._observer.submitted()
             self.post(events.Tick())
             return Submitted(self._state.jobs[event.job], created=True)
+
+    def _keeps_secrets(self, job: JobId) -> bool:
+        return job in self._state.queues or job == self._arriving
 
     async def _forget_secrets(self, job: JobId) -> None:
         """Of a job that there will not be; also those whose keeping nobody has confirmed."""

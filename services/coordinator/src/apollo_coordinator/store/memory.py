@@ -1,6 +1,6 @@
 """The ports of `store` in memory, for tests and the simulation. They keep the same promises, but for surviving."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from apollo_common.assignment import Split
 from apollo_common.errors import InputNotFound, OutputExists, VolumeFull
@@ -76,9 +76,9 @@ class MemorySecretStore:
     async def delete(self, job: JobId) -> None:
         self.secrets.pop(job, None)
 
-    async def sweep(self, known: frozenset[JobId]) -> int:
+    async def sweep(self, known: Callable[[JobId], bool]) -> int:
         before = len(self.secrets)
-        self.secrets = {job: secrets for job, secrets in self.secrets.items() if job in known}
+        self.secrets = {job: secrets for job, secrets in self.secrets.items() if known(job)}
         return before - len(self.secrets)
 
 

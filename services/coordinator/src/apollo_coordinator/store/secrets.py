@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,14 +36,14 @@ class SecretFiles:
     async def delete(self, job: JobId) -> None:
         await asyncio.to_thread(self._path(job).unlink, missing_ok=True)
 
-    async def sweep(self, known: frozenset[JobId]) -> int:
-        return await asyncio.to_thread(self._sweep, known)
-
-    def _sweep(self, known: frozenset[JobId]) -> int:
-        unknown = [path for path in self._root.glob("*.json") if path.stem not in known]
-        for path in unknown:
-            path.unlink(missing_ok=True)
+    async def sweep(self, known: Callable[[JobId], bool]) -> int:
+        unknown = [job for job in await asyncio.to_thread(self._jobs) if not known(job)]
+        for job in unknown:
+            await self.delete(job)
         return len(unknown)
+
+    def _jobs(self) -> list[JobId]:
+        return [JobId(path.stem) for path in self._root.glob("*.json")]
 
     def _path(self, job: JobId) -> Path:
         if not (job.isascii() and job.isalnum()):

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from apollo_common.errors import CredentialsUnusable
@@ -177,8 +177,8 @@ class ClusterSecrets:
     async def delete(self, job: JobId) -> None:
         await self._ownership.delete(job)
 
-    async def sweep(self, known: frozenset[JobId]) -> int:
-        over = [job for job in await self._ownership.jobs() if job not in known]
+    async def sweep(self, known: Callable[[JobId], bool]) -> int:
+        over = [job for job in await self._ownership.jobs() if not known(job)]
         for job in over:
             await self._ownership.delete(job)
         return len(over)
