@@ -1,6 +1,7 @@
 """Credentials that an attempt is lent: with its order, again in time, and again after a restart."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from apollo_common.ids import JobId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.engine import Engine
+from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.order import AttemptOrder, AttemptReport, IntermediatePlace
 from apollo_coordinator.pools.kubernetes.errors import KubernetesUnavailable
 from apollo_coordinator.ports import JobSecrets
@@ -25,6 +27,7 @@ RENEWING = replace(QUICK, renew_seconds=0.02, access_backoff=Backoff(first_ms=1,
 ON_S3 = {"input_paths": ("s3://bucket/in",), "output_path": "s3://bucket/out"}
 NOBODY_ANSWERS = StorageUnavailable("nobody answers")
 NAMED = StorageAccess("", "", "named", "secret")
+OWN = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
 
 
 class Lender:
@@ -168,8 +171,9 @@ async def test_an_attempt_waits_for_credentials_that_cannot_be_had_now(site):
 class AwayKeeper(MemorySecretStore):
     """Its place does not answer for a while, as an API server that is being upgraded."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, known: dict[JobId, JobSecrets] | None = None) -> None:
         super().__init__()
+        self.secrets = known or {}
         self.times = times
 
     async def get(self, job: JobId) -> JobSecrets | None:
@@ -183,10 +187,9 @@ class AwayKeeper(MemorySecretStore):
 async def test_a_job_whose_credentials_nobody_hands_out_waits_and_loses_no_attempt(site, n_reducers):
     """Longer than a plan, an output or an order is tried for otherwise: QUICK gives up after three."""
     site.secrets = AwayKeeper(30)
-    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
     site.add_workers(1)
     async with site.coordinator(QUICK) as engine:
-        job = (await engine.submit(a_spec(**ON_S3, max_attempts=1, n_reducers=n_reducers), own)).job.id
+        job = (await engine.submit(a_spec(**ON_S3, max_attempts=1, n_reducers=n_reducers), OWN)).job.id
         await until(lambda: engine.job(job).trouble)
         assert engine.job(job).trouble == "the API server does not answer"
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
@@ -194,18 +197,107 @@ async def test_a_job_whose_credentials_nobody_hands_out_waits_and_loses_no_attem
 
 
 async def test_after_a_restart_too_a_job_waits_for_its_credentials(site):
-    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
     async with site.coordinator(QUICK) as engine:
-        job = (await engine.submit(a_spec(**ON_S3, max_attempts=1, n_reducers=0), own)).job.id
+        job = (await engine.submit(a_spec(**ON_S3, max_attempts=1, n_reducers=0), OWN)).job.id
         await until(lambda: engine.job(job).planned)
-    known = site.secrets.secrets
-    site.secrets = AwayKeeper(30)
-    site.secrets.secrets = known
+    site.secrets = AwayKeeper(30, site.secrets.secrets)
     site.add_workers(1)
     async with site.coordinator(QUICK) as engine:
         await until(lambda: engine.job(job).trouble)
         assert (await ended(engine, job)).status is JobStatus.SUCCEEDED
         assert [len(task.attempts) for task in await engine.tasks(job)] == [1]
+
+
+async def test_an_attempt_that_is_over_waits_for_credentials_no_longer(site):
+    async with site.coordinator(QUICK) as engine:
+        job = (await engine.submit(a_spec(**ON_S3, n_reducers=0), OWN)).job.id
+        await until(lambda: engine.job(job).planned)
+    site.secrets = AwayKeeper(sys.maxsize, site.secrets.secrets)
+    site.add_workers(1)
+    async with site.coordinator(QUICK) as engine:
+        await until(lambda: engine.job(job).trouble)
+        assert opens_outputs()
+        site.pool.remove(site.workers[0].id, "its pod was deleted")
+        await until(lambda: not opens_outputs())
+
+
+def opens_outputs() -> bool:
+    return any(task.get_name() == "OpenOutput" for task in asyncio.all_tasks())
+
+
+class SlowKeeper(MemorySecretStore):
+    """Answers when it is let; counts who asks."""
+
+    def __init__(self, known: dict[JobId, JobSecrets]) -> None:
+        super().__init__()
+        self.secrets = known
+        self.asked = 0
+        self.answers = asyncio.Event()
+        self.errors: list[Exception] = []
+
+    async def get(self, job: JobId) -> JobSecrets | None:
+        self.asked += 1
+        await self.answers.wait()
+        if self.errors:
+            raise self.errors.pop()
+        return await super().get(job)
+
+
+async def an_order_book(engine: Engine) -> tuple[OrderBook, SlowKeeper, JobId]:
+    """Of an engine that has been told of one job with credentials of its own."""
+    job = (await engine.submit(a_spec(**ON_S3), OWN)).job.id
+    keeper = SlowKeeper({job: OWN})
+    return OrderBook(engine.state, keeper), keeper, job
+
+
+async def test_all_who_want_a_jobs_credentials_at_once_share_one_question(site):
+    async with site.coordinator(QUICK) as engine:
+        orders, keeper, job = await an_order_book(engine)
+        first, *others = [asyncio.create_task(orders.access(job)) for _ in range(50)]
+        await until(lambda: keeper.asked)
+        first.cancel()
+        keeper.answers.set()
+        assert await asyncio.gather(*others) == [OWN] * 49
+        assert await orders.access(job) == OWN
+        assert keeper.asked == 1
+        await orders.close()
+
+
+async def test_all_who_share_a_question_hear_that_it_went_wrong_and_may_ask_again(site):
+    async with site.coordinator(QUICK) as engine:
+        orders, keeper, job = await an_order_book(engine)
+        keeper.errors.append(KubernetesUnavailable("the API server does not answer"))
+        asking = [asyncio.create_task(orders.access(job)) for _ in range(3)]
+        await until(lambda: keeper.asked)
+        keeper.answers.set()
+        told = await asyncio.gather(*asking, return_exceptions=True)
+        assert [type(error) for error in told] == [KubernetesUnavailable] * 3
+        assert await orders.access(job) == OWN
+        assert keeper.asked == 2
+        await orders.close()
+
+
+async def test_credentials_that_come_after_their_job_was_forgotten_are_not_kept(site):
+    async with site.coordinator(QUICK) as engine:
+        orders, keeper, job = await an_order_book(engine)
+        late = asyncio.create_task(orders.access(job))
+        await until(lambda: keeper.asked)
+        orders.forget(job)
+        keeper.answers.set()
+        assert await late == OWN
+        await orders.access(job)
+        assert keeper.asked == 2
+        await orders.close()
+
+
+async def test_closing_ends_the_question_under_way(site):
+    async with site.coordinator(QUICK) as engine:
+        orders, keeper, job = await an_order_book(engine)
+        asking = asyncio.create_task(orders.access(job))
+        await until(lambda: keeper.asked)
+        await orders.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
 
 
 async def test_a_stopped_job_does_not_wait_for_its_credentials(site):
@@ -235,9 +327,8 @@ async def test_a_job_with_credentials_of_its_own_is_lent_none(site):
     lender, orders = Lender(), Orders("m-00000-0")
     site.add_workers(1, orders)
     (worker,) = site.workers
-    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
     async with coordinator(site, lender) as engine:
-        await engine.submit(a_spec(**ON_S3), own)
+        await engine.submit(a_spec(**ON_S3), OWN)
         await until(lambda: worker.busy_with)
         assert (orders.seen[0].input_access.access_key_id, orders.seen[0].output_access.access_key_id) == ("in", "out")
     async with coordinator(site, lender):
@@ -247,9 +338,8 @@ async def test_a_job_with_credentials_of_its_own_is_lent_none(site):
 
 async def test_a_job_whose_own_credentials_were_deleted_fails_and_never_runs_with_others(site):
     lender, orders = Lender(), Orders()
-    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
     async with coordinator(site, lender) as engine:
-        job = (await engine.submit(a_spec(**ON_S3), own)).job.id
+        job = (await engine.submit(a_spec(**ON_S3), OWN)).job.id
     site.secrets.secrets.clear()
     site.add_workers(1, orders)
     async with coordinator(site, lender) as engine:
@@ -277,14 +367,13 @@ class LostAnswers(MemorySecretStore):
 
 async def test_credentials_whose_keeping_nobody_confirmed_are_forgotten(site):
     site.secrets = LostAnswers()
-    own = JobSecrets(StorageAccess("", "", "in", "x"), StorageAccess("", "", "out", "x"))
     async with coordinator(site, Lender()) as engine:
         with pytest.raises(StorageUnavailable, match="no answer to put"):
-            await engine.submit(a_spec(**ON_S3), own)
+            await engine.submit(a_spec(**ON_S3), OWN)
         assert (engine.jobs(), site.secrets.secrets) == ([], {})
         site.secrets.works = False
         with pytest.raises(StorageUnavailable, match="no answer to put"):
-            await engine.submit(a_spec(**ON_S3), own)
+            await engine.submit(a_spec(**ON_S3), OWN)
         assert len(site.secrets.secrets) == 1
     async with coordinator(site, Lender()):
         assert site.secrets.secrets == {}

@@ -36,6 +36,7 @@ async def end_abandoned(data_dir: Path) -> None:
             fold(state, stored)
         output = StoredOutput(stores)
         orders = OrderBook(state, SecretFiles(data_dir / "secrets"))
+        opened.push_async_callback(orders.close)
         for queue in state.queues.values():
             job = queue.job
             end = output.commit if job.status is JobStatus.COMMITTING else output.discard

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from apollo_common.backoff import Backoff
@@ -85,7 +86,9 @@ class Executor:
             stream.cancel()
 
     async def close(self) -> None:
-        await self._tasks.close()
+        async with AsyncExitStack() as closing:  # the last goes first
+            closing.push_async_callback(self._orders.close)
+            closing.push_async_callback(self._tasks.close)
 
     def _stream(self, worker: WorkerId, stream: Coroutine[Any, Any, None]) -> None:
         task = self._tasks.spawn(stream, name=f"attempt on {worker}")
@@ -116,7 +119,7 @@ class Executor:
         attempt, worker = command.attempt, command.worker
         job = self._state.jobs[job_of(attempt)]
         try:
-            await self._await_access(job.id)
+            await self._await_access(job.id, needed=lambda: self._state.running(attempt) is not None)
             running = self._state.running(attempt)
             if running is None:
                 self._post(events.AttemptCancelled(attempt, worker))
@@ -194,10 +197,18 @@ class Executor:
         except ApolloError as error:
             _log.warning("an expired job is still kept", job=command.job, reason=error.reason, error=str(error))
 
-    async def _await_access(self, job: JobId) -> None:
-        """Have the job's credentials at hand, however long that takes: who keeps them is away, the job did nothing."""
+    async def _await_access(self, job: JobId, *, needed: Callable[[], bool] = lambda: True) -> None:
+        """Have the job's credentials at hand, however long that takes: who keeps them is away, the job did nothing.
+
+        Without them once nobody needs them any more.
+        """
+
+        async def at_hand() -> None:
+            if needed():
+                await self._orders.access(job)
+
         await self._with_storage(
-            lambda: self._orders.access(job),
+            at_hand,
             self._settings.access_backoff,
             job,
             delayed=lambda error: self._post(events.AccessDelayed(job, str(error))),

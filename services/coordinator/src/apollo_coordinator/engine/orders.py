@@ -1,10 +1,12 @@
 """What a worker is told about one attempt, put together from the model and the job's secrets."""
 
+import asyncio
 from dataclasses import replace
 
 from apollo_common.assignment import MapOutputRef
 from apollo_common.errors import CredentialsUnusable
 from apollo_common.ids import AttemptId, JobId
+from apollo_common.lifecycle import TaskOwner
 from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_output
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import TaskKind
@@ -42,7 +44,10 @@ def _on_s3(path: str) -> bool:
 
 
 class OrderBook:
-    """Builds orders. Keeps per unfinished job what all its orders share: credentials and the list of map outputs."""
+    """Builds orders. Keeps per unfinished job what all its orders share: credentials and the list of map outputs.
+
+    Close it when nobody asks it any more.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,8 @@ class OrderBook:
         self._secrets = secrets
         self._credentials = credentials or WorkersOwnCredentials()
         self._access: dict[JobId, JobSecrets] = {}
+        self._reading: dict[JobId, asyncio.Task[JobSecrets]] = {}
+        self._tasks = TaskOwner(lambda _name, _error: None)  # who waits for what is read hears of it
         self._map_outputs: dict[JobId, tuple[int, MapOutputs]] = {}
 
     async def access(self, job: JobId) -> JobSecrets:
@@ -66,13 +73,31 @@ class OrderBook:
         CredentialsUnusable; what the places of credentials cannot answer now.
         """
         known = self._access.get(job)
-        if known is None:
-            spec = self._state.jobs[job].spec
-            given = await named_secrets(spec, self._credentials) or await self._brought(job, spec)
-            _, input_access = resolve_inputs(spec.input_paths, given.input_access)
-            _, output_access = resolve_output(spec.output_path, given.output_access)
-            self._access[job] = known = JobSecrets(input_access, output_access)
-        return known
+        if known is not None:
+            return known
+        return await asyncio.shield(self._reading.get(job) or self._read(job))
+
+    def _read(self, job: JobId) -> asyncio.Task[JobSecrets]:
+        """Once for all who ask meanwhile: after a restart every attempt of a job does at the same time."""
+        reading = self._tasks.spawn(self._given(job), name=f"credentials of {job}")
+        self._reading[job] = reading
+
+        def ended(_: object) -> None:
+            if self._reading.get(job) is not reading:  # its job was forgotten
+                return
+            del self._reading[job]
+            if not reading.cancelled() and reading.exception() is None:
+                self._access[job] = reading.result()
+
+        reading.add_done_callback(ended)
+        return reading
+
+    async def _given(self, job: JobId) -> JobSecrets:
+        spec = self._state.jobs[job].spec
+        given = await named_secrets(spec, self._credentials) or await self._brought(job, spec)
+        _, input_access = resolve_inputs(spec.input_paths, given.input_access)
+        _, output_access = resolve_output(spec.output_path, given.output_access)
+        return JobSecrets(input_access, output_access)
 
     async def attempt_access(self, job: JobId) -> AttemptAccess:
         """What attempts of the job reach stores with, but for what has to be lent to them."""
@@ -93,8 +118,12 @@ class OrderBook:
     async def _lent(self, access: StorageAccess, *, on_s3: bool) -> StorageAccess:
         return await self._credentials.lend(access) if on_s3 else access
 
+    async def close(self) -> None:
+        await self._tasks.close()
+
     def forget(self, job: JobId) -> None:
         self._access.pop(job, None)
+        self._reading.pop(job, None)
         self._map_outputs.pop(job, None)
 
     async def order(self, attempt_id: AttemptId) -> AttemptOrder | None:
