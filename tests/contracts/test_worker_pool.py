@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from apollo_common.errors import WorkerUnreachable
 from apollo_common.ids import JobId, WorkerId
+from apollo_coordinator.engine import EngineSettings
 from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptProgress, AttemptReport, AttemptStarted
 from apollo_coordinator.pools.memory import MemoryPool, MemoryWorker
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
@@ -19,6 +20,7 @@ from support.orders import map_order
 from support.pools import QUICK_SUPERVISION, Heard, connect, process_pool, read_state, running
 
 WORKERS = 2
+AS_PATIENT = replace(QUICK_SUPERVISION, silence_seconds=EngineSettings().end_told_seconds)
 
 
 async def in_steps(order: AttemptOrder) -> AsyncIterator[AttemptReport]:
@@ -47,7 +49,7 @@ async def case(request, tmp_path) -> AsyncIterator[Case]:
             await worker.close()
         return
     if request.param == "kubernetes":
-        async with FakeKubernetes().serving() as fake, kubernetes_pool(fake) as pool:
+        async with FakeKubernetes().serving() as fake, kubernetes_pool(fake, supervision=AS_PATIENT) as pool:
             kubelet = FakeKubelet(fake, tmp_path)
             kubelet.start()
             async with running(pool) as heard:
@@ -116,6 +118,19 @@ async def test_scaling_to_what_is_there_changes_nothing(case):
     await case.pool.scale(JobId("job"), 0)
     await case.pool.scale(None, WORKERS)
     assert [type(event) for event in case.heard.events] == [WorkerUp] * WORKERS
+
+
+@pytest.mark.parametrize("case", ["kubernetes"], indirect=True)
+async def test_a_pool_that_tells_ends_tells_them_before_silence_would(case):
+    """Which here is as long as the engine waits for the pool to tell, and longer on a real node."""
+    assert case.pool.tells_ends
+    dies, _ = await ups(case)
+    with pytest.raises(WorkerUnreachable):
+        async for _ in case.pool.link(dies).run(map_order("die")):
+            pass
+    (gone,) = await case.heard.until(WorkerGone)
+    assert gone.worker == dies
+    assert "its container worker exited with status 9" in gone.reason
 
 
 async def test_an_unknown_worker_has_no_link(case):

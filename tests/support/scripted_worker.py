@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import os
 import sys
 
 from apollo_common.assignment import encode_counters
@@ -29,11 +30,13 @@ class ScriptedRunner:
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
         """`succeed`: at once. `steps:N`: N progress reports first. `hang`: reports without end. `crash`: fails.
-
+        `die`: ends the worker's process, without a word.
         `eat`: reports without end, and takes another 8 MiB of memory before each.
         """
         verb, _, count = assignment.params["script"].partition(":")
         events.publish(Running(process_id=1))
+        if verb == "die":
+            os._exit(9)
         if verb == "crash":
             raise ProgramExited("the program exited with status 3", exit_status=3)
         steps = {"succeed": 0, "hang": 1 << 30, "eat": 1 << 30}.get(verb, int(count or 0))

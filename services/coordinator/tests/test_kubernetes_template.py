@@ -174,7 +174,7 @@ def test_a_pod_below_a_headless_service_gets_its_name_as_host_name():
 
 
 @pytest.mark.parametrize(("spec", "seconds"), [
-    ({}, "20"), ({"terminationGracePeriodSeconds": 60}, "50"), ({"terminationGracePeriodSeconds": 5}, "0"),
+    ({}, "20"), ({"terminationGracePeriodSeconds": 60}, "50"), ({"terminationGracePeriodSeconds": 5}, "2"),
 ])  # fmt: skip
 def test_a_worker_may_finish_its_attempt_within_the_pods_grace(spec, seconds):
     env = {

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.timeout(300)
 
 JOB = JobId("job1")
 SCRIPT = "scripted-worker"
+PATIENT = replace(QUICK_SUPERVISION, silence_seconds=30.0)  # a busy node says late how a pod ended
 SCRIPTED = {
     "command": ["/opt/apollo/bin/python", "-m", "scripted_worker", "apollo-worker"],
     "env": [{"name": "PYTHONPATH", "value": "/script"}],
@@ -55,7 +57,7 @@ async def cluster_pool(
     namespace.apply(script | {"data": {"scripted_worker.py": content}})
     api = await KubernetesApi.connect(namespace.name, namespace.cluster.state.kubeconfig)
     names = Names()
-    settings = KubernetesPoolSettings(supervision=QUICK_SUPERVISION, keep_idle_seconds=2.0, slow_start_seconds=3.0)
+    settings = KubernetesPoolSettings(supervision=PATIENT, keep_idle_seconds=2.0, slow_start_seconds=3.0)
     pool = KubernetesPool(api, names, PodTemplate(pod, beside=beside), JobOwnership(api, names), connect, settings)
     try:
         async with running(pool) as heard:

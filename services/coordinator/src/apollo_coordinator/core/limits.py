@@ -17,9 +17,7 @@ class Limits:
     max_ended_tasks_at_hand: int = 200_000  # of archived jobs; those of others are folded when asked for
     max_workers_per_job: int = 10_000
     max_lost_attempts: int = 20  # per task: attempts that ended without the program's fault
-    max_handed_back_attempts: int = (
-        100  # per task: attempts whose workers were told to end, as by evictions without end
-    )
+    max_handed_back_attempts: int = 100  # per task: attempts whose workers were told to end, as by evictions
     retry_delay_ms: int = 200  # before the second attempt; doubles with each
     max_retry_delay_ms: int = 30_000
     avoid_worker_ms: int = 10_000  # how long a task waits for another worker than one that it failed on

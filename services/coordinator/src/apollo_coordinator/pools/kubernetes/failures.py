@@ -89,7 +89,8 @@ def leaving_reason(pod: Object) -> str:
 def fault(pod: Object) -> str:
     """The reason (apollo_common.errors) by which what the worker ran has failed; empty if it has not.
 
-    Which is when the worker went over a limit of its own: the same attempt would meet it on any node.
+    Which is when the worker went over a limit of its own. It is tried again, within the job's `maxAttempts`, though the
+    worker's own word of the same reason is final: what the pod used is not this attempt's alone.
     """
     if _ran_out_of_memory(_worker_status(pod)):
         return OutOfMemory.reason

@@ -31,6 +31,12 @@ One that needs longer is killed by its node, which loses nothing any more. The w
 meant for places where nobody kills it, and need not fit in here.
 """
 
+LEAST_DRAIN_SECONDS: Final = 2
+"""However short the grace. A worker that handed its attempt back at once would be faster than its node, which kills a
+pod a second after SIGTERM for what it wrote, and only then says so: nobody would be to blame, and the attempt be tried
+again and again.
+"""
+
 _DEFAULT_GRACE_SECONDS: Final = 30  # Kubernetes' own
 _KEYS_VOLUME: Final = "apollo-keys"
 _KEYS_MODE: Final = 0o440  # root's, and the group's of the pod (fsGroup)
@@ -156,7 +162,7 @@ def _environment(orphan_seconds: int, spec: Object) -> list[Object]:
         {"name": "APOLLO_TLS_DIR", "value": KEYS_PATH},
         {"name": "APOLLO_PORT", "value": str(WORKER_PORT)},
         {"name": "APOLLO_ORPHAN_DEADLINE_SECONDS", "value": str(orphan_seconds)},
-        {"name": "APOLLO_DRAIN_SECONDS", "value": str(max(grace_seconds - CLEAN_UP_SECONDS, 0))},
+        {"name": "APOLLO_DRAIN_SECONDS", "value": str(max(grace_seconds - CLEAN_UP_SECONDS, LEAST_DRAIN_SECONDS))},
     ]
 
 
