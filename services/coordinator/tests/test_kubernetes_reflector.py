@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from apollo_common.backoff import Backoff
 from apollo_common.lifecycle import cancel_and_wait
 from apollo_coordinator.pools.kubernetes import reflector as module
-from apollo_coordinator.pools.kubernetes.api import PODS
+from apollo_coordinator.pools.kubernetes.api import PODS, KubernetesApi
 from apollo_coordinator.pools.kubernetes.names import JOB_LABEL, Names
 from apollo_coordinator.pools.kubernetes.pods import Pod, parse_pod
 from apollo_coordinator.pools.kubernetes.reflector import Reflector
@@ -41,8 +42,23 @@ class Case:
         await self.until(lambda: name in self.reflector.items)
 
 
+@dataclass(frozen=True)
+class NotedBackoff(Backoff):
+    """Notes after how many failures in a row it was asked for a pause."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def pause_ms(self, failures: int, _jitter: object = None) -> float:
+        self.asked.append(failures)
+        return super().pause_ms(failures)
+
+
+def noted_backoff() -> NotedBackoff:
+    return NotedBackoff(QUICK_REFLECTOR.backoff.first_ms, QUICK_REFLECTOR.backoff.limit_ms)
+
+
 @asynccontextmanager
-async def reflecting(*pods: dict):
+async def reflecting(*pods: dict, backoff: Backoff = QUICK_REFLECTOR.backoff):
     async with FakeKubernetes().serving() as fake:
         for item in pods:
             fake.put("pods", item)
@@ -52,7 +68,8 @@ async def reflecting(*pods: dict):
             kind = "gone" if after is None else "new" if before is None else "changed"
             changes.append((kind, (after or before).name))
 
-        reflector = Reflector(api, PODS, SELECTOR, parse_pod, changed, settings=QUICK_REFLECTOR)
+        settings = replace(QUICK_REFLECTOR, backoff=backoff)
+        reflector = Reflector(api, PODS, SELECTOR, parse_pod, changed, settings=settings)
         await reflector.list()
         running = asyncio.create_task(reflector.run())
         try:
@@ -109,31 +126,51 @@ async def test_a_version_that_expired_makes_it_list_again_and_tell_what_it_misse
         assert ("gone", "goes") in case.changes
 
 
-async def test_watches_that_end_at_once_are_not_asked_for_in_a_hot_loop():
-    async with reflecting() as case:
+async def test_watches_that_end_at_once_are_asked_for_with_growing_pauses(monkeypatch):
+    monkeypatch.setattr(module, "_SHORT_WATCH_SECONDS", 3600.0)  # however slow the machine
+    backoff = noted_backoff()
+    async with reflecting(backoff=backoff) as case:
         case.fake.quiet_watches = True
         case.fake.cut_watches()
-        await case.until(lambda: case.reflector.metrics.watches > 2)
-        await asyncio.sleep(1.0)
-        assert case.reflector.metrics.watches < 40
+        await case.until(lambda: len(backoff.asked) >= 5)
+        assert backoff.asked[:5] == [1, 2, 3, 4, 5]
+        assert case.reflector.metrics.watches <= len(backoff.asked) + 1
         case.fake.quiet_watches = False
         await case.follows()
 
 
+async def test_slow_lists_do_not_make_watches_that_end_at_once_look_long(monkeypatch):
+    monkeypatch.setattr(module, "_SHORT_WATCH_SECONDS", 0.5)
+    list_now = KubernetesApi.list
+
+    async def list_slowly(self, collection, **query):
+        await asyncio.sleep(0.6)
+        return await list_now(self, collection, **query)
+
+    monkeypatch.setattr(KubernetesApi, "list", list_slowly)
+    backoff = noted_backoff()
+    async with reflecting(backoff=backoff) as case:
+        case.fake.quiet_watches = True
+        case.fake.cut_watches()
+        await case.until(lambda: backoff.asked and max(backoff.asked) >= 4)
+
+
 @pytest.mark.parametrize("fault", ["broken", "quiet"])
-async def test_where_watches_do_not_work_lists_tell_what_is_there(fault):
-    async with reflecting(pod("goes")) as case:
+async def test_where_watches_do_not_work_lists_tell_what_is_there(fault, monkeypatch):
+    monkeypatch.setattr(module, "_SHORT_WATCH_SECONDS", 3600.0)
+    backoff = noted_backoff()
+    async with reflecting(pod("goes"), backoff=backoff) as case:
         case.fake.broken, case.fake.quiet_watches = ({"watch"}, False) if fault == "broken" else (set(), True)
         case.fake.cut_watches()
         case.fake.remove("pods", "goes")
         case.fake.put("pods", pod("comes"))
         await case.until(lambda: set(case.reflector.items) == {"comes"})
-        lists = case.reflector.metrics.lists
         stale = 0
         for _ in range(100):
             await asyncio.sleep(0.01)
             stale += case.reflector.stale
-        assert case.reflector.metrics.lists < lists + 60  # with pauses
+        assert backoff.asked == list(range(1, len(backoff.asked) + 1)), "a pause after each look, longer each time"
+        assert case.reflector.metrics.lists <= len(backoff.asked) + 1
         assert stale == 0
         case.fake.broken, case.fake.quiet_watches = set(), False
         await case.follows()

@@ -118,12 +118,12 @@ class Reflector(Generic[T]):
         failures = 0
         clock = asyncio.get_running_loop().time
         while True:
-            began, events = clock(), self.metrics.events
-            listed = False
+            events, listed = self.metrics.events, False
             try:
                 if self.stale or failures > 1:
                     await self.list()
                     listed = True
+                began = clock()  # after the list: a slow one is no long watch
                 await self._watch()
                 idle = self.metrics.events == events and clock() - began < _SHORT_WATCH_SECONDS
                 failures = failures + 1 if idle else 0
