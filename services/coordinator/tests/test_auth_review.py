@@ -147,19 +147,26 @@ async def asked_about(fake, *tokens):
             await asyncio.sleep(0.01)
 
 
-async def test_one_address_that_shows_many_tokens_keeps_no_other_out(fake):
+@pytest.mark.parametrize(("first", "second", "other"), [
+    ("10.0.0.1", "10.0.0.1", "10.0.0.2"),
+    ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
+    ("fe80::1%eth0", "fe80::2%eth0", "::ffff:10.0.0.1"),
+    ("::ffff:10.0.0.1", "::ffff:10.0.0.1", "::ffff:10.0.0.2"),
+    ("", "", "10.0.0.1"),
+])  # fmt: skip
+async def test_one_address_that_shows_many_tokens_keeps_no_other_out(fake, first, second, other):
     fake.reviews["right"] = good()
     fake.review_gate.clear()
     async with reviewer(fake, max_waiting_of_one=2) as tokens:
-        junk = [asyncio.create_task(tokens.authenticate(f"junk{number}", "10.0.0.1")) for number in range(2)]
+        junk = [asyncio.create_task(tokens.authenticate(f"junk{number}", first)) for number in range(2)]
         await asked_about(fake, "junk0", "junk1")
         with pytest.raises(AuthenticationUnavailable, match="too many"):
-            await tokens.authenticate("junk2", "10.0.0.1")
-        right = asyncio.create_task(tokens.authenticate("right", "10.0.0.2"))
+            await tokens.authenticate("junk2", second)
+        right = asyncio.create_task(tokens.authenticate("right", other))
         await asked_about(fake, "right")
         fake.review_gate.set()
         assert await asyncio.gather(*junk, right) == [None, None, CALLER]
-        assert await tokens.authenticate("junk2", "10.0.0.1") is None
+        assert await tokens.authenticate("junk2", second) is None
 
 
 async def test_a_token_that_was_good_before_waits_behind_no_new_one(fake):

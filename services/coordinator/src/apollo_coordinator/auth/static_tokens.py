@@ -139,7 +139,7 @@ def parse(text: str, source: str) -> tuple[StaticToken, ...]:
 
 
 def exposure(file: os.stat_result, user: int, *, in_secret_volume: bool) -> str:
-    """Who else may read or change a tokens file, and the fix; empty: nobody. As ssh asks of its own files.
+    """Who else may read or change a tokens file, and the fix; empty: nobody but the file's group, which may read it.
 
     A Secret volume is read-only, root's, and of one pod: that all of the pod may read a file there is nothing.
     """

@@ -8,6 +8,7 @@ that was taken over could use none of those it sees at the API server.
 
 import asyncio
 import hashlib
+import ipaddress
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -75,7 +76,8 @@ class TokenReviewer:
     """Answers are kept for a short time, under the token's SHA-256; callers who show the same token share a review.
 
     What the API server does not answer is not kept, and nobody is let in meanwhile. Whoever floods it with tokens keeps
-    out nobody whose token was good before: those have turns of their own. New tokens of other addresses wait a little.
+    out nobody whose token was good before: those have turns of their own. New tokens of other addresses wait a little,
+    unless the flood comes from so many that all places are taken.
 
     A user is called as in the cluster where the cluster has made the name (`system:serviceaccount:...`), and
     `cluster:NAME` else: no name in a tokens file has a colon, so that nobody there is taken for somebody here.
@@ -106,6 +108,7 @@ class TokenReviewer:
         await self._api.close()
 
     def _begin(self, token: str, digest: bytes, remote: str) -> asyncio.Task[Caller | None]:
+        remote = _neighbourhood(remote)
         known = self._known.remembers(digest)
         if not known:
             limits = self._settings
@@ -141,6 +144,17 @@ class TokenReviewer:
         caller = Caller(user if user.startswith(SYSTEM) else f"{CLUSTER}{user}", self._roles.role_of(user, groups))
         self._known.keep(digest, caller)
         return caller
+
+
+def _neighbourhood(address: str) -> str:
+    """What one host may choose its addresses from: of IPv6 a /64 (RFC 4291, 2.5.4)."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # a Unix socket has none
+        return address
+    if found.version == 4 or found.ipv4_mapped:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def _request(token: str, audience: str) -> Object:
