@@ -97,6 +97,7 @@ async def test_finding_jobs_costs_a_call_for_each_whatever_lies_below_them(s3_se
         objects, url = S3Store(access), f"s3://{s3_bucket}/prefix"
         store = await IntermediateObjects.open(objects, url, coordinator="one")
         job, other = sorted([new_job_id(), new_job_id()])
+        await objects.put(f"{url}/somebody/else", b"")
         each_job = [f"{url}/{owner}/{owner}-m-{number:05d}/0/index" for owner in (job, other) for number in range(20)]
         await each(each_job, lambda key: objects.put(key, b""), at_once=8)
         proxy.calls.clear()

@@ -1,6 +1,7 @@
 """One contract for all object stores. S3 runs against a real SeaweedFS."""
 
 import asyncio
+import re
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -67,6 +68,7 @@ async def test_folders_are_the_names_right_below_a_place(place):
     for key in ("b/one", "b/two/deep", "a[x/one", "file", "bé/one", "other-a/one"):
         await store.put(f"{base}/{key}", b"")
     assert [name async for name in store.folders(f"{base}/")] == ["a[x", "b", "bé", "other-a"]
+    assert [name async for name in store.folders(f"{base}/", named=re.compile("b|other"))] == ["b"]
     assert [name async for name in store.folders(f"{base}/b/")] == ["two"]
     assert [name async for name in store.folders(f"{base}/nothing/")] == []
     await store.delete([f"{base}/b/two/deep"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat as stat_module
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -49,9 +50,10 @@ class FileStore:
             for info in batch:
                 yield info
 
-    async def folders(self, url: str) -> AsyncGenerator[str, None]:
+    async def folders(self, url: str, *, named: re.Pattern[str] | None = None) -> AsyncGenerator[str, None]:
         for name in await in_thread(self._folders, url):
-            yield name
+            if named is None or named.fullmatch(name):
+                yield name
 
     async def stat(self, url: str) -> ObjectInfo | None:
         return await in_thread(self._stat, url)

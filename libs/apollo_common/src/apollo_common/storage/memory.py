@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import itertools
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -49,11 +50,12 @@ class MemoryStore:
             if (info := self._info(key)) is not None:
                 yield info
 
-    async def folders(self, url: str) -> AsyncGenerator[str, None]:
+    async def folders(self, url: str, *, named: re.Pattern[str] | None = None) -> AsyncGenerator[str, None]:
         await asyncio.sleep(0)
         below = [key.removeprefix(url) for key in self._objects if key.startswith(url)]
         for name in sorted({key.partition("/")[0] for key in below if "/" in key}, key=str.encode):
-            yield name
+            if named is None or named.fullmatch(name):
+                yield name
 
     async def stat(self, url: str) -> ObjectInfo | None:
         await asyncio.sleep(0)

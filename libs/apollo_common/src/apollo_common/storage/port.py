@@ -1,5 +1,6 @@
 """The object store port."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -66,10 +67,11 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def folders(self, url: str) -> AsyncGenerator[str, None]:
+    def folders(self, url: str, *, named: re.Pattern[str] | None = None) -> AsyncGenerator[str, None]:
         """The names right below `url`, a place with a slash at its end, below which there are objects; each once.
 
-        Costs a call for each name, whatever lies below it. Directories of a file system may be empty.
+        `named`: only those that match it as a whole. Each may cost a call, whatever lies below it; others cost none.
+        Directories of a file system may be empty.
         """
         ...
 

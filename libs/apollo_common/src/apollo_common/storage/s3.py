@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -82,12 +83,14 @@ class S3Store:
         if wild and not matched and not key.endswith("/") and (literal := await self.stat(url)) is not None:
             yield literal
 
-    async def folders(self, url: str) -> AsyncGenerator[str, None]:
+    async def folders(self, url: str, *, named: re.Pattern[str] | None = None) -> AsyncGenerator[str, None]:
         location = parse(url)
         async for page in self._pages(location.bucket, location.key, Delimiter="/"):
             for prefix in (found["Prefix"] for found in page.get("CommonPrefixes", ())):
-                if await self._holds_anything(location.bucket, prefix):
-                    yield prefix[len(location.key) : -1]
+                name = prefix[len(location.key) : -1]
+                wanted = named is None or named.fullmatch(name)
+                if wanted and await self._holds_anything(location.bucket, prefix):
+                    yield name
 
     async def stat(self, url: str) -> ObjectInfo | None:
         try:

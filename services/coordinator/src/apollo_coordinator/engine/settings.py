@@ -15,7 +15,7 @@ class EngineSettings:
     release_seconds: float = 10.0  # how long a submission waits for the clean-up of an ended job at its output
     end_told_seconds: float = 10.0  # for the pool to tell how a worker ended, before its attempt counts as lost
     renew_seconds: float = 60.0  # between looks at lent credentials; they last for minutes longer
-    sweep_seconds: float = 3600.0  # between looks for what dead jobs left; each lists the places, and one call does
+    sweep_seconds: float = 3600.0  # between looks for what dead jobs left; listing a bucket costs a call for each job
     events_page: int = 500  # facts that are read from the journal at a time
     max_parallel_storage_calls: int = 32  # plans, opened parts, commits and clean-ups under way
     max_parallel_worker_calls: int = 256  # cancels, descriptions and pool calls under way

@@ -52,7 +52,7 @@ class IntermediateObjects:
         await self._store.delete(batch)
 
     async def jobs(self) -> list[JobId]:
-        async with aclosing(self._store.folders(f"{self._url}/")) as folders:
+        async with aclosing(self._store.folders(f"{self._url}/", named=JOB_DIRECTORY)) as folders:
             names = {name async for name in folders}
         names |= {upload.url.removeprefix(f"{self._url}/").partition("/")[0] for upload in await self._uploads("")}
         return [JobId(name) for name in sorted(names) if JOB_DIRECTORY.fullmatch(name)]
