@@ -1,6 +1,7 @@
 """The commands and their token, as real processes against the coordinator's real HTTP API."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,24 @@ async def test_a_token_that_others_may_read_is_refused(call, directory_with):
     assert refused.status == 2
     assert "chmod 600" in refused.stderr
     assert TOKEN not in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's file")
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+async def test_another_users_file_is_not_ours_to_show_or_to_complain_of(call, directory_with, mode):
+    directory = directory_with("APOLLO_TOKEN=of-another-user\n", mode)
+    os.chown(directory / ".env", 65534, 65534)
+    stranger = await call("jobs", cwd=directory)
+    assert stranger.status == 1
+    assert stranger.stderr.endswith("Set APOLLO_TOKEN to yours.\n")
+    assert (await call("jobs", cwd=directory, token=TOKEN)).status == 0
+
+
+async def test_a_pipe_of_that_name_is_not_waited_for(call, tmp_path):
+    (tmp_path / "checkout").mkdir()
+    os.mkfifo(tmp_path / "checkout/.env", 0o600)
+    stranger = await call("jobs", cwd=tmp_path / "checkout")
+    assert stranger.stderr.endswith("Set APOLLO_TOKEN to yours.\n")
 
 
 @pytest.mark.parametrize("content", ["", "OTHER=x\n", "APOLLO_TOKEN=\n"])

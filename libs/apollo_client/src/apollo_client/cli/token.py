@@ -22,7 +22,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def token_for(*, this_machine: bool) -> str | None:
     """The token for a coordinator; the file's is for one on `this_machine` only: it is that of docker-compose.yml.
 
-    UsageError for what cannot be a token, and for a file that others could have read or written.
+    UsageError for what cannot be a token, and for a file of this user that others could have read or written.
     """
     token, source = os.environ.get(VARIABLE, "").strip(), VARIABLE
     if not token and this_machine:
@@ -33,16 +33,22 @@ def token_for(*, this_machine: bool) -> str | None:
 
 
 def _of_file() -> str:
-    """Empty where there is no such file, or it does not speak of a token: many a program has an `.env`."""
+    """Empty where there is no such file, or it does not speak of a token: many a program has an `.env`.
+
+    Another user's is as none: the directory may be one for everybody. A pipe of that name is not waited for.
+    """
     try:
-        with FILE.open("rb") as file:
-            status = os.fstat(file.fileno())
-            content = file.read(MAX_FILE_BYTES).decode(errors="replace")
+        descriptor = os.open(FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            return ""
+        content = file.read(MAX_FILE_BYTES).decode(errors="replace")
     found = [match["value"] for line in content.splitlines() if (match := _LINE.fullmatch(line))]
     token = _unquoted(found[-1]) if found else ""
-    if token and (status.st_mode & _OTHERS or status.st_uid != os.geteuid()):
+    if token and status.st_mode & _OTHERS:
         raise click.UsageError(
             f"{FILE.absolute()} holds {VARIABLE}, and others may read or change it: make it yours alone (chmod 600), "
             f"or set {VARIABLE} in the environment."
