@@ -7,6 +7,8 @@ if [ -e .env ]; then
   printf '%s\n' "There is an .env already: remove it for new secrets, and the volumes that were made with the old ones." >&2
   exit 1
 fi
+trap 'rm -f .env.new' EXIT
+trap 'exit 1' HUP INT TERM
 while IFS= read -r line; do
   case $line in
   \#*) ;;

@@ -1,6 +1,8 @@
 """scripts/make-env.sh: secrets for docker-compose.yml, new ones each time, for their owner's eyes only."""
 
+import os
 import shutil
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.apollo_cli import REPOSITORY
+from support.coordinator_process import wait_for
 
 
 @pytest.fixture
@@ -46,3 +49,35 @@ def test_secrets_that_are_there_stay(checkout):
     assert (refused.returncode, "remove it for new secrets" in refused.stderr) == (1, True)
     assert (checkout / ".env").read_text() == before
     assert sorted(path.name for path in checkout.iterdir()) == [".env", ".env.example", "scripts"]
+
+
+def test_an_interrupted_run_leaves_no_secrets(checkout):
+    """Ctrl-C while the first of them is made."""
+    programs, reached = checkout / "programs", checkout / "reached"
+    programs.mkdir()
+    (programs / "od").write_text(f"#!/bin/sh\n: >{reached}\nexec sleep 60\n")
+    (programs / "od").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    running = subprocess.Popen(
+        ["scripts/make-env.sh"], cwd=checkout, env={**os.environ, "PATH": path}, start_new_session=True
+    )
+    try:
+        wait_for(reached.exists, "the first secret")
+        assert (checkout / ".env.new").exists()
+    finally:
+        os.killpg(running.pid, signal.SIGINT)
+        running.wait()
+    assert [path.name for path in checkout.glob(".env*")] == [".env.example"]
+    assert running.returncode != 0
+
+
+def test_git_leaves_out_every_file_with_secrets(checkout):
+    shutil.copy(REPOSITORY / ".gitignore", checkout)
+    for name in (".env", ".env.new", ".env.old"):
+        (checkout / name).touch()
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--exclude-standard", ".env*"],
+        cwd=checkout, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert listed.stdout.split() == [".env.example"]
