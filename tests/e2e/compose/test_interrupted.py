@@ -11,7 +11,6 @@ pytestmark = pytest.mark.timeout(400)
 
 WORKERS = 4
 MAPS = 3  # fewer than workers: one takes over at once
-LONG_SECONDS = 8  # enough to find who works and to hurt it meanwhile
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +23,11 @@ async def _all_workers_are_there(rest):
     await eventually(states, ["idle"] * WORKERS)
 
 
-async def submit_long_maps(rest, slow_words, output) -> str:
-    """What happens to an attempt of it is not helped by a backup."""
+async def submit_held_maps(project, rest, slow_words, output, *, free=0) -> str:
+    """None ends before the gate of the output's name is open, but for `free` ones; no backup helps an attempt."""
     split = slow_words.INPUT_BYTES // MAPS
     fields = {"maxWorkers": WORKERS, "splitSize": split, "speculation": False}
-    return await slow_words.submit(rest, output, seconds=LONG_SECONDS, **fields)
+    return await slow_words.submit_held(rest, output, project.gate(output), free=free, **fields)
 
 
 async def busy_worker(project, rest, job) -> tuple[str, str]:
@@ -49,20 +48,22 @@ async def lost_only_at(rest, job, worker) -> None:
 
 
 async def test_a_worker_is_killed_in_mid_job(project, rest, slow_words):
-    job = await submit_long_maps(rest, slow_words, "worker-killed")
+    job = await submit_held_maps(project, rest, slow_words, "worker-killed")
     worker, container = await busy_worker(project, rest, job)
     project.kill(container)
+    project.open_gate("worker-killed")
     await succeeded(rest, job)
     assert slow_words.counted("worker-killed")
     await lost_only_at(rest, job, worker)
 
 
 async def test_the_coordinator_is_killed_in_mid_job(project, rest, slow_words):
-    job = await slow_words.submit(rest, "coordinator-killed", maxWorkers=WORKERS)
+    job = await submit_held_maps(project, rest, slow_words, "coordinator-killed", free=1)
     await job_when(rest, job, maps_completed(1))
     before = {each["id"] for each in await attempts_of(rest, job) if each["status"] == "succeeded"}
     assert before
     project.kill("apollo-coordinator-1")
+    project.open_gate("coordinator-killed")
     await succeeded(rest, job)
     assert slow_words.counted("coordinator-killed")
     attempts = await attempts_of(rest, job)
@@ -75,9 +76,10 @@ async def test_the_coordinator_is_killed_in_mid_job(project, rest, slow_words):
 async def test_a_worker_falls_silent(project, rest, slow_words, harm):
     """It hangs with its connections open, or goes on without a network: what it says later counts for nothing."""
     output = f"worker-{harm}"
-    job = await submit_long_maps(rest, slow_words, output)
+    job = await submit_held_maps(project, rest, slow_words, output)
     worker, container = await busy_worker(project, rest, job)
     with getattr(project, harm)(container):
+        project.open_gate(output)
         await succeeded(rest, job)
     assert slow_words.counted(output)
     await lost_only_at(rest, job, worker)

@@ -81,6 +81,12 @@ def test_no_container_may_more_than_it_needs(project):
     assert set(published) == {"127.0.0.1"}
 
 
+async def test_programs_run_in_the_sandbox(rest):
+    described = [worker["sandbox"] async for worker in rest.workers()]
+    assert len(described) == 4
+    assert {each.partition(" ")[0] for each in described} == {"landlock"}, described
+
+
 def test_every_image_has_a_version(project):
     names = set(project.compose("config", "--images").split())
     assert len(names) == 4

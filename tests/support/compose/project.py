@@ -20,6 +20,7 @@ S3_URL = "http://127.0.0.1:8333"
 PROMETHEUS_URL = "http://127.0.0.1:9090"
 GRAFANA_URL = "http://127.0.0.1:3000"
 NETWORK = "apollo_back"  # that workers are on
+GATES = "/var/lib/apollo/work"  # where workers see the volume of that name, which they share
 
 _CHECKOUT = ("docker-compose.yml", ".env.example", "scripts", "libs", "services")
 
@@ -80,6 +81,15 @@ class Project:
         """Its first process, as the kernel does that has no memory left: Docker starts it again."""
         process = json.loads(self.docker("inspect", container))[0]["State"]["Pid"]
         os.kill(process, signal.SIGKILL)
+
+    def gate(self, name: str) -> str:
+        """The path, for workers, of a file that is not there until `open_gate`."""
+        return f"{GATES}/gate-{name}"
+
+    def open_gate(self, name: str) -> None:
+        """By a container of its own, whatever has happened to the workers."""
+        confined = ("--rm", "--network=none", f"--volume=apollo_work:{GATES}", "--entrypoint=touch")
+        self.docker("run", *confined, "apollo-worker:0.1.0", self.gate(name))
 
     @contextmanager
     def paused(self, container: str) -> Iterator[None]:
