@@ -1,11 +1,22 @@
 """The S3 store through a proxy that makes calls go wrong: every call gets over what passes, and says what does not."""
 
 import time
+from collections import Counter
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from apollo_common.errors import InputChanged, ObjectNotFound, StorageAccessDenied, StorageUnavailable, UploadLost
+from apollo_common.errors import (
+    InputChanged,
+    InvalidLocation,
+    ObjectNotFound,
+    StorageAccessDenied,
+    StorageUnavailable,
+    UploadLost,
+)
 from apollo_common.storage import s3, s3_client
+from apollo_common.storage.observer import Unobserved
 from apollo_common.storage.port import StorageAccess
 from apollo_common.storage.s3 import S3Store
 from support.s3_faults import TRANSIENT, Fault, Rule
@@ -148,6 +159,70 @@ async def test_bodies_that_are_always_cut_are_read_as_long_as_each_brings_someth
     assert proxy.plan.injected["cut-answer"] > s3.MAX_RESUMES + 3
     proxy.plan.replace([Rule(Fault.CUT_ANSWER, frozenset({"GetObject"}), times=8)])
     assert await content(store.read(url)) == CONTENT
+
+
+class Heard(Unobserved):
+    """Which calls ended how."""
+
+    def __init__(self) -> None:
+        self.ends: Counter[tuple[str, str]] = Counter()
+        self.given_up: list[str] = []
+
+    def call_ended(self, operation: str, result: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.ends[operation, result] += 1
+
+    def body_given_up(self, result: str) -> None:
+        self.given_up.append(result)
+
+
+@pytest.fixture
+async def heard(s3_server, proxy):
+    """A store that tells of its calls, and what it has told."""
+    heard = Heard()
+    access = StorageAccess(proxy.endpoint_url, "", s3_server.access_key_id, s3_server.secret_access_key)
+    store = S3Store(access, heard)
+    yield store, heard
+    await store.close()
+
+
+async def test_a_body_that_is_given_up_is_told_of(heard, proxy, s3_bucket, impatient):
+    store, told = heard
+    url = f"s3://{s3_bucket}/small"
+    await store.put(url, bytes(1000))
+    proxy.plan.replace([Rule(Fault.CUT_ANSWER, frozenset({"GetObject"}), times=1)])
+    assert await content(store.read(url)) == bytes(1000)
+    assert (told.ends["get_object", "ok"], told.given_up) == (2, []), "read on by another call"
+    proxy.plan.replace([Rule(Fault.CUT_ANSWER, frozenset({"GetObject"}))])
+    with pytest.raises(StorageUnavailable):
+        await content(store.read(url))
+    assert told.given_up == ["storage_unavailable"]
+
+
+async def test_keys_that_are_not_deleted_make_a_call_that_failed(s3_server):
+    """Amazon S3 API Reference, DeleteObjects: 200, and an error for each of them."""
+    answer = b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(body=answer, content_type="application/xml")
+
+    application = web.Application()
+    application.router.add_post("/bucket", refuse)
+    heard = Heard()
+    async with TestServer(application) as server:
+        store = S3Store(StorageAccess(str(server.make_url("/")), "", "key", "secret"), heard)
+        with pytest.raises(StorageAccessDenied, match=r"s3://bucket/k at .*delete_objects: AccessDenied"):
+            await store.delete(["s3://bucket/k", "s3://bucket/other"])
+        await store.close()
+    assert heard.ends == {("delete_objects", "storage_access_denied"): 1}
+
+
+async def test_a_call_for_which_no_client_can_be_made_has_failed(s3_bucket):
+    heard = Heard()
+    store = S3Store(StorageAccess("nowhere", "", "key", "secret"), heard)
+    with pytest.raises(InvalidLocation, match="nowhere"):
+        await store.stat(f"s3://{s3_bucket}/k")
+    assert heard.ends == {("head_object", "invalid_location"): 1}
 
 
 async def test_an_object_replaced_by_a_shorter_one_is_noticed_behind_its_end(store, s3_bucket):

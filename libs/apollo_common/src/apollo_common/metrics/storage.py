@@ -5,8 +5,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from apollo_common import errors
+from apollo_common.calls import CANCELLED, OK
 from apollo_common.metrics.families import CALL_BUCKETS_SECONDS, AnyFamily, Label, counter, histogram
-from apollo_common.storage.observer import CANCELLED, OK
 
 _OPERATION: Final = Label(
     (
@@ -40,7 +40,7 @@ _RESULT: Final = Label(
 
 REQUESTS: Final = counter(
     "apollo_s3_requests_total",
-    "Requests to S3 that ended, by operation and by result: ok, or the reason code of the error.",
+    "Requests to S3 that ended, by operation and by result: ok, or the reason code of the error; and bodies given up.",
     {"operation": _OPERATION, "result": _RESULT},
 )
 SECONDS: Final = histogram(
@@ -77,6 +77,9 @@ class StorageMetrics:
 
     def resumed(self) -> None:
         self._resumes.inc()
+
+    def body_given_up(self, result: str) -> None:
+        self._requests.of("get_object", result).inc()
 
     def received(self, size_bytes: int) -> None:
         self._received.inc(size_bytes)

@@ -1,22 +1,13 @@
 """Who hears of calls to S3, for metrics. A port, so that a store needs no metrics library."""
 
-import asyncio
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, Protocol
-
-from apollo_common.errors import ApolloError
-
-OK: Final = "ok"
-CANCELLED: Final = "cancelled"
 
 
 class StorageObserver(Protocol):
     """Called on the event loop; must not block. Operations are named as in the library."""
 
     def call_ended(self, operation: str, result: str, seconds: float) -> None:
-        """`result`: OK, CANCELLED, or the reason code of the error."""
+        """`result`: as in apollo_common.calls. A call that found no client to be made with has ended, too."""
         ...
 
     def repeated(self, operation: str, times: int) -> None:
@@ -25,6 +16,10 @@ class StorageObserver(Protocol):
 
     def resumed(self) -> None:
         """A body was cut off or slow, and is read on by another call."""
+        ...
+
+    def body_given_up(self, result: str) -> None:
+        """It was cut off or slow too often. Its last call had ended well, with the headers. `result`: as above."""
         ...
 
     def received(self, size_bytes: int) -> None: ...
@@ -39,26 +34,11 @@ class Unobserved:
 
     def resumed(self) -> None: ...
 
+    def body_given_up(self, result: str) -> None: ...
+
     def received(self, size_bytes: int) -> None: ...
 
     def sent(self, size_bytes: int) -> None: ...
 
 
 UNOBSERVED: Final = Unobserved()
-
-
-@contextmanager
-def observed(observer: StorageObserver, operation: str) -> Iterator[None]:
-    """Time one call and tell how it ended; what goes wrong with it is an ApolloError by then."""
-    started = time.monotonic()
-    result = OK
-    try:
-        yield
-    except ApolloError as error:
-        result = error.reason
-        raise
-    except asyncio.CancelledError:
-        result = CANCELLED
-        raise
-    finally:
-        observer.call_ended(operation, result, time.monotonic() - started)

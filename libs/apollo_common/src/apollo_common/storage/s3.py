@@ -3,13 +3,16 @@
 import asyncio
 import importlib
 import re
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from apollo_common.assignment import PartUpload
+from apollo_common.calls import observed
 from apollo_common.errors import (
     ApolloError,
     InputChanged,
@@ -21,7 +24,7 @@ from apollo_common.errors import (
 )
 from apollo_common.storage.glob import Pattern, has_wildcard
 from apollo_common.storage.location import parse
-from apollo_common.storage.observer import UNOBSERVED, StorageObserver, observed
+from apollo_common.storage.observer import UNOBSERVED, StorageObserver
 from apollo_common.storage.port import ObjectInfo, StorageAccess, Upload
 from apollo_common.storage.shared_client import SharedClient
 from apollo_common.threads import in_thread
@@ -118,10 +121,11 @@ class S3Store:
                             offset += len(chunk)
                             self._observer.received(len(chunk))
                             yield chunk
-                    except StorageUnavailable:  # the library repeats requests, but never a body that was cut
+                    except StorageUnavailable as error:  # the library repeats requests, but never a body that was cut
                         failures = failures + 1 if offset - progress_from < MIN_PROGRESS_BYTES else 1
                         progress_from = offset
                         if failures > MAX_RESUMES:
+                            self._observer.body_given_up(error.reason)
                             raise
                         self._observer.resumed()
             if offset < end:
@@ -141,9 +145,7 @@ class S3Store:
         for bucket, objects in keys.items():
             for start in range(0, len(objects), DELETE_BATCH):
                 batch = {"Objects": objects[start : start + DELETE_BATCH], "Quiet": True}
-                answer = await self._call("delete_objects", f"s3://{bucket}/", Bucket=bucket, Delete=batch)
-                for refused in answer.get("Errors", ()):
-                    raise self._refusal("delete_objects", f"s3://{bucket}/{refused['Key']}", refused["Code"])
+                await self._call("delete_objects", f"s3://{bucket}/", Bucket=bucket, Delete=batch)
 
     async def create_upload(self, url: str, *, metadata: Mapping[str, str]) -> Upload:
         made = await self._call("create_multipart_upload", url, **_object(url), Metadata=dict(metadata))
@@ -302,7 +304,7 @@ class S3Store:
 
         `means` says what an error code means for this request.
         """
-        with observed(self._observer, operation):
+        with observed(partial(self._observer.call_ended, operation)):
             with self._mapped(operation, url, means):
                 async with asyncio.timeout(seconds):
                     answer = await getattr(client, operation)(**arguments)
@@ -310,6 +312,8 @@ class S3Store:
             missing = sorted(_PROMISED.get(operation, frozenset()) - answer.keys())
             if missing:
                 raise StorageUnavailable(f"{operation} {url}: the answer lacks {', '.join(missing)}")
+            for refused in answer.get("Errors", ()):  # of delete_objects, which may delete some keys and others not
+                raise self._refusal(operation, f"{url}{refused['Key']}", refused["Code"])
         return answer
 
     def _count_repeats(self, operation: str, answer: Mapping[str, Any]) -> None:
@@ -323,13 +327,24 @@ class S3Store:
         async with AsyncExitStack() as using:
             async with self._opening:
                 if self._client is None or self._client.closed:
-                    self._library = await in_thread(importlib.import_module, "apollo_common.storage.s3_client")
-                    with self._mapped(operation, url):
-                        self._client = await SharedClient.open(self._library.new_client(self._access))
+                    self._client = await self._open(operation, url)
                 client = await using.enter_async_context(self._client.used())
                 if self._retired:
                     await self._client.retire()
             yield client
+
+    async def _open(self, operation: str, url: str) -> SharedClient:
+        """A client that was not there yet. When it cannot be had, the call that needs it has ended."""
+        library: Any = await in_thread(importlib.import_module, "apollo_common.storage.s3_client")
+        self._library = library
+        started = time.monotonic()
+        try:
+            with self._mapped(operation, url):
+                client = await SharedClient.open(library.new_client(self._access))
+        except ApolloError as error:
+            self._observer.call_ended(operation, error.reason, time.monotonic() - started)
+            raise
+        return client
 
     @contextmanager
     def _mapped(self, operation: str, url: str, means: Mapping[str, Exception] = _NOTHING_SPECIAL) -> Iterator[None]:

@@ -4,9 +4,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from apollo_common.calls import CANCELLED, OK
 from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.metrics.families import CALL_BUCKETS_SECONDS, AnyFamily, Label, counter, gauge, histogram
-from apollo_coordinator.rpc.observer import CANCELLED, OK, OPEN, OPENING
+from apollo_coordinator.rpc.observer import OPEN, OPENING
 
 _METHOD: Final = Label(("describe", "put_artifact", "cancel_task", "renew_access"))
 _RESULT: Final = Label(

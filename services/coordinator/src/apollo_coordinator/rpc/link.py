@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +19,7 @@ from grpclib.const import Status
 from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
 from apollo_common.backoff import Backoff
+from apollo_common.calls import observed
 from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.grpc import ChannelClosed, GrpcChannel, bearer_metadata, keepalive_configuration
 from apollo_common.ids import AttemptId
@@ -32,7 +34,7 @@ from apollo_coordinator.order import (
     WorkerDescription,
 )
 from apollo_coordinator.rpc.convert import to_assignment, to_description, to_renewal, to_report
-from apollo_coordinator.rpc.observer import OPEN, OPENING, UNOBSERVED, LinkObserver, StreamWatch, observed
+from apollo_coordinator.rpc.observer import OPEN, OPENING, UNOBSERVED, LinkObserver, StreamWatch
 from apollo_proto.apollo.v1 import (
     ArtifactChunk,
     AttachTaskRequest,
@@ -172,7 +174,7 @@ class GrpcWorkerLink:
     @asynccontextmanager
     async def _calling(self, method: str, seconds: float) -> AsyncIterator[None]:
         """One call with one answer, bounded in time."""
-        with observed(self._observer, method), self._mapped_errors():
+        with observed(partial(self._observer.call_ended, method)), self._mapped_errors():
             async with asyncio.timeout(seconds):
                 yield
 

@@ -1,15 +1,6 @@
 """Who hears of the traffic with workers, for metrics."""
 
-import asyncio
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, Protocol, Self
-
-from apollo_common.errors import ApolloError
-
-OK: Final = "ok"
-CANCELLED: Final = "cancelled"
 
 OPENING: Final = "opening"
 OPEN: Final = "open"
@@ -19,7 +10,7 @@ class LinkObserver(Protocol):
     """Called on the event loop; must not block."""
 
     def call_ended(self, method: str, result: str, seconds: float) -> None:
-        """A call with one answer. `result`: OK, CANCELLED, or the reason code of the error."""
+        """A call with one answer. `result`: as in apollo_common.calls."""
         ...
 
     def stream_changed(self, before: str, after: str) -> None:
@@ -40,23 +31,6 @@ class Unobserved:
 
 
 UNOBSERVED: Final = Unobserved()
-
-
-@contextmanager
-def observed(observer: LinkObserver, method: str) -> Iterator[None]:
-    """Time one call and tell how it ended; what goes wrong with it is an ApolloError by then."""
-    started = time.monotonic()
-    result = OK
-    try:
-        yield
-    except ApolloError as error:
-        result = error.reason
-        raise
-    except asyncio.CancelledError:
-        result = CANCELLED
-        raise
-    finally:
-        observer.call_ended(method, result, time.monotonic() - started)
 
 
 class StreamWatch:
