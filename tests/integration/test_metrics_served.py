@@ -182,6 +182,32 @@ def test_workers_serve_what_the_page_says(services, job):
         check(wait_for_volumes(url), documented("Workers", "Both"))
 
 
+def test_a_worker_without_a_shared_volume_does_not_tell_of_the_disk_at_its_place(directory):
+    port = free_port()
+    with process(
+        WORKER,
+        directory / "alone",
+        APOLLO_HOST="127.0.0.1",
+        APOLLO_PORT="0",
+        APOLLO_METRICS_PORT=str(port),
+        APOLLO_WORK_DIR=str(directory / "alone/work"),
+        APOLLO_VOLUME=str(directory),
+        APOLLO_SHARED_VOLUME="false",
+    ):
+        served = wait_for(lambda: running_for_a_while(f"http://127.0.0.1:{port}"), "a worker that has looked around")
+    assert {sample.labels["volume"] for sample in served["apollo_volume_free_bytes"].samples} == {"work"}
+
+
+def running_for_a_while(url: str) -> dict[str, Metric] | None:
+    """What it serves once its event loop was timed, which begins after the volumes were asked."""
+    try:
+        served = scrape(url)
+    except OSError:
+        return None
+    lag = [each.value for each in served["apollo_event_loop_lag_seconds"].samples if each.name.endswith("_count")]
+    return served if lag[0] > 1 else None
+
+
 def wait_for_volumes(url: str) -> dict[str, Metric]:
     """They are looked at beside everything else, and once in a while."""
     return wait_for(

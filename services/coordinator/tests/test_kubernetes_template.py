@@ -154,6 +154,9 @@ def test_without_a_shared_volume_workers_mount_none(tmp_path):
     assert volumes[1] in spec["volumes"]
     assert {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]} >= {"/work"}
     assert "/var/lib/apollo/intermediate" not in str(spec)
+    assert {"name": "APOLLO_SHARED_VOLUME", "value": "false"} in spec["containers"][0]["env"]
+    with_volume = PodTemplate.load(path).pod("w", Names(), OWNER, orphan_seconds=1)["spec"]
+    assert "APOLLO_SHARED_VOLUME" not in str(with_volume)
 
 
 def test_workers_of_a_volume_for_one_node_are_put_beside_the_pods_that_have_it():

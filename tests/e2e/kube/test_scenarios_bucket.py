@@ -1,6 +1,7 @@
 """Map outputs in a bucket: the overlay dev-bucket over what dev has installed, and back."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +38,13 @@ def keys(installation: Installation) -> list[str]:
     return [each["Key"] for each in found if "/apollo-coordinator-" not in each["Key"]]
 
 
+def watched_volumes(installation: Installation, pod: str) -> set[str]:
+    """Those whose free space a worker tells of."""
+    ask = "import urllib.request as http; print(http.urlopen('http://127.0.0.1:8091/metrics').read().decode())"
+    told = installation.namespace.kubectl("exec", pod, "--", "python", "-c", ask)
+    return set(re.findall(r'^apollo_volume_free_bytes\{volume="(\w+)"\}', told, re.MULTILINE))
+
+
 async def test_map_outputs_in_a_bucket_and_no_shared_volume(
     in_bucket: Installation, rest: RestClient, slow_words: SlowWords
 ) -> None:
@@ -45,6 +53,8 @@ async def test_map_outputs_in_a_bucket_and_no_shared_volume(
     pods = in_bucket.pods_of(job)
     assert pods
     assert not [pod for pod in pods.values() if "persistentVolumeClaim" in str(pod["spec"]["volumes"])]
+    for pod in pods:
+        assert watched_volumes(in_bucket, pod) == {"work"}, "its node's disk is no volume for map outputs"
     assert all(key.startswith(f"map-outputs/{job}/{job}-m-") for key in keys(in_bucket))
     assert len(keys(in_bucket)) >= 4
     assert (await ended(rest, job))["status"] == "succeeded"

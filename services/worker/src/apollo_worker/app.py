@@ -165,7 +165,7 @@ class _Monitor:
         from apollo_worker.metrics import Watched  # noqa: PLC0415
 
         tasks = await opened.enter_async_context(TaskOwner())
-        volumes = {"work": settings.work_dir, "intermediate": settings.volume}
+        volumes = {"work": settings.work_dir} | ({"intermediate": settings.volume} if settings.shared_volume else {})
         self._metrics.watch(tasks, Watched(slot, service, cache, memory.limit_bytes), volumes)
         probes = ProbeServer(self._metrics.registry, ready=lambda: True)
         opened.push_async_callback(probes.close)

@@ -38,6 +38,7 @@ class WorkerSettings(Settings):
     work_dir: Path = Path("/tmp/apollo-worker")  # noqa: S108 - spills and private directories of attempts
     scratch_limit_bytes: ByteSize = ByteSize(sys.maxsize)  # of shuffle files in work_dir, at a time
     volume: Path = Path("/var/lib/apollo/intermediate")  # map outputs, shared by all workers of a job
+    shared_volume: bool = True  # map outputs lie there; false: in a bucket, and what is at `volume` is no such thing
     artifact_cache_bytes: ByteSize = ByteSize(2 * GIB)
 
     sandbox: SandboxMode = "prefer"  # of programs; `require`: no worker without it, `prefer`: where the kernel has it

@@ -38,6 +38,7 @@ again and again.
 """
 
 _DEFAULT_GRACE_SECONDS: Final = 30  # Kubernetes' own
+_NO_SHARED_VOLUME: Final[Object] = {"name": "APOLLO_SHARED_VOLUME", "value": "false"}
 _KEYS_VOLUME: Final = "apollo-keys"
 _KEYS_MODE: Final = 0o440  # root's, and the group's of the pod (fsGroup)
 
@@ -91,8 +92,8 @@ class PodTemplate:
         beside: Mapping[str, str] | None = None,
     ) -> "PodTemplate":
         """`image` and `priority_class` take the place of the file's. Without a `shared_volume`, because map outputs lie
-        in a bucket, what the file mounts for it is left out. InvalidSetting when the file cannot be read or describes
-        no worker.
+        in a bucket, what the file mounts for it is left out, and workers are told. InvalidSetting when the file cannot
+        be read or describes no worker.
         """
         try:
             manifest = yaml.safe_load(path.read_text())
@@ -110,6 +111,7 @@ class PodTemplate:
             manifest["spec"]["priorityClassName"] = priority_class
         if not shared_volume:
             _drop_volume(manifest, VOLUME_PATH)
+            container["env"] = _merge_named(container.get("env") or [], [_NO_SHARED_VOLUME])
         return cls(manifest, environment, beside=beside)
 
     @property
