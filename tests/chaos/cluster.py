@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -19,15 +18,13 @@ from chaos.site import Site
 from support.apollo_cli import command, environment
 from support.ports import free_port
 from support.proxy import CuttingProxy
+from support.services import COORDINATOR, WORKER
 
 WORKERS = 5  # more than cores: programs rest most of the time
 START_SECONDS = 60
 STOP_SECONDS = 60
 POLL_SECONDS = 0.05
 WORKER_COMES_BACK_SECONDS = 0.5
-
-COORDINATOR = [sys.executable, "-c", "from apollo_coordinator.app import main; main()"]
-WORKER = [sys.executable, "-m", "apollo_worker", "apollo-worker"]
 
 
 class Cluster(ABC):

@@ -1,12 +1,8 @@
 """What a running coordinator and running workers serve is what docs/metrics.md says, family by family, both ways."""
 
-import json
 import re
 import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +10,10 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from support.apollo_cli import REPOSITORY, apollo, environment
+from support.apollo_cli import REPOSITORY, apollo
 from support.coordinator_process import wait_for
-from support.ports import free_port
+from support.services import Services
 
-COORDINATOR = [sys.executable, "-c", "from apollo_coordinator.app import main; main()"]
-WORKER = [sys.executable, "-m", "apollo_worker", "apollo-worker"]
 LINES = 5_000
 WORDS = 97
 
@@ -37,36 +31,6 @@ class Row:
     labels: dict[str, frozenset[str]]
 
 
-@dataclass(frozen=True)
-class Services:
-    url: str  # of the coordinator
-    workers: tuple[str, ...]  # of their metrics
-
-    def run_job(self, directory: Path, output: str) -> str:
-        done = apollo(
-            *("--coordinator", self.url, "submit", "--wait", "--json"),
-            *("--mapper", "shell:tr ' ' '\\n'", "--reducer", "builtin:count", "--reducers", 2, "--no-speculation"),
-            *("--input", f"file://{directory}/input.txt", "--output", f"file://{directory}/{output}"),
-        )
-        assert done.status == 0, done.stderr
-        return str(done.job["id"])
-
-
-@contextmanager
-def process(command: list[str], directory: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Its log is in the directory; what it prints is read from a pipe."""
-    directory.mkdir()
-    with (directory / "log").open("wb") as log:
-        running = subprocess.Popen(
-            command, env=environment(**settings), stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL
-        )
-    try:
-        yield running
-    finally:
-        running.kill()
-        running.communicate()
-
-
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("metrics")
@@ -77,48 +41,24 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def services(directory):
-    volume = directory / "intermediate"
-    volume.mkdir()
-    with ExitStack() as open_:
-        addresses, urls = [], []
-        for number in range(2):
-            port = free_port()
-            worker = open_.enter_context(
-                process(
-                    WORKER,
-                    directory / f"worker-{number}",
-                    APOLLO_HOST="127.0.0.1",
-                    APOLLO_PORT="0",
-                    APOLLO_ANNOUNCE="true",
-                    APOLLO_METRICS_PORT=str(port),
-                    APOLLO_WORK_DIR=str(directory / f"worker-{number}" / "work"),
-                    APOLLO_VOLUME=str(volume),
-                )
-            )
-            assert worker.stdout is not None
-            addresses.append(f"127.0.0.1:{json.loads(worker.stdout.readline())['port']}")
-            urls.append(f"http://127.0.0.1:{port}")
-        port = free_port()
-        coordinator = directory / "coordinator"
-        open_.enter_context(
-            process(
-                COORDINATOR,
-                coordinator,
-                APOLLO_DATA_DIR=str(coordinator / "data"),
-                APOLLO_INTERMEDIATE_DIR=str(volume),
-                APOLLO_PORT=str(port),
-                APOLLO_POOL="static",
-                APOLLO_WORKER_ADDRESSES=",".join(addresses),
-                APOLLO_FILE_ROOTS=str(directory),
-            )
-        )
-        wait_for(lambda: "coordinator is up" in (coordinator / "log").read_text(), "the coordinator")
-        yield Services(f"http://127.0.0.1:{port}", tuple(urls))
+    with Services(directory / "services", {"APOLLO_FILE_ROOTS": str(directory)}, workers=2) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def job(services, directory):
-    return services.run_job(directory, "out")
+    return run_job(services, directory, "out")
+
+
+def run_job(services: Services, directory: Path, output: str) -> str:
+    """The id of a job that counts words, once it has succeeded."""
+    done = apollo(
+        *("--coordinator", services.url, "submit", "--wait", "--json"),
+        *("--mapper", "shell:tr ' ' '\\n'", "--reducer", "builtin:count", "--reducers", 2, "--no-speculation"),
+        *("--input", f"file://{directory}/input.txt", "--output", f"file://{directory}/{output}"),
+    )
+    assert done.status == 0, done.stderr
+    return str(done.job["id"])
 
 
 def documented(*sections: str) -> dict[str, Row]:
@@ -178,23 +118,14 @@ def test_the_coordinator_serves_what_the_page_says(services, job):
 
 
 def test_workers_serve_what_the_page_says(services, job):
-    for url in services.workers:
+    for url in services.worker_urls:
         check(wait_for_volumes(url), documented("Workers", "Both"))
 
 
-def test_a_worker_without_a_shared_volume_does_not_tell_of_the_disk_at_its_place(directory):
-    port = free_port()
-    with process(
-        WORKER,
-        directory / "alone",
-        APOLLO_HOST="127.0.0.1",
-        APOLLO_PORT="0",
-        APOLLO_METRICS_PORT=str(port),
-        APOLLO_WORK_DIR=str(directory / "alone/work"),
-        APOLLO_VOLUME=str(directory),
-        APOLLO_SHARED_VOLUME="false",
-    ):
-        served = wait_for(lambda: running_for_a_while(f"http://127.0.0.1:{port}"), "a worker that has looked around")
+def test_a_worker_without_a_shared_volume_does_not_tell_of_the_disk_at_its_place(tmp_path):
+    with Services(tmp_path / "services", {"APOLLO_SHARED_VOLUME": "false"}, workers=1) as running:
+        (url,) = running.worker_urls
+        served = wait_for(lambda: running_for_a_while(url), "a worker that has looked around")
     assert {sample.labels["volume"] for sample in served["apollo_volume_free_bytes"].samples} == {"work"}
 
 
@@ -220,7 +151,7 @@ def test_the_coordinator_and_its_workers_have_counted_the_same_work(services, jo
     records, words = lines_of(directory), lines_of(directory, "tr ' ' '\\n'")
     distinct = lines_of(directory, "tr ' ' '\\n'", "sort -u")
     coordinator = scrape(services.url)
-    workers = [scrape(url) for url in services.workers]
+    workers = [scrape(url) for url in services.worker_urls]
     for name, expected in (
         ("input_records", records),
         ("input_bytes", (directory / "input.txt").stat().st_size),
@@ -246,8 +177,8 @@ def test_the_coordinator_and_its_workers_have_counted_the_same_work(services, jo
 def test_more_jobs_make_no_more_series(services, job, directory):
     scrape(services.url)  # is a request, too
     before = _series(services.url)
-    jobs = [services.run_job(directory, f"out-{number}") for number in range(2)]
-    after = {url: _series(url) for url in (services.url, *services.workers)}
+    jobs = [run_job(services, directory, f"out-{number}") for number in range(2)]
+    after = {url: _series(url) for url in (services.url, *services.worker_urls)}
     assert after[services.url] == before
     assert not [series for each in after.values() for series in each if any(one in series for one in (job, *jobs))]
 

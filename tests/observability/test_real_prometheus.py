@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from observability.services import WORKERS, Services, may_mount
+from observability.fragile_services import WORKERS, FragileServices, may_mount
 from observability.sources import PROMETHEUS, Expression, alerts, dashboard_expressions, recorded
 from observability.sped_up import faster, sped_up
 from observability.units import metrics
@@ -27,6 +27,7 @@ from support.prometheus import Prometheus, Series, running_prometheus
 from support.s3_faults import Fault, FaultPlan, Rule
 from support.s3_proxy import running_s3_proxy
 from support.seaweedfs import S3Server
+from support.services import Services
 
 pytestmark = [
     pytest.mark.timeout(400),
@@ -45,7 +46,7 @@ INPUT_BYTES, SPLIT_BYTES = 256 << 10, 64 << 10
 
 @dataclass
 class Watched:
-    services: Services
+    services: FragileServices
     as_they_are: Prometheus
     sped_up: Prometheus
     store: FaultPlan
@@ -84,8 +85,8 @@ def watched(s3_server: S3Server, s3_bucket: str, tmp_path: Path) -> Iterator[Wat
     with ExitStack() as stack:
         proxy = stack.enter_context(running_s3_proxy(s3_server.endpoint_url, plan))
         settings = s3_server.environment | {"AWS_ENDPOINT_URL_S3": proxy.endpoint_url}
-        directory = tmp_path / "apollo"
-        services = stack.enter_context(Services(directory, settings, storage_endpoint=proxy.endpoint_url))
+        settings |= {"APOLLO_STORAGE_ENDPOINTS": proxy.endpoint_url}
+        services = stack.enter_context(FragileServices(tmp_path / "apollo", settings))
         plain = stack.enter_context(prometheus(tmp_path / "as-they-are", services, lambda rules: rules))
         quick = stack.enter_context(prometheus(tmp_path / "sped-up", services, lambda rules: sped_up(rules, FACTOR)))
         wait_for(lambda: all_are_seen(plain) and all_are_seen(quick), "the first scrape of all services")
@@ -101,10 +102,10 @@ def prometheus(directory: Path, services: Services, transform: Callable[[str], s
     configuration = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     often = f"{SCRAPE_SECONDS}s"
     configuration["global"] = {"scrape_interval": often, "scrape_timeout": often, "evaluation_interval": "1s"}
-    places = {"apollo-coordinator": [services.port], "apollo-worker": services.metrics_ports}
+    places = {"apollo-coordinator": [services.url], "apollo-worker": services.worker_urls}
     for job in configuration["scrape_configs"]:
         job.pop("dns_sd_configs", None)
-        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in places[job["job_name"]]]}]
+        job["static_configs"] = [{"targets": [url.removeprefix("http://") for url in places[job["job_name"]]]}]
     with running_prometheus(directory, configuration) as server:
         yield server
 
