@@ -1,7 +1,9 @@
 """What a running coordinator and running workers serve is what docs/metrics.md says, family by family, both ways."""
 
+import itertools
 import re
 import subprocess
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,10 @@ from support.services import Services
 
 LINES = 5_000
 WORDS = 97
+FEW_JOBS, MANY_JOBS = 5, 25
+SMALL_SPLIT_BYTES = 16 << 10
+OUTPUTS = itertools.count()
+PATIENCE_SECONDS = 60
 
 ROW = re.compile(r"^\| `(?P<name>[a-z0-9_]+)` \| (?P<type>\w+) \| (?P<labels>.*) \| (?P<meaning>.*) \|$")
 LABEL = re.compile(r"`(?P<name>\w+)`: (?P<values>.*)")
@@ -175,12 +181,41 @@ def test_the_coordinator_and_its_workers_have_counted_the_same_work(services, jo
 
 
 def test_more_jobs_make_no_more_series(services, job, directory):
+    """Of the coordinator and of workers, once each of these has had an attempt of either phase."""
+    urls = (services.url, *services.worker_urls)
+    few = [run_small_job(services, directory) for _ in range(FEW_JOBS)]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not all(phases_of(url) == {"map", "reduce"} for url in services.worker_urls):
+        assert time.monotonic() < deadline, "a worker gets no attempts"
+        few.append(run_small_job(services, directory))
     scrape(services.url)  # is a request, too
-    before = _series(services.url)
-    jobs = [run_job(services, directory, f"out-{number}") for number in range(2)]
-    after = {url: _series(url) for url in (services.url, *services.worker_urls)}
-    assert after[services.url] == before
-    assert not [series for each in after.values() for series in each if any(one in series for one in (job, *jobs))]
+    before = {url: _series(url) for url in urls}
+    many = [run_small_job(services, directory) for _ in range(MANY_JOBS)]
+    after = {url: _series(url) for url in urls}
+    assert after == before
+    assert not [
+        series for each in after.values() for series in each if any(one in series for one in (job, *few, *many))
+    ]
+
+
+def run_small_job(services: Services, directory: Path) -> str:
+    """Its id. Maps and reduces enough for both workers."""
+    job = services.submit(
+        inputPath=f"file://{directory}/input.txt",
+        outputPath=f"file://{directory}/small-{next(OUTPUTS)}",
+        mapperName="shell:cat",
+        reducerName="builtin:count",
+        nReducers=2,
+        splitSize=SMALL_SPLIT_BYTES,
+        speculation=False,
+    )
+    assert services.ended(job) == "succeeded"
+    return job
+
+
+def phases_of(url: str) -> set[str]:
+    """Of the attempts that a worker has had."""
+    return {sample.labels["phase"] for sample in scrape(url)["apollo_worker_attempts_total"].samples if sample.value}
 
 
 def _series(url: str) -> set[str]:
