@@ -37,7 +37,7 @@ def test_every_dashboard_has_a_config_map_that_the_sidecar_finds():
 
 
 def test_a_prometheus_without_the_operator_follows_the_annotations_of_the_pods(tmp_path):
-    """Debian's Prometheus knows no Kubernetes: all but the discovery itself is checked."""
+    """Debian's Prometheus knows no Kubernetes: all but the discovery itself is checked, as docs/deploy.md says."""
     configuration = yaml.safe_load(CONFIGURATION.read_text())
     (job,) = configuration["scrape_configs"]
     (discovery,) = job.pop("kubernetes_sd_configs")
