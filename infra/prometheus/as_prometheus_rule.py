@@ -1,4 +1,4 @@
-"""Prints the rule files as one object of the Prometheus operator; ./dev gen keeps it in the component `monitoring`."""
+"""Prints the rule files as one object of the Prometheus operator; ./dev gen keeps it in the component `alerts`."""
 
 import sys
 from pathlib import Path

@@ -19,9 +19,15 @@ def test_the_operators_rules_are_those_of_the_files():
     """If this fails: ./dev gen."""
     command = [sys.executable, PROMETHEUS / "as_prometheus_rule.py"]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert made == (COMPONENTS / "monitoring/prometheus-rule.yaml").read_text()
+    assert made == (COMPONENTS / "alerts/prometheus-rule.yaml").read_text()
     groups = [yaml.safe_load(file.read_text())["groups"] for file in sorted((PROMETHEUS / "rules").glob("*.yml"))]
     assert yaml.safe_load(made)["spec"]["groups"] == [group for file in groups for group in file]
+
+
+def test_the_operator_scrapes_as_often_as_the_plain_files_do():
+    every = yaml.safe_load(CONFIGURATION.read_text())["global"]["scrape_interval"]
+    monitors = yaml.safe_load_all((COMPONENTS / "monitoring/pod-monitors.yaml").read_text())
+    assert [monitor["spec"]["podMetricsEndpoints"][0]["interval"] for monitor in monitors] == [every, every]
 
 
 def test_every_dashboard_has_a_config_map_that_the_sidecar_finds():

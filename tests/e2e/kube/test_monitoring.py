@@ -112,7 +112,8 @@ def scraped(server: Prometheus, condition: str) -> bool:
 
 def test_grafana_finds_the_dashboards_and_the_operator_the_rules(installation: Installation, tmp_path: Path) -> None:
     """The API server takes the dashboards; the operator's own resources are not in this cluster: they are read."""
-    components = [os.path.relpath(KUSTOMIZE / "components" / name, tmp_path) for name in ("dashboards", "monitoring")]
+    names = ("dashboards", "monitoring", "alerts")
+    components = [os.path.relpath(KUSTOMIZE / "components" / name, tmp_path) for name in names]
     head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": NAMESPACE}
     kustomization = head | {"components": components}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
