@@ -96,6 +96,13 @@ def _journal() -> list[Panel]:
             {"facts": f"sum(rate(apollo_journal_facts_total{_RATE}))"},
         ),
         graph(
+            "Append under way",
+            Unit.SECONDS,
+            "How long the one has taken that has not ended. It grows while the disk hangs.",
+            Runbook.JOURNAL_SLOW,
+            {"age": "max(apollo_journal_append_age_seconds)"},
+        ),
+        graph(
             "Facts that wait",
             Unit.COUNT,
             "Not written yet. They gather while an append is slow.",
@@ -105,7 +112,7 @@ def _journal() -> list[Panel]:
         graph(
             "Appends that failed",
             Unit.COUNT,
-            "In each interval; they are tried again. `stalled` is 1 while the journal cannot be written.",
+            "In each interval; they are tried again, but for those of new jobs, which are refused. `stalled` is 1 while the journal cannot be written.",
             Runbook.JOURNAL_SLOW,
             {
                 "failed": f"sum(increase(apollo_journal_append_failures_total{_RATE}))",

@@ -19,6 +19,7 @@ class Watched(World):
     ready = True
     journal_stalled = False
     journal_waiting_facts = 3
+    journal_append_age_seconds = 7.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,6 +222,7 @@ class TestNow:
         assert world.values("scheduler_events_total") == {"WorkerJoined": 1}
         assert world.value("ready") == 1
         assert world.value("journal_waiting_facts") == 3
+        assert world.value("journal_append_age_seconds") == 7.5
         world.metrics.appended(5, 0.02)
         world.metrics.append_failed()
         assert world.value("journal_facts_total") == 5

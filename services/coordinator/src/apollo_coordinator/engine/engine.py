@@ -107,6 +107,11 @@ class Engine:
         """How many facts are not in the journal yet."""
         return self._recorder.waiting_facts
 
+    @property
+    def journal_append_age_seconds(self) -> float:
+        """How long the journal has been at what it writes now; 0 while it writes nothing."""
+        return self._recorder.append_age_seconds
+
     # Lifetime
 
     async def start(self) -> None:

@@ -51,6 +51,7 @@ class Recorder:
         self._safe = 0
         self._sequence = 0
         self._job_sequences: dict[JobId, int] = {}
+        self._append_began: float | None = None
         self._closing = False
         self.stalled = False
 
@@ -68,6 +69,11 @@ class Recorder:
     def waiting_facts(self) -> int:
         """How many are not safe yet."""
         return len(self._facts)
+
+    @property
+    def append_age_seconds(self) -> float:
+        """How long the append that is under way has taken so far; 0 without one."""
+        return 0.0 if self._append_began is None else asyncio.get_running_loop().time() - self._append_began
 
     def record(self, new_facts: Sequence[facts.Fact], new_commands: Sequence[commands.Command]) -> None:
         """Queue durable facts for the journal, and commands to run after them."""
@@ -119,7 +125,6 @@ class Recorder:
                     await self._write_gathered()
             except TemporaryError as error:
                 failures += 1
-                self._observer.append_failed()
                 await self._stall(stalled=True)
                 _log.error("the journal cannot be written", failures=failures, reason=error.reason, error=str(error))
                 await asyncio.sleep(self._backoff.pause_ms(failures, self._jitter) / 1000)
@@ -141,14 +146,23 @@ class Recorder:
             job_sequence = sequences.get(fact.job, self._job_sequences.get(fact.job, 0)) + 1
             sequences[fact.job] = job_sequence
             stored.append(StoredFact(number, fact.job, job_sequence, fact.at_ms, *await _encoded(fact)))
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        await self._journal.append(stored)
-        self._observer.appended(len(stored), clock() - began)
+        await self._append(stored)
         self._sequence += len(stored)
         self._job_sequences.update(sequences)
         for fact, kept in zip(batch, stored, strict=True):
             self._recorded(fact, kept.job_sequence)
+
+    async def _append(self, batch: Sequence[StoredFact]) -> None:
+        clock = asyncio.get_running_loop().time
+        self._append_began = began = clock()
+        try:
+            await self._journal.append(batch)
+        except TemporaryError:
+            self._observer.append_failed()
+            raise
+        finally:
+            self._append_began = None
+        self._observer.appended(len(batch), clock() - began)
 
     async def _stall(self, *, stalled: bool) -> None:
         self.stalled = stalled

@@ -32,9 +32,7 @@ JOURNAL_SECONDS: Final = histogram(
     "One write to the journal, of one fact or many, until it is on the disk.",
     buckets=CALL_BUCKETS_SECONDS,
 )
-JOURNAL_FAILURES: Final = counter(
-    "apollo_journal_append_failures_total", "Writes to the journal that failed, and are tried again."
-)
+JOURNAL_FAILURES: Final = counter("apollo_journal_append_failures_total", "Writes to the journal that failed.")
 JOINED: Final = counter("apollo_workers_joined_total", "Workers that came.")
 LEFT: Final = counter(
     "apollo_workers_left_total",

@@ -43,11 +43,14 @@ RUNNING_AGE: Final = gauge(
 WORKERS: Final = gauge("apollo_workers", "Workers that are there.", {"state": Label(_WORKER)})
 WANTED: Final = gauge("apollo_workers_wanted", "Workers that the pool was last asked for, for all jobs.")
 JOURNAL_STALLED: Final = gauge("apollo_journal_stalled", "1 while the journal cannot be written.")
+JOURNAL_APPEND_AGE: Final = gauge(
+    "apollo_journal_append_age_seconds", "How long the write to the journal that is under way has taken; 0 without one."
+)
 JOURNAL_WAITING: Final = gauge("apollo_journal_waiting_facts", "Facts that are not in the journal yet.")
 
 FAMILIES: Final[tuple[AnyFamily, ...]] = (
     *(READY, JOBS, TROUBLED, PROGRESS_AGE, QUEUED_AGE, TASKS, TASKS_READY, RUNNING, RUNNING_AGE),
-    *(WORKERS, WANTED, JOURNAL_STALLED, JOURNAL_WAITING),
+    *(WORKERS, WANTED, JOURNAL_STALLED, JOURNAL_APPEND_AGE, JOURNAL_WAITING),
 )
 
 
@@ -64,6 +67,9 @@ class Scheduling(Protocol):
     def journal_stalled(self) -> bool: ...
 
     @property
+    def journal_append_age_seconds(self) -> float: ...
+
+    @property
     def journal_waiting_facts(self) -> int: ...
 
 
@@ -72,6 +78,7 @@ def serve_present(registry: CollectorRegistry, scheduling: Scheduling, clock: Cl
         yield from _readings(_look(scheduling.state, clock.now_ms()))
         yield READY, {(): scheduling.ready}
         yield JOURNAL_STALLED, {(): scheduling.journal_stalled}
+        yield JOURNAL_APPEND_AGE, {(): scheduling.journal_append_age_seconds}
         yield JOURNAL_WAITING, {(): scheduling.journal_waiting_facts}
 
     ReadAtScrape(FAMILIES, read).on(registry)
