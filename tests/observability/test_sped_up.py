@@ -14,6 +14,8 @@ from observability.sped_up import faster, sped_up
         ("max by (x) (a_age_seconds) > 900", "max by (x) (a_age_seconds) > 15"),
         ("a_seconds:p99_rate5m > 1", "a_seconds:p99_rate5m > 1"),
         ("increase(a_total[1h])", "increase(a_total[60s])"),
+        ("max_over_time(up[1d])", "max_over_time(up[1440s])"),
+        ("avg_over_time((sum(a))[15m:])", "avg_over_time((sum(a))[15s:])"),
     ],
 )
 def test_times_are_divided_and_values_are_not(expression, expected):
