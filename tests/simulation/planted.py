@@ -11,7 +11,7 @@ from apollo_common.ids import AttemptId, WorkerId, job_of
 from apollo_coordinator.core import admission, commands, events, facts, scheduler
 from apollo_coordinator.core import apply as applying
 from apollo_coordinator.core.indexes import make_idle
-from apollo_coordinator.core.model import JobStatus
+from apollo_coordinator.core.model import Departure, JobStatus
 from apollo_coordinator.core.state import State, locate
 from apollo_coordinator.engine import orders
 from apollo_coordinator.engine.recorder import Recorder
@@ -62,7 +62,7 @@ def a_second_attempt_is_accepted(patch: pytest.MonkeyPatch) -> None:
 def the_attempt_of_a_lost_worker_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     def only_the_worker(state: State, event: events.WorkerLeft, now_ms: int, out: Any) -> None:
         if event.worker in state.workers:
-            out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
+            out.facts.append(facts.WorkerRemoved(now_ms, event.worker, Departure.GONE))
 
     decide(patch, events.WorkerLeft, lambda _: only_the_worker)
 

@@ -112,7 +112,7 @@ def _journal() -> list[Panel]:
         graph(
             "Appends that failed",
             Unit.COUNT,
-            "In each interval; they are tried again, but for those of new jobs, which are refused. `stalled` is 1 while the journal cannot be written.",
+            "In each interval; they are tried again, those of new jobs by who submits them. `stalled`: none succeeds.",
             Runbook.JOURNAL_SLOW,
             {
                 "failed": f"sum(increase(apollo_journal_append_failures_total{_RATE}))",

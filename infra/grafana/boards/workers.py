@@ -34,7 +34,7 @@ def _work() -> list[Panel]:
         graph(
             "Come and gone",
             Unit.COUNT,
-            "In each interval of the graph. Released ones were let go by the coordinator; the others were not.",
+            "In each interval of the graph. Released: idle or told to end. After a restart of the coordinator all come.",
             Runbook.WORKERS_FLAPPING,
             {
                 "joined": f"sum(increase(apollo_workers_joined_total{_RATE}))",

@@ -3,7 +3,8 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from apollo_common.ids import JobId
+from apollo_common.errors import WorkerBusy, WorkerDrained, WorkerUnreachable
+from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.metrics.exposition import render_metrics
 from apollo_coordinator.core import events
 from apollo_coordinator.core.limits import Limits
@@ -210,12 +211,35 @@ class TestNow:
         busy = world.worker_of("j-m-00000-0")
         world.tell(events.WorkerDraining(busy))
         assert world.values("workers") == {"busy": 1, "idle": 2, "draining": 1}
-        world.tell(events.WorkerLeft(busy, "its node is gone"))
+        world.tell(events.WorkerLeft(busy, "it was evicted"))
         idle = next(iter(world.state.idle[None]))
         world.tell(events.WorkerDraining(idle))
         world.lost("j-m-00001-0")
-        assert world.values("workers_left_total") == {"gone": 1, "released": 1, "unreachable": 1}
-        assert world.value("workers_joined_total") == 4
+        world.workers("w5")
+        world.tell(events.WorkerLeft(WorkerId("w5"), "its node is gone"))
+        assert world.values("workers_left_total") == {"gone": 1, "released": 2, "unreachable": 1}
+        assert world.value("workers_joined_total") == 5
+
+    @pytest.mark.parametrize("error", [WorkerDrained, WorkerBusy])
+    def test_a_worker_that_hands_its_attempt_back_was_let_go(self, world, error):
+        world.workers("w1")
+        world.job(n_reducers=0)
+        failure = Failure(error.reason, "not now")
+        world.tell(events.AttemptLost(AttemptId("j-m-00000-0"), WorkerId("w1"), failure))
+        assert world.values("workers_left_total") == {"released": 1}
+
+    def test_why_an_attempt_was_lost_is_not_why_its_worker_went(self, world):
+        """One that drains is released as soon as it is free, in the same step."""
+        world.workers("w1")
+        world.job(n_reducers=0)
+        world.tell(events.WorkerDraining(WorkerId("w1")))
+        failure = Failure(WorkerUnreachable.reason, "it knows nothing of the attempt")
+        world.tell(events.AttemptLost(AttemptId("j-m-00000-0"), WorkerId("w1"), failure, worker_usable=True))
+        assert world.values("workers_left_total") == {"released": 1}
+
+    def test_a_job_that_is_taken_is_an_event(self, world):
+        world.metrics.submitted()
+        assert world.values("scheduler_events_total") == {"JobSubmitted": 1}
 
     def test_events_the_journal_and_readiness(self, world):
         world.workers("w1")

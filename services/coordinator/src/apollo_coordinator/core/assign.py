@@ -12,7 +12,7 @@ from itertools import islice
 from apollo_common.ids import AttemptId, JobId, WorkerId, attempt_id
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.indexes import is_listed
-from apollo_coordinator.core.model import AttemptStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.model import AttemptStatus, Departure, Task, TaskKind, TaskStatus
 from apollo_coordinator.core.state import JobQueue, State
 
 CANDIDATE_WORKERS = 8
@@ -32,7 +32,7 @@ def next_move(state: State, now_ms: int) -> Move | None:
         return _scale(state, now_ms)
     if state.drained:
         worker = next(iter(state.drained))
-        return facts.WorkerRemoved(now_ms, worker), [commands.ReleaseWorker(worker)]
+        return facts.WorkerRemoved(now_ms, worker, Departure.RELEASED), [commands.ReleaseWorker(worker)]
     if state.cleanable:
         job = next(iter(state.cleanable))
         return facts.CleanUpStarted(now_ms, job), [commands.CleanUp(job)]

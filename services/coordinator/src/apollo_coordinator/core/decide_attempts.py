@@ -4,11 +4,11 @@ Stale messages are ignored by name: an attempt that does not run any more (lost,
 whatever its worker reports; only the worker becomes free.
 """
 
-from apollo_common.errors import FetchFailed, WorkerDrained, WorkerUnreachable
+from apollo_common.errors import FetchFailed, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.ids import job_of
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import end_job, start_commit
-from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Failure, JobStatus
+from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Departure, Failure, JobStatus
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import fail, lose, verdict
 from apollo_coordinator.core.state import EXCUSED_REASONS, Running, State, counted_losses, locate
@@ -140,5 +140,7 @@ def attempt_lost(state: State, event: events.AttemptLost, now_ms: int, out: Outc
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))
     worker = state.workers.get(event.worker)
     if worker is not None and worker.attempt == event.attempt and not event.worker_usable:
-        out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
+        let_go = worker.draining or event.failure.reason in (WorkerDrained.reason, WorkerBusy.reason)
+        cause = Departure.RELEASED if let_go else Departure.UNREACHABLE
+        out.facts.append(facts.WorkerRemoved(now_ms, event.worker, cause))
         out.commands.append(commands.ReleaseWorker(event.worker))

@@ -1,10 +1,10 @@
 """What it means that workers come and go, that the coordinator starts again, and that time passes."""
 
-from apollo_common.errors import WorkerUnreachable
+from apollo_common.errors import OutOfMemory, WorkerUnreachable
 from apollo_common.ids import TaskId
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import end_overdue, start_commit
-from apollo_coordinator.core.model import Failure, JobStatus
+from apollo_coordinator.core.model import Departure, Failure, JobStatus, Worker
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import end_if_spent, fail, lose
 from apollo_coordinator.core.state import JobQueue, Running, State
@@ -72,7 +72,13 @@ def worker_left(state: State, event: events.WorkerLeft, now_ms: int, out: Outcom
         failure = Failure(WorkerUnreachable.reason, event.message)
         suspect(state, running, now_ms, out, lost=True)
         lose(state, running, failure, now_ms, out)
-    out.facts.append(facts.WorkerRemoved(now_ms, event.worker))
+    out.facts.append(facts.WorkerRemoved(now_ms, event.worker, _departure(worker, event)))
+
+
+def _departure(worker: Worker, event: events.WorkerLeft) -> Departure:
+    if event.fault == OutOfMemory.reason:
+        return Departure.OUT_OF_MEMORY
+    return Departure.RELEASED if worker.draining else Departure.GONE
 
 
 def pool_troubled(state: State, event: events.PoolTroubled, now_ms: int, out: Outcome) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from apollo_common.assignment import Counters, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId, job_of
-from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus
+from apollo_coordinator.core.model import AttemptOutput, Departure, Failure, JobStatus
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.summary import JobSummary
 
@@ -161,6 +161,7 @@ class DrainStarted(_Fact):
 @dataclass(frozen=True, slots=True)
 class WorkerRemoved(_Fact):
     worker: WorkerId
+    cause: Departure
 
 
 @dataclass(frozen=True, slots=True)

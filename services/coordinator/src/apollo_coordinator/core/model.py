@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from apollo_common.assignment import Counters, PartUpload, Split
+from apollo_common.errors import OutOfMemory
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_coordinator.core.spec import JobSpec
 
@@ -30,6 +31,15 @@ class JobStatus(StrEnum):
     @property
     def ended(self) -> bool:
         return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED)
+
+
+class Departure(StrEnum):
+    """Why a worker went."""
+
+    RELEASED = "released"  # let go: it was idle, told to end, or at another coordinator's work
+    GONE = "gone"  # as its pool saw
+    OUT_OF_MEMORY = OutOfMemory.reason
+    UNREACHABLE = "unreachable"
 
 
 class TaskKind(StrEnum):

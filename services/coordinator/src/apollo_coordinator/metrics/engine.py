@@ -5,16 +5,11 @@ from typing import Any, Final, get_args
 
 from prometheus_client import CollectorRegistry
 
-from apollo_common.errors import OutOfMemory
 from apollo_common.metrics.families import CALL_BUCKETS_SECONDS, AnyFamily, Label, counter, histogram
 from apollo_coordinator.core import events, facts
+from apollo_coordinator.core.model import Departure
 from apollo_coordinator.core.state import State
 from apollo_coordinator.metrics import attempts, jobs
-
-RELEASED: Final = "released"
-GONE: Final = "gone"
-OUT_OF_MEMORY: Final = OutOfMemory.reason
-UNREACHABLE: Final = "unreachable"
 
 EVENTS: Final = counter(
     "apollo_scheduler_events_total",
@@ -33,11 +28,14 @@ JOURNAL_SECONDS: Final = histogram(
     buckets=CALL_BUCKETS_SECONDS,
 )
 JOURNAL_FAILURES: Final = counter("apollo_journal_append_failures_total", "Writes to the journal that failed.")
-JOINED: Final = counter("apollo_workers_joined_total", "Workers that came.")
+JOINED: Final = counter(
+    "apollo_workers_joined_total",
+    "Workers that came; those that come back after a restart of the coordinator come anew.",
+)
 LEFT: Final = counter(
     "apollo_workers_left_total",
-    "Workers that went: released by the coordinator, gone or out of memory as the pool saw, or not reachable.",
-    {"cause": Label((RELEASED, GONE, OUT_OF_MEMORY, UNREACHABLE))},
+    "Workers that went: released (idle, or told to end), gone or out of memory as the pool saw, or not reachable.",
+    {"cause": Label(tuple(Departure))},
 )
 QUARANTINED: Final = counter(
     "apollo_workers_quarantined_total", "Workers that failed or lost one attempt after the other, and got no more."
@@ -72,10 +70,12 @@ class EngineMetrics:
             facts.AttemptCancelled: self._attempts.cancelled,
             facts.MapOutputLost: self._attempts.map_output_lost,
             facts.WorkerAdded: lambda _fact, _state: self._joined.inc(),
+            facts.WorkerRemoved: lambda fact, _state: self._left.of(fact.cause).inc(),
             facts.WorkerSuspected: self._worker_suspected,
         }
 
     def submitted(self) -> None:
+        self._events[events.JobSubmitted].inc()
         self._jobs.submitted()
 
     def handled(self, event: events.Event, outcome: Sequence[facts.Fact], state: State) -> None:
@@ -84,8 +84,6 @@ class EngineMetrics:
             note = self._notes.get(type(fact))
             if note is not None:
                 note(fact, state)
-            elif type(fact) is facts.WorkerRemoved:
-                self._left.of(_cause(event)).inc()
 
     def appended(self, count: int, seconds: float) -> None:
         self._journal_facts.inc(count)
@@ -101,16 +99,3 @@ class EngineMetrics:
     def _worker_suspected(self, fact: facts.WorkerSuspected, _state: State) -> None:
         if fact.quarantined:
             self._quarantined.inc()
-
-
-def _cause(event: events.Event) -> str:
-    """Why a worker went, from the event that it went with."""
-    match event:
-        case events.WorkerLeft(fault=OutOfMemory.reason):
-            return OUT_OF_MEMORY
-        case events.WorkerLeft():
-            return GONE
-        case events.AttemptLost():
-            return UNREACHABLE
-        case _:
-            return RELEASED
