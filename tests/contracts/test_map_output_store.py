@@ -96,7 +96,7 @@ async def test_partitions_hold_their_pairs_by_key_then_map_then_emission(place):
         pairs = [(b"%07d" % (row * 7919 % 50_000), b"%d.%d" % (number, row) + b"v" * 300) for row in range(30_000)]
         everything += pairs
         output, summary = await write_map_output(place.store, number, pairs, 3, budget_bytes=4 << 20, batch_size=5_000)
-        assert summary.spills > 3
+        assert summary.spilled.runs > 3
         assert summary.size_bytes > PIECE_BYTES
         outputs.append(output)
     expected = sorted(everything, key=lambda pair: pair[0])

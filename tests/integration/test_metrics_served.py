@@ -167,6 +167,8 @@ def test_the_coordinator_and_its_workers_have_counted_the_same_work(services, jo
     ):
         assert total(coordinator, f"apollo_{name}_total") == expected, name
         assert sum(total(worker, f"apollo_worker_{name}_total") for worker in workers) == expected, name
+    read_bytes = sum(total(worker, "apollo_worker_shuffle_read_bytes_total") for worker in workers)
+    assert read_bytes == total(coordinator, "apollo_shuffle_bytes_total") > 0
     outcomes = {
         tuple(sorted(sample.labels.items())): sample.value
         for sample in coordinator["apollo_attempts_total"].samples

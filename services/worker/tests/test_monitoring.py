@@ -8,12 +8,16 @@ from apollo_common.lifecycle import TaskOwner
 from apollo_common.probes import ProbeServer
 from apollo_proto.apollo.v1 import TaskAssignment
 from apollo_worker.cache import ArtifactCache
-from apollo_worker.core.budget import MemoryLimit
+from apollo_worker.core.budget import MIN_BUDGET_BYTES, MemoryLimit
 from apollo_worker.events import EventLog
 from apollo_worker.metrics import Watched, WorkerMetrics
+from apollo_worker.pipeline import ShuffleSink
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.rpc.service import WorkerService
+from apollo_worker.shuffle.map_output import MapOutputWriter
+from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.slot import AttemptSlot
+from support.shuffling import batches
 
 
 class Idle:
@@ -77,12 +81,28 @@ async def test_the_work_of_a_running_attempt_is_counted_as_it_happens(metrics, b
     reporter = AttemptReporter(EventLog(TaskAssignment(attempt_id="j-m-00000-0")), observer=metrics)
     reporter.add("input_records", 7)
     reporter.spilled(runs=2, records=5)
+    reporter.fetched(map_output_bytes=11)
     reporter.counter("mine", "x", 1)
     found = await samples(base_url[0])
     assert found["apollo_worker_input_records_total",] == 7
     assert found["apollo_worker_spills_total",] == 2
     assert found["apollo_worker_spilled_records_total",] == 5
+    assert found["apollo_worker_shuffle_read_bytes_total",] == 11
     assert not any("mine" in name for name, *_ in found)
+
+
+async def test_spills_are_counted_while_the_map_runs(metrics, base_url, tmp_path):
+    reporter = AttemptReporter(EventLog(TaskAssignment(attempt_id="j-m-00000-0")), observer=metrics)
+    writer = MapOutputWriter(tmp_path / "output", 1, parse_partitioner("hash"), MIN_BUDGET_BYTES)
+    sink = ShuffleSink(writer, reporter)
+    for batch in batches([(b"%d" % number, b"v" * 100) for number in range(5_000)], 500):
+        await sink.pairs(batch)
+    found = await samples(base_url[0])
+    assert found["apollo_worker_map_output_records_total",] == 5_000
+    assert found["apollo_worker_spills_total",] >= 1
+    assert 0 < found["apollo_worker_spilled_records_total",] < 5_000
+    sink.tell((await writer.finish()).spilled)
+    assert (await samples(base_url[0]))["apollo_worker_spilled_records_total",] == 5_000
 
 
 async def test_what_the_worker_does_now_is_read_at_each_scrape(slot, base_url):

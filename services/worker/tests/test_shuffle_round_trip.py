@@ -53,7 +53,7 @@ async def test_every_partition_holds_its_pairs_in_key_order_and_values_in_emissi
             output, summary = await write_map_output(
                 volume, number, pairs, partitions, budget_bytes=budget, batch_size=batch_size
             )
-            assert summary.records == summary.spilled_records == len(pairs)
+            assert summary.records == summary.spilled.records == len(pairs)
             outputs.append(output)
         for partition in range(partitions):
             everything = [
@@ -63,10 +63,22 @@ async def test_every_partition_holds_its_pairs_in_key_order_and_values_in_emissi
             assert await read_partition(outputs, volume, partition, budget_bytes=budget) == expected
 
 
+async def test_what_is_spilled_is_told_while_pairs_still_come(tmp_path):
+    pairs = [(b"%d" % number, b"v" * 100) for number in range(5_000)]
+    writer = MapOutputWriter(tmp_path, 1, parse_partitioner("hash"), MIN_BUDGET_BYTES)
+    runs = []
+    for batch in batches(pairs, 500):
+        await writer.add(batch)
+        runs.append(writer.spilled.runs)
+    assert runs[0] < runs[-1]
+    assert 0 < writer.spilled.records <= len(pairs)
+    assert (await writer.finish()).spilled.records == len(pairs)
+
+
 async def test_a_thousand_partitions_and_many_spills(tmp_path):
     pairs = [(b"%d" % (number * 7919 % 5000), b"%d" % number) for number in range(20_000)]
     output, summary = await write_map_output(tmp_path, 0, pairs, 1000, budget_bytes=256 << 10)
-    assert summary.spills > 3
+    assert summary.spilled.runs > 3
     found = {}
     for partition in range(1000):
         found[partition] = await read_partition([output], tmp_path, partition)
@@ -142,7 +154,7 @@ async def test_a_larger_record_is_refused_by_name_of_the_setting(tmp_path):
 async def test_a_batch_larger_than_the_buffer_is_cut(tmp_path):
     pairs = [(b"%06d" % (row * 7919 % 30_000), b"x" * 50) for row in range(30_000)]
     output, summary = await write_map_output(tmp_path, 0, pairs, 1, budget_bytes=512 << 10, batch_size=30_000)
-    assert summary.spills > 5
+    assert summary.spilled.runs > 5
     assert await read_partition([output], tmp_path, 0) == sorted(pairs)
 
 
@@ -158,7 +170,7 @@ async def test_the_data_file_is_one_arrow_stream(tmp_path):
 
 async def test_an_empty_map_output(tmp_path):
     output, summary = await write_map_output(tmp_path, 0, [], 3)
-    assert summary.records == summary.spills == sum(summary.partition_bytes) == 0
+    assert summary.records == summary.spilled.runs == sum(summary.partition_bytes) == 0
     assert [await read_partition([output], tmp_path, partition) for partition in range(3)] == [[], [], []]
 
 
@@ -199,7 +211,7 @@ async def test_a_combiner_changes_sizes_and_not_sums(pairs):
                 found[key] += int(value)
     assert found == totals
     assert summary.records == len(emitted)
-    assert summary.spilled_records == summary.combine_output_records <= len(emitted)
+    assert summary.spilled.records == summary.spilled.combine_output_records <= len(emitted)
 
 
 async def test_a_combiner_that_grows_its_input(tmp_path):
@@ -212,7 +224,7 @@ async def test_a_combiner_that_grows_its_input(tmp_path):
     output, summary = await write_map_output(tmp_path, 0, pairs, 1, budget_bytes=128 << 10, combiner=Doubling())
     expected = sorted((value, key) for key, value in pairs for _ in range(2))
     assert sorted(await read_partition([output], tmp_path, 0)) == expected
-    assert summary.combine_output_records == summary.spilled_records == 6000
+    assert summary.spilled.combine_output_records == summary.spilled.records == 6000
 
 
 @SLOW

@@ -16,7 +16,7 @@ from apollo_common.metrics.process import ProcessMetrics
 from apollo_common.metrics.storage import StorageMetrics
 from apollo_worker import __version__
 from apollo_worker.cache import ArtifactCache
-from apollo_worker.observer import SPILLS, Observers
+from apollo_worker.observer import SHUFFLE_READ_BYTES, SPILLS, Observers
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.slot import AttemptSlot
 
@@ -47,12 +47,21 @@ COUNTED: Final = {
     "input_bytes": counter("apollo_worker_input_bytes_total", "Bytes of input that map attempts read."),
     "map_output_records": counter("apollo_worker_map_output_records_total", "Pairs that mappers emitted."),
     "combine_output_records": counter("apollo_worker_combine_output_records_total", "Pairs that combiners emitted."),
-    "shuffle_bytes": counter("apollo_worker_shuffle_bytes_total", "Bytes of map outputs, for reduces to read."),
+    "shuffle_bytes": counter(
+        "apollo_worker_shuffle_bytes_total", "Bytes of map outputs, for reduces to read; told when one is complete."
+    ),
+    SHUFFLE_READ_BYTES: counter(
+        "apollo_worker_shuffle_read_bytes_total", "Bytes of map outputs that reduce attempts read."
+    ),
     "spilled_records": counter("apollo_worker_spilled_records_total", "Pairs that were written to sorted runs."),
     SPILLS: counter("apollo_worker_spills_total", "Sorted runs that were written."),
     "reduce_input_groups": counter("apollo_worker_reduce_input_groups_total", "Different keys that reducers got."),
-    "output_records": counter("apollo_worker_output_records_total", "Records written to parts of outputs."),
-    "output_bytes": counter("apollo_worker_output_bytes_total", "Bytes written to parts of outputs."),
+    "output_records": counter(
+        "apollo_worker_output_records_total", "Records written to parts of outputs; told when one is complete."
+    ),
+    "output_bytes": counter(
+        "apollo_worker_output_bytes_total", "Bytes written to parts of outputs; told when one is complete."
+    ),
 }
 """As it happens, of all attempts, also of those that do not succeed."""
 

@@ -7,7 +7,8 @@ from apollo_common.storage.observer import UNOBSERVED as NO_STORAGE
 from apollo_common.storage.observer import StorageObserver
 
 SPILLS: Final = "spills"
-"""Sorted runs that were written. Counted beside the built-in counters."""
+SHUFFLE_READ_BYTES: Final = "shuffle_read_bytes"
+"""Sorted runs that were written, map output that was read. Counted beside the built-in counters."""
 
 
 class WorkObserver(Protocol):
@@ -18,7 +19,7 @@ class WorkObserver(Protocol):
         ...
 
     def counted(self, name: str, increment: int) -> None:
-        """A built-in counter of the attempt that runs, or SPILLS, has risen."""
+        """A built-in counter of the attempt that runs, SPILLS or SHUFFLE_READ_BYTES, has risen."""
         ...
 
 

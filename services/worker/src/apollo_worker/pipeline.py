@@ -20,7 +20,7 @@ from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.shuffle.bucket_store import BucketStore
 from apollo_worker.shuffle.group import group_starts, key_at
-from apollo_worker.shuffle.map_output import MapOutputWriter
+from apollo_worker.shuffle.map_output import MapOutputWriter, Spilled
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.shuffle.store import MapOutputStore
@@ -77,14 +77,14 @@ class Pipeline:
             store.space(),
         )
         try:
-            await self._map(work, _ShuffleSink(writer, self._reporter))
+            sink = ShuffleSink(writer, self._reporter)
+            await self._map(work, sink)
             summary = await writer.finish()
+            sink.tell(summary.spilled)
             await store.publish(work.output_path)
         except BaseException:
             await writer.abort()
             raise
-        self._reporter.add("combine_output_records", summary.combine_output_records)
-        self._reporter.spilled(summary.spills, summary.spilled_records)
         self._reporter.add("shuffle_bytes", sum(summary.partition_bytes))
         return v1.Done(
             counters=encode_counters(self._reporter.counters()),
@@ -102,7 +102,7 @@ class Pipeline:
             await writer.abort()
             raise
 
-    async def _map(self, work: v1.MapWork, sink: "_ShuffleSink | _PartSink") -> None:
+    async def _map(self, work: v1.MapWork, sink: "ShuffleSink | _PartSink") -> None:
         split = decode_split(work.split)
         limits = InputLimits.for_memory_budget(self._budget_bytes)
         reader = SplitReader(self._places.stores, split, storage_access(work.access), limits)
@@ -164,7 +164,9 @@ class Pipeline:
     def _read_pairs(self, rows: int) -> None:
         self._rows_read += rows
         read_bytes = self._reporter.input_bytes_total * self._rows_read // max(1, self._rows_expected)
-        self._reporter.read(read_bytes - self._reporter.input_bytes)
+        more_bytes = read_bytes - self._reporter.input_bytes
+        self._reporter.read(more_bytes)
+        self._reporter.fetched(more_bytes)
 
     async def _map_output_store(self) -> MapOutputStore:
         place = self._assignment.intermediate
@@ -193,14 +195,24 @@ class Pipeline:
         )
 
 
-class _ShuffleSink:
+class ShuffleSink:
+    """What a mapper emits, on its way to the map output. Counts while that is written, spills too."""
+
     def __init__(self, writer: MapOutputWriter, reporter: AttemptReporter) -> None:
         self._writer = writer
         self._reporter = reporter
+        self._told = Spilled()
 
     async def pairs(self, batch: PairBatch) -> None:
         await self._writer.add(batch)
         self._reporter.add("map_output_records", len(batch))
+        if (spilled := self._writer.spilled) != self._told:
+            self.tell(spilled)
+
+    def tell(self, spilled: Spilled) -> None:
+        told, self._told = self._told, spilled
+        self._reporter.spilled(spilled.runs - told.runs, spilled.records - told.records)
+        self._reporter.add("combine_output_records", spilled.combine_output_records - told.combine_output_records)
 
     async def raw(self, content: bytes | memoryview) -> None:
         raise PermanentError(

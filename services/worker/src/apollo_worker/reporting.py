@@ -10,7 +10,7 @@ from apollo_common.threads import in_thread
 from apollo_proto.apollo.v1 import LogChunk, Progress, Running
 from apollo_worker.events import LOG_CHUNK_BYTES, EventLog
 from apollo_worker.failure import STDERR_TAIL_BYTES
-from apollo_worker.observer import SPILLS, UNOBSERVED, WorkObserver
+from apollo_worker.observer import SHUFFLE_READ_BYTES, SPILLS, UNOBSERVED, WorkObserver
 from apollo_worker.ports import Counters
 
 TICK_SECONDS: Final = 0.5
@@ -62,6 +62,10 @@ class AttemptReporter:
     def spilled(self, runs: int, records: int) -> None:
         self.add("spilled_records", records)
         self._observer.counted(SPILLS, runs)
+
+    def fetched(self, map_output_bytes: int) -> None:
+        """A reduce has read so many more bytes of map outputs."""
+        self._observer.counted(SHUFFLE_READ_BYTES, map_output_bytes)
 
     def counter(self, group: str, name: str, increment: int) -> None:
         """Raise a counter of a program's. ProgramProtocolError for one too many, or one of the built-in group."""

@@ -33,15 +33,22 @@ _COMBINED_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
+class Spilled:
+    """What a map output's writer has done so far."""
+
+    runs: int = 0
+    records: int = 0
+    combine_output_records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MapOutputSummary:
     """What a finished map output holds. `partition_bytes` counts each partition's bytes in the data file."""
 
     partition_bytes: tuple[int, ...]
     size_bytes: int
     records: int
-    spilled_records: int
-    combine_output_records: int
-    spills: int
+    spilled: Spilled
 
 
 class MapOutputWriter:
@@ -95,6 +102,11 @@ class MapOutputWriter:
         """Write what is left and the index. When this returns, both files are on the disk, durable if that is."""
         await self._spill()
         return await in_stoppable_thread(self._finish, self._stopped.set)
+
+    @property
+    def spilled(self) -> Spilled:
+        runs = self._data.runs if self._data is not None else 0
+        return Spilled(runs, self._spilled_records, self._combine_output_records)
 
     async def abort(self) -> None:
         """Remove what was written. May be called at any time, also after `finish`."""
@@ -172,9 +184,7 @@ class MapOutputWriter:
             partition_bytes=tuple(sizes.astype(np.int64).tolist()),
             size_bytes=data.size_bytes + len(index),
             records=self._records,
-            spilled_records=self._spilled_records,
-            combine_output_records=self._combine_output_records,
-            spills=data.runs,
+            spilled=self.spilled,
         )
 
     def _remove(self) -> None:
