@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 
-from apollo_common.metrics.families import AnyFamily, Label
+from apollo_common.metrics.families import OTHER, AnyFamily, Label
 from apollo_coordinator.metrics import table as coordinator
 from apollo_worker import metrics as worker
 
@@ -21,8 +21,8 @@ Workers of `apollo run` and `apollo up` serve none.
 """
 
 WORKERS = """\
-These count while an attempt runs, also when it fails later. A worker that lives for less than a scrape's interval may
-end unseen: what has to be exact is the coordinator's.
+These count while an attempt runs unless they say otherwise, also when it fails later. A worker that lives for less than
+a scrape's interval may end unseen: what has to be exact is the coordinator's.
 """
 
 SECTIONS = (
@@ -49,8 +49,11 @@ def _section(title: str, words: str, families: Iterable[AnyFamily]) -> Iterable[
 
 
 def _values(label: Label) -> str:
-    values = label.words or ", ".join(f"`{value}`" for value in label.values)
-    return values if label.at_once and label.values else f"{values} (*as they come*)"
+    more = (OTHER,) if label.more else ()
+    values = label.words or ", ".join(f"`{value}`" for value in (*label.values, *more))
+    if isinstance(label.at_once, tuple):
+        return f"{values} (*as they come*, but for {', '.join(f'`{value}`' for value in label.at_once)})"
+    return values if label.first else f"{values} (*as they come*)"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from apollo_common.errors import WorkerUnreachable
+from apollo_common.errors import WorkerBusy, WorkerUnreachable
 from apollo_coordinator.metrics.links import LinkMetrics
 from apollo_coordinator.pools.local_worker import WorkerState
 from apollo_coordinator.ports import WorkerUp
@@ -57,6 +57,17 @@ async def test_a_stream_that_is_given_up_is_no_more(worker, metrics, registry):
     await anext(reports)
     await reports.aclose()
     assert streams(registry) == (0, 0)
+    await link.close()
+
+
+async def test_a_refusal_is_no_break(worker, metrics, registry):
+    link = observed_link(worker.address, worker, metrics)
+    reports = link.run(map_order("hang"))
+    await anext(reports)
+    with pytest.raises(WorkerBusy):
+        await anext(link.run(map_order("steps:1", job="other")))
+    assert registry.get_sample_value("apollo_grpc_stream_breaks_total") == 0
+    await reports.aclose()
     await link.close()
 
 

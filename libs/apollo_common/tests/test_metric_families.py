@@ -36,6 +36,20 @@ def test_series_with_known_labels_are_there_from_the_start(registry):
     assert samples(registry) == {("apples_total", "red"): 0, ("apples_total", "blue"): 0}
 
 
+def test_series_of_the_named_values_alone_are_there_from_the_start(registry):
+    result = Label(("ok", "denied", "away"), at_once=("ok", "away"))
+    counter("calls_total", "Calls.", {"colour": COLOUR, "result": result}).on(registry).of("red", "denied").inc()
+    assert samples(registry) == {
+        **{("calls_total", colour, result): 0 for colour in ("red", "blue") for result in ("ok", "away")},
+        ("calls_total", "red", "denied"): 1,
+    }
+
+
+def test_what_is_not_listed_has_a_series_from_the_start_where_it_may_come(registry):
+    counter("calls_total", "Calls.", {"result": Label(("ok",), more=True)}).on(registry)
+    assert samples(registry) == {("calls_total", "ok"): 0, ("calls_total", "other"): 0}
+
+
 def test_series_that_come_as_they_come_are_not(registry):
     refusals = counter("refusals_total", "Refusals.", {"colour": COLOUR, "reason": REASON}).on(registry)
     assert samples(registry) == {}

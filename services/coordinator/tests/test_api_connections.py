@@ -166,6 +166,14 @@ async def test_requests_are_counted_by_template(api):
     assert "secretjobid" not in text
 
 
+async def test_the_first_error_of_a_route_is_seen_to_rise(api):
+    """`increase` sees what comes first only in a series that was there before."""
+    async with api.http.get("/metrics") as answer:
+        text = await answer.text()
+    assert 'apollo_http_requests_total{method="POST",route="/api/v1/jobs",status="5xx"} 0.0' in text
+    assert 'apollo_http_requests_total{method="GET",route="/api/v1/jobs/{id}",status="5xx"} 0.0' in text
+
+
 async def test_no_secret_is_in_any_answer_log_or_metric(api, capfd, caplog):
     secret = "hush-hush-4711"
     credentials = {"username": f"user-{secret}", "password": f"pass-{secret}"}

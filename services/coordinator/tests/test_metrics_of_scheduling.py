@@ -104,6 +104,29 @@ class TestAttempts:
         world.failed("j-m-00000-0", Failure("k3v9d2m7q4xa", "surprise"))
         assert world.values("attempt_setbacks_total") == {("map", "failed", "other"): 1}
 
+    def test_the_first_setback_of_each_reason_is_seen_to_rise(self, world):
+        """`increase` sees what comes first only in a series that was there before."""
+        world.workers("w1", "w2")
+        before = world.series()
+        world.job(maps=2, n_reducers=0)
+        world.lost("j-m-00001-0")
+        world.failed("j-m-00000-0", Failure("record_too_large", "too large", retryable=False))
+        assert world.values("job_failures_total") == {"record_too_large": 1}
+        assert world.series() == before
+
+    def test_a_pause_for_a_full_volume_is_no_latency(self, world):
+        world.workers("w1")
+        world.job(maps=2, n_reducers=0)
+        world.failed("j-m-00000-0", Failure("volume_full", "no space left"))
+        world.wait(world.limits.volume_full_pause_ms)  # one is tried alone
+        assert world.values("attempts_started_total") == {"map": 2}
+        assert world.values("scheduling_latency_seconds_sum") == {}
+        world.workers("w2")
+        world.now_ms += 1_000
+        world.done("j-m-00000-1")
+        assert world.values("attempts_started_total") == {"map": 3}
+        assert world.values("scheduling_latency_seconds_sum") == {}
+
     def test_waiting_for_a_worker_is_latency_waiting_for_maps_is_not(self, world):
         world.job(maps=1, n_reducers=1)
         world.now_ms += 3_000

@@ -66,11 +66,22 @@ M = TypeVar("M", Counter, Gauge, Histogram)
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The values that one label may have. What is none of them counts as `other`."""
+    """The values that one label may have."""
 
     values: tuple[str, ...] = ()  # none: whoever counts sees to it that there are few, as `words` says
-    at_once: bool = True  # whether there is a series for each value from the start, or from when it is first met
+    at_once: bool | tuple[str, ...] = True
+    """Of which values there is a series from the start: all, none, or these. `rate` and `increase` see what comes first
+    only in such a series. The others are there from when they are first met.
+    """
+    more: bool = False  # whether values may be met that are not listed; all of them count as `other`
     words: str = ""  # for people, in place of the values
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """Those that there is a series of from the start."""
+        if isinstance(self.at_once, tuple):
+            return self.at_once
+        return (*self.values, *((OTHER,) if self.more and self.values else ())) if self.at_once else ()
 
     def bounded(self, value: str) -> str:
         return value if not self.values or value in self.values else OTHER
@@ -104,9 +115,8 @@ class Series(Collector, Generic[M]):
         self._family: Family[M] = family
         self._labels = tuple(family.labels.values())
         self._known: dict[LabelValues, M] = {}
-        if all(label.at_once and label.values for label in self._labels):
-            for values in product(*(label.values for label in self._labels)):
-                self._known[values] = family.new()
+        for values in product(*(label.first for label in self._labels)):
+            self._known[values] = family.new()
 
     def of(self, *values: str) -> M:
         """The series of these label values, in the order of the declaration; none for a family without labels."""

@@ -1,5 +1,6 @@
 """Calls to S3, counted. A StorageObserver."""
 
+from dataclasses import replace
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -14,8 +15,8 @@ _OPERATION: Final = Label(
         *("create_multipart_upload", "upload_part", "complete_multipart_upload", "abort_multipart_upload"),
         "list_multipart_uploads",
     ),
-    at_once=False,
 )
+_OPERATION_MET: Final = replace(_OPERATION, at_once=False)
 _RESULT: Final = Label(
     (
         OK,
@@ -35,7 +36,8 @@ _RESULT: Final = Label(
             )
         ),
     ),
-    at_once=False,
+    at_once=(OK, errors.StorageUnavailable.reason, errors.VolumeFull.reason),  # those that an alert compares
+    more=True,
 )
 
 REQUESTS: Final = counter(
@@ -46,7 +48,7 @@ REQUESTS: Final = counter(
 SECONDS: Final = histogram(
     "apollo_s3_request_duration_seconds",
     "From a request to its answer, with the library's own repeats; of get_object until its headers.",
-    {"operation": _OPERATION},
+    {"operation": _OPERATION_MET},
     buckets=(*CALL_BUCKETS_SECONDS, 180),
 )
 RETRIES: Final = counter(

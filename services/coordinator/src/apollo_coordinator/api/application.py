@@ -65,6 +65,8 @@ def make_api(
         ],
     )
     add_routes(app, routes, settings, tasks)
+    for route in routes:
+        metrics.expect(route.method, route.path)
 
     async def end_streams(_app: web.Application) -> None:
         tasks.end_streams()

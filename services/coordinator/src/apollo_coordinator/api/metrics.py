@@ -15,9 +15,10 @@ REFUSALS: Final = frozenset(
 )
 """Reasons for which a caller is turned away: those of problem documents."""
 
-_METHOD: Final = Label(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"), at_once=False)
+_METHOD: Final = Label(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"), at_once=False, more=True)
 _ROUTE: Final = Label(words=f"the template of a route, as in [http-api.md](http-api.md), or `{UNMATCHED}`")
-_STATUS: Final = Label(("1xx", "2xx", "3xx", "4xx", "5xx"), at_once=False)
+_SERVER_ERROR: Final = "5xx"
+_STATUS: Final = Label(("1xx", "2xx", "3xx", "4xx", _SERVER_ERROR), at_once=(_SERVER_ERROR,))
 
 REQUESTS: Final = counter(
     "apollo_http_requests_total",
@@ -46,6 +47,10 @@ class ApiMetrics:
         self._seconds = SECONDS.on(registry)
         self._refusals = REFUSED.on(registry)
         self._active = ACTIVE.on(registry).of()
+
+    def expect(self, method: str, route: str) -> None:
+        """Of a route that there is; the first error that it meets has to show as one more than none."""
+        self._requests.of(method, route, _SERVER_ERROR)
 
     def began(self) -> None:
         self._active.inc()

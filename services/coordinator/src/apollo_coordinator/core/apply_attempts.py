@@ -61,6 +61,8 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     task.ended_ms = fact.at_ms
     add_counters(queue.job.counters, fact.counters, 1)
     queue.advanced_ms = fact.at_ms
+    if queue.cautious:
+        queue.held_until_ms = fact.at_ms
     queue.cautious = False
     queue.pauses = 0
     if fact.at_ms >= queue.paused_until_ms:

@@ -105,6 +105,7 @@ def fire_timers(state: State, now_ms: int) -> None:
         if timer.task is None:
             queue.paused = queue.paused_until_ms > now_ms
             queue.cautious = queue.cautious and queue.cautious_until_ms > now_ms
+            queue.held_until_ms = now_ms
         else:
             queue.task_timers -= 1
             if timer.task.status is TaskStatus.SCHEDULED:

@@ -94,6 +94,7 @@ class JobQueue:
     paused_until_ms: int = 0
     paused: bool = False  # a volume is full
     pauses: int = 0  # in a row
+    held_until_ms: int = 0  # when a full volume last ceased to hold tasks back
     cautious_until_ms: int = 0
     cautious: bool = False  # after a pause one attempt is tried alone, until it is done or has run for a while
     probe: AttemptId | None = None  # that one
@@ -220,7 +221,8 @@ def size_bytes(task: Task, attempt: Attempt) -> int:
 
 def ready_since_ms(queue: JobQueue, task: Task) -> int:
     """Since when the task has waited for nothing but a worker, before its last attempt."""
-    return max(task.ready_ms, queue.reduces_ready_ms) if task.kind is TaskKind.REDUCE else task.ready_ms
+    maps_done_ms = queue.reduces_ready_ms if task.kind is TaskKind.REDUCE else 0
+    return max(task.ready_ms, maps_done_ms, queue.held_until_ms)
 
 
 def is_failure(attempt: Attempt) -> bool:

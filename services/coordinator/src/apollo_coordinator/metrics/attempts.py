@@ -57,15 +57,25 @@ OUTPUTS_LOST: Final = counter(
 COUNTED: Final = {
     "input_records": counter("apollo_input_records_total", "Records that accepted map attempts read."),
     "input_bytes": counter("apollo_input_bytes_total", "Bytes of input that accepted map attempts read."),
-    "map_output_records": counter("apollo_map_output_records_total", "Pairs that mappers emitted."),
-    "combine_output_records": counter("apollo_combine_output_records_total", "Pairs that combiners emitted."),
-    "shuffle_bytes": counter("apollo_shuffle_bytes_total", "Bytes of map outputs, for reduces to read."),
-    "spilled_records": counter("apollo_spilled_records_total", "Pairs that map attempts wrote to sorted runs."),
-    "reduce_input_groups": counter("apollo_reduce_input_groups_total", "Different keys that reducers got."),
-    "output_records": counter("apollo_output_records_total", "Records in the parts of outputs."),
-    "output_bytes": counter("apollo_output_bytes_total", "Bytes in the parts of outputs."),
+    "map_output_records": counter(
+        "apollo_map_output_records_total", "Pairs that mappers emitted, in accepted attempts."
+    ),
+    "combine_output_records": counter(
+        "apollo_combine_output_records_total", "Pairs that combiners emitted, in accepted attempts."
+    ),
+    "shuffle_bytes": counter(
+        "apollo_shuffle_bytes_total", "Bytes of accepted map outputs; one that was lost and made again counts again."
+    ),
+    "spilled_records": counter(
+        "apollo_spilled_records_total", "Pairs that accepted map attempts wrote to sorted runs."
+    ),
+    "reduce_input_groups": counter(
+        "apollo_reduce_input_groups_total", "Different keys that reducers got, in accepted attempts."
+    ),
+    "output_records": counter("apollo_output_records_total", "Records in the accepted parts of outputs."),
+    "output_bytes": counter("apollo_output_bytes_total", "Bytes in the accepted parts of outputs."),
 }
-"""By built-in counter. Of accepted attempts, when they are accepted."""
+"""By built-in counter. Of accepted attempts, when they are accepted; a map that is run again counts again."""
 
 FAMILIES: Final[tuple[AnyFamily, ...]] = (
     *(STARTED, ENDED, SECONDS, SETBACKS, LATENCY, INPUT, BACKUPS, BACKUPS_WON, FETCH_FAILURES, OUTPUTS_LOST),

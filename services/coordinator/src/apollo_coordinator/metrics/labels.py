@@ -26,6 +26,6 @@ ENDED_ATTEMPT: Final = Label(tuple(status.value for status in AttemptStatus if s
 ENDED_JOB: Final = Label(tuple(status.value for status in JobStatus if status.ended))
 REASON: Final = Label(
     tuple(sorted({*_reasons(errors, kubernetes_errors)})),
-    at_once=False,
+    more=True,
     words=f"a reason code, as in [operate.md](operate.md), or `{OTHER}`",
 )

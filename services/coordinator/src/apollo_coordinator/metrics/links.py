@@ -17,6 +17,7 @@ _RESULT: Final = Label(
         *(error.reason for error in (WorkerBusy, WorkerDrained, WorkerUnreachable, ObjectNotFound)),
     ),
     at_once=False,
+    more=True,
 )
 
 CALLS: Final = counter(
@@ -35,7 +36,9 @@ STREAMS: Final = gauge(
     "Event streams of attempts: opening until the first event has come, also after a break.",
     {"state": Label((OPENING, OPEN))},
 )
-BREAKS: Final = counter("apollo_grpc_stream_breaks_total", "Streams that broke before their attempt had ended.")
+BREAKS: Final = counter(
+    "apollo_grpc_stream_breaks_total", "Streams that broke before their attempt had ended; a refusal is an answer."
+)
 
 FAMILIES: Final[tuple[AnyFamily, ...]] = (STREAMS, BREAKS, CALLS, SECONDS)
 

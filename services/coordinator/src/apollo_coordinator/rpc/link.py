@@ -154,7 +154,8 @@ class GrpcWorkerLink:
                         if known and isinstance(error, GRPCError) and error.status is Status.NOT_FOUND:
                             raise WorkerUnreachable(f"worker at {self._address} was started anew meanwhile") from None
                         failures += 1
-                        self._observer.stream_broke()
+                        if not isinstance(error, GRPCError) or error.status in _PASSING:
+                            self._observer.stream_broke()
                         if not _may_pass(error) or failures == self._settings.reattach.tries:
                             raise
                         _log.info("attempt's stream broke, attaching again", attempt=attempt, failures=failures)
