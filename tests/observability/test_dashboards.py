@@ -4,6 +4,7 @@ import promql_parser
 import pytest
 
 from boards.__main__ import write
+from boards.panels import Runbook, Unit, graph
 from observability.sources import DASHBOARDS, RUNBOOK, anchors, dashboard_expressions, dashboards, panels, recorded
 from observability.units import SHOWN_AS, UnitMismatch, measure, selectors
 
@@ -30,6 +31,22 @@ def test_a_panel_says_what_it_shows_and_what_to_do(panel):
     page, _, anchor = link["url"].partition("#")
     assert page.endswith(f"/{RUNBOOK.name}")
     assert anchor in anchors()
+
+
+def test_a_panel_shows_all_its_queries():
+    queries = {f"query {number}": f"apollo_jobs + {number}" for number in range(9)}
+    made = graph("Many", Unit.COUNT, "Nine of them.", Runbook.WAITING, queries).build()
+    assert [target.legend_format for target in made.targets] == list(queries)
+    with pytest.raises(ValueError, match="longer"):
+        graph("Too many", Unit.COUNT, "No letter is left.", Runbook.WAITING, {f"{n}": "apollo_jobs" for n in range(27)})
+
+
+@pytest.mark.parametrize("panel", [panel for _, panel in PANELS if panel["type"] == "stat"])
+def test_a_number_is_of_now(panel):
+    """The last value of a range would stay red for an hour after what it tells of is over."""
+    (target,) = panel["targets"]
+    assert (target["instant"], target["range"]) == (True, False)
+    assert panel["fieldConfig"]["defaults"]["noValue"] == "no data"
 
 
 def test_units_are_those_of_what_is_asked_for():

@@ -234,7 +234,7 @@ def _outside() -> list[Panel]:
             Runbook.S3_ERRORS,
             {
                 "{{operation}}: {{result}}": (
-                    f"sum by (operation, result) (rate(apollo_s3_requests_total{{{_COORDINATOR}}}{_RATE}))"
+                    f"sum by (operation, result) (rate(apollo_s3_requests_total{{{_COORDINATOR}}}{_RATE})) > 0"
                 )
             },
         ),

@@ -34,7 +34,7 @@ def _throughput() -> list[Panel]:
         graph(
             "Map: records",
             Unit.RECORDS_PER_SECOND,
-            "Read, emitted by mappers, left by combiners, and written in sorted runs.",
+            "Read, emitted by mappers, left by combiners, and written in sorted runs, as it happens.",
             Runbook.SIZING,
             {
                 "read": _worker("input_records"),
@@ -53,21 +53,21 @@ def _throughput() -> list[Panel]:
         graph(
             "Shuffle: bytes",
             Unit.BYTES_PER_SECOND,
-            "Map output that reduce attempts read.",
+            "Map output that workers completed, and that reduce attempts read, as it happens.",
             Runbook.SIZING,
-            {"read": _worker("shuffle_bytes")},
+            {"written": _worker("shuffle_bytes"), "read": _worker("shuffle_read_bytes")},
         ),
         graph(
             "Reduce: keys and records",
             Unit.RECORDS_PER_SECOND,
-            "Keys given to reducers, and records that came out (also of map-only jobs).",
+            "Keys given to reducers, and records in completed parts (also of map-only jobs).",
             Runbook.SIZING,
             {"keys": _worker("reduce_input_groups"), "records out": _worker("output_records")},
         ),
         graph(
             "Output: bytes",
             Unit.BYTES_PER_SECOND,
-            "Written by workers. It is published when its job commits.",
+            "In parts that workers completed. It is published when its job commits.",
             Runbook.SIZING,
             {"output": _worker("output_bytes")},
         ),
@@ -157,7 +157,7 @@ def _failures() -> list[Panel]:
             Runbook.FAILING,
             {
                 "{{phase}} {{outcome}}: {{reason}}": (
-                    f"sum by (phase, outcome, reason) (rate(apollo_attempt_setbacks_total{_RATE}))"
+                    f"sum by (phase, outcome, reason) (rate(apollo_attempt_setbacks_total{_RATE})) > 0"
                 )
             },
             stacked=True,
@@ -167,7 +167,7 @@ def _failures() -> list[Panel]:
             Unit.COUNT,
             "Jobs that failed in each interval of the graph, by reason.",
             Runbook.FAILING,
-            {"{{reason}}": f"sum by (reason) (increase(apollo_job_failures_total{_RATE}))"},
+            {"{{reason}}": f"sum by (reason) (increase(apollo_job_failures_total{_RATE})) > 0"},
             stacked=True,
         ),
         graph(

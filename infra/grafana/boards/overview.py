@@ -20,9 +20,11 @@ def _health() -> list[Panel]:
         number(
             "Takes jobs",
             Unit.YES_NO,
-            "Whether the coordinator is up, has read its journal and has room for more jobs.",
+            "Whether the coordinator (of several, each) is up, has read its journal and has room for more jobs.",
             Runbook.COORDINATOR_DOWN,
-            "min(apollo_ready) or vector(0)",
+            # 0 also for a namespace whose coordinator is no target any more
+            "min(max by (namespace) (apollo_ready) or 0 * max by (namespace) "
+            '(max_over_time(up{job="apollo-coordinator"}[1d]))) or vector(0)',
             bad_below=1,
         ),
         number(
@@ -38,7 +40,7 @@ def _health() -> list[Panel]:
             Unit.SHARE,
             "Of the jobs that ended in the last 30 minutes; those that were stopped do not count.",
             Runbook.JOBS_FAILING,
-            "max(namespace:apollo_jobs_failed:ratio_increase30m)",
+            "max(namespace:apollo_jobs_failed:ratio_increase30m) >= 0",  # none of none is no share
             bad_from=0.5,
         ),
         number(
@@ -62,7 +64,7 @@ def _health() -> list[Panel]:
             Unit.SHARE,
             "Refused or not answered, after the repeats that are made for each; of all, in five minutes.",
             Runbook.S3_ERRORS,
-            "max(namespace_job:apollo_s3_errors:ratio_rate5m)",
+            "max(namespace_job:apollo_s3_errors:ratio_rate5m) >= 0",
             bad_from=0.05,
         ),
     ]
@@ -121,14 +123,14 @@ def _work() -> list[Panel]:
 def _speed() -> list[Panel]:
     return [
         graph(
-            "Data through the workers",
+            "Data of accepted attempts",
             Unit.BYTES_PER_SECOND,
-            "Input read, map output handed to reducers, and output written, as it happens.",
+            "Input, map output and output, told when an attempt is accepted: in steps, but all of it.",
             Runbook.SIZING,
             {
-                "input": "sum(rate(apollo_worker_input_bytes_total[$__rate_interval]))",
-                "shuffle": "sum(rate(apollo_worker_shuffle_bytes_total[$__rate_interval]))",
-                "output": "sum(rate(apollo_worker_output_bytes_total[$__rate_interval]))",
+                "input": "sum(rate(apollo_input_bytes_total[$__rate_interval]))",
+                "shuffle": "sum(rate(apollo_shuffle_bytes_total[$__rate_interval]))",
+                "output": "sum(rate(apollo_output_bytes_total[$__rate_interval]))",
             },
         ),
         graph(

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import string
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
@@ -16,6 +17,7 @@ RUNBOOKS = "https://apollo.example.com/docs/operate.md"  # where an operator pub
 DATA_SOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 _WIDTH = 24  # of a board, in Grafana's columns
+_LETTERS = string.ascii_uppercase  # by which Grafana tells the queries of a panel apart
 _NUMBER_HEIGHT, _GRAPH_HEIGHT = 4, 8
 _OURS = re.compile(r"\b((?:namespace\w*:)?apollo_\w+(?::\w+)?|process_\w+|up|ALERTS)\b(\{)?")
 
@@ -77,7 +79,7 @@ def graph(
     )
     if stacked:
         panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
-    for letter, (legend, expression) in zip("ABCDEFGH", queries.items(), strict=False):
+    for letter, (legend, expression) in zip(_LETTERS[: len(queries)], queries.items(), strict=True):
         panel.with_target(_query(expression).range().legend_format(legend).ref_id(letter))
     return _described(panel, title, unit, description, runbook)
 
@@ -86,16 +88,19 @@ def number(
     title: str, unit: Unit, description: str, runbook: Runbook, query: str, *,
     bad_from: float | None = None, bad_below: float | None = None,
 ) -> stat.Panel:  # fmt: skip
-    """The value now, red where it is bad: at `bad_from` and above, or below `bad_below`."""
+    """The value now, red where it is bad: at `bad_from` and above, or below `bad_below`. One that is not there is none,
+    whatever it was before: rates have no value while nothing happens.
+    """
     panel = (
         stat.Panel()
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .no_value("no data")
         .color_mode(options.BigValueColorMode.VALUE)
-        .graph_mode(options.BigValueGraphMode.AREA)
+        .graph_mode(options.BigValueGraphMode.NONE)
         .thresholds(_thresholds(bad_from, bad_below))
         .height(_NUMBER_HEIGHT)
     )
-    panel.with_target(_query(query).range().ref_id("A"))
+    panel.with_target(_query(query).instant().ref_id("A"))
     return _described(panel, title, unit, description, runbook)
 
 

@@ -7,6 +7,8 @@ from boards.panels import board as make_board
 
 _RATE = "[$__rate_interval]"
 _WORKER = 'job="apollo-worker"'
+# An idle worker and one at a reduce read no input, and are not slow.
+_READING = f"(rate(apollo_worker_input_bytes_total{_RATE}) > 0 and on (namespace, instance) apollo_worker_busy == 1)"
 
 
 def board() -> Dashboard:
@@ -34,7 +36,7 @@ def _work() -> list[Panel]:
         graph(
             "Come and gone",
             Unit.COUNT,
-            "In each interval of the graph. Released: idle or told to end. After a restart of the coordinator all come.",
+            "In each interval of the graph. Released: idle or told to end. After a restart all join anew.",
             Runbook.WORKERS_FLAPPING,
             {
                 "joined": f"sum(increase(apollo_workers_joined_total{_RATE}))",
@@ -69,11 +71,11 @@ def _work() -> list[Panel]:
         graph(
             "Input of the fastest and the slowest",
             Unit.BYTES_PER_SECOND,
-            "Bytes read by each worker; a slow one beside fast ones may sit on a bad node.",
+            "Bytes read by each worker that is at a map; a slow one beside fast ones may sit on a bad node.",
             Runbook.STRAGGLERS,
             {
-                "fastest: {{instance}}": f"topk(3, rate(apollo_worker_input_bytes_total{_RATE}))",
-                "slowest: {{instance}}": f"bottomk(3, rate(apollo_worker_input_bytes_total{_RATE}))",
+                "fastest: {{instance}}": f"topk(3, {_READING})",
+                "slowest: {{instance}}": f"bottomk(3, {_READING})",
             },
         ),
     ]
@@ -143,7 +145,7 @@ def _stores() -> list[Panel]:
             Unit.REQUESTS_PER_SECOND,
             "To S3, by workers.",
             Runbook.S3_ERRORS,
-            {"{{operation}}": f"sum by (operation) (rate(apollo_s3_requests_total{{{_WORKER}}}{_RATE}))"},
+            {"{{operation}}": f"sum by (operation) (rate(apollo_s3_requests_total{{{_WORKER}}}{_RATE})) > 0"},
             stacked=True,
         ),
         graph(
@@ -153,7 +155,7 @@ def _stores() -> list[Panel]:
             Runbook.S3_ERRORS,
             {
                 "{{operation}}: {{result}}": (
-                    f'sum by (operation, result) (rate(apollo_s3_requests_total{{{_WORKER}, result!="ok"}}{_RATE}))'
+                    f'sum by (operation, result) (rate(apollo_s3_requests_total{{{_WORKER}, result!="ok"}}{_RATE})) > 0'
                 )
             },
         ),
