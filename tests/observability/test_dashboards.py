@@ -1,5 +1,7 @@
 """The dashboards are what their code says, and each panel tells what it shows, in the unit of what it asks for."""
 
+import re
+
 import promql_parser
 import pytest
 
@@ -47,6 +49,13 @@ def test_a_number_is_of_now(panel):
     (target,) = panel["targets"]
     assert (target["instant"], target["range"]) == (True, False)
     assert panel["fieldConfig"]["defaults"]["noValue"] == "no data"
+
+
+def test_throughput_beside_the_workers_own_board_is_the_coordinators():
+    """A worker that ends between two scrapes takes what it counted with it."""
+    lossy = re.compile(r"apollo_worker_\w+_total")
+    assert {e.where.split(" / ")[1] for e in dashboard_expressions() if lossy.search(e.text)} == {"Workers"}
+    assert "apollo_input_bytes_total" in (DASHBOARDS / "apollo-overview.json").read_text()
 
 
 def test_units_are_those_of_what_is_asked_for():

@@ -23,53 +23,54 @@ def board() -> Dashboard:
 
 
 def _throughput() -> list[Panel]:
+    """The coordinator's counters: exact, but in steps. What workers do meanwhile is on their board."""
     return [
+        graph(
+            "Tasks done",
+            Unit.PER_SECOND,
+            "Attempts that were accepted, one for each task. What they moved is told at the same time, in steps.",
+            Runbook.SIZING,
+            {"{{phase}}": f'sum by (phase) (rate(apollo_attempts_total{{outcome="succeeded"}}{_RATE}))'},
+        ),
         graph(
             "Map: bytes",
             Unit.BYTES_PER_SECOND,
-            "Input that map attempts read, as it happens; attempts that fail later count too.",
+            "Input of accepted map attempts.",
             Runbook.SIZING,
-            {"input": _worker("input_bytes")},
+            {"input": _accepted("input_bytes")},
         ),
         graph(
             "Map: records",
             Unit.RECORDS_PER_SECOND,
-            "Read, emitted by mappers, left by combiners, and written in sorted runs, as it happens.",
+            "Read, emitted by mappers, left by combiners, and written in sorted runs.",
             Runbook.SIZING,
             {
-                "read": _worker("input_records"),
-                "emitted": _worker("map_output_records"),
-                "combined": _worker("combine_output_records"),
-                "spilled": _worker("spilled_records"),
+                "read": _accepted("input_records"),
+                "emitted": _accepted("map_output_records"),
+                "combined": _accepted("combine_output_records"),
+                "spilled": _accepted("spilled_records"),
             },
-        ),
-        graph(
-            "Map: sorted runs",
-            Unit.PER_SECOND,
-            "Each fills an attempt's memory budget, but for its last. Many for each attempt make reduces slow.",
-            Runbook.SIZING,
-            {"spills": _worker("spills")},
         ),
         graph(
             "Shuffle: bytes",
             Unit.BYTES_PER_SECOND,
-            "Map output that workers completed, and that reduce attempts read, as it happens.",
+            "Map output that was accepted; what was lost and made again counts again.",
             Runbook.SIZING,
-            {"written": _worker("shuffle_bytes"), "read": _worker("shuffle_read_bytes")},
+            {"map output": _accepted("shuffle_bytes")},
         ),
         graph(
             "Reduce: keys and records",
             Unit.RECORDS_PER_SECOND,
-            "Keys given to reducers, and records in completed parts (also of map-only jobs).",
+            "Keys given to reducers, and records that came out (also of map-only jobs).",
             Runbook.SIZING,
-            {"keys": _worker("reduce_input_groups"), "records out": _worker("output_records")},
+            {"keys": _accepted("reduce_input_groups"), "records out": _accepted("output_records")},
         ),
         graph(
             "Output: bytes",
             Unit.BYTES_PER_SECOND,
-            "In parts that workers completed. It is published when its job commits.",
+            "In accepted parts. It is published when its job commits.",
             Runbook.SIZING,
-            {"output": _worker("output_bytes")},
+            {"output": _accepted("output_bytes")},
         ),
     ]
 
@@ -218,8 +219,8 @@ def _skew() -> list[Panel]:
     ]
 
 
-def _worker(counter: str) -> str:
-    return f"sum(rate(apollo_worker_{counter}_total{_RATE}))"
+def _accepted(counter: str) -> str:
+    return f"sum(rate(apollo_{counter}_total{_RATE}))"
 
 
 def _attempt_seconds(quantile: float) -> str:

@@ -16,7 +16,12 @@ def board() -> Dashboard:
         "apollo-workers",
         "Apollo / Workers",
         "What workers do and use. Where there are many, the panels show the ones that stand out.",
-        {"What they do": _work(), "What they use": _resources(), "Object stores": _stores()},
+        {
+            "What they do": _work(),
+            "What goes through them": _data(),
+            "What they use": _resources(),
+            "Object stores": _stores(),
+        },
     )
 
 
@@ -77,6 +82,45 @@ def _work() -> list[Panel]:
                 "fastest: {{instance}}": f"topk(3, {_READING})",
                 "slowest: {{instance}}": f"bottomk(3, {_READING})",
             },
+        ),
+    ]
+
+
+def _data() -> list[Panel]:
+    """Live, but what a worker did after its last scrape is lost with it: the job flow's board is exact."""
+    return [
+        graph(
+            "Bytes",
+            Unit.BYTES_PER_SECOND,
+            "As they are read, of attempts that fail later too; map output and output when one is complete.",
+            Runbook.SIZING,
+            {
+                "input": _through("input_bytes"),
+                "map output": _through("shuffle_bytes"),
+                "map output read": _through("shuffle_read_bytes"),
+                "output": _through("output_bytes"),
+            },
+        ),
+        graph(
+            "Records",
+            Unit.RECORDS_PER_SECOND,
+            "As they pass, of attempts that fail later too; records out when a part is complete.",
+            Runbook.SIZING,
+            {
+                "read": _through("input_records"),
+                "emitted": _through("map_output_records"),
+                "combined": _through("combine_output_records"),
+                "spilled": _through("spilled_records"),
+                "keys": _through("reduce_input_groups"),
+                "records out": _through("output_records"),
+            },
+        ),
+        graph(
+            "Sorted runs",
+            Unit.PER_SECOND,
+            "Each fills an attempt's memory budget, but for its last. Many for each attempt make reduces slow.",
+            Runbook.SIZING,
+            {"spills": _through("spills")},
         ),
     ]
 
@@ -197,3 +241,7 @@ def _stores() -> list[Panel]:
             {"failed": f"max(namespace_job:apollo_s3_errors:ratio_rate5m{{{_WORKER}}})"},
         ),
     ]
+
+
+def _through(counter: str) -> str:
+    return f"sum(rate(apollo_worker_{counter}_total{_RATE}))"
