@@ -52,7 +52,7 @@ def test_secrets_that_are_there_stay(checkout):
 
 
 def test_an_interrupted_run_leaves_no_secrets(checkout):
-    """Ctrl-C while the first of them is made."""
+    """While the first of them is made. SIGTERM, since a shell in the background may not take SIGINT."""
     programs, reached = checkout / "programs", checkout / "reached"
     programs.mkdir()
     (programs / "od").write_text(f"#!/bin/sh\n: >{reached}\nexec sleep 60\n")
@@ -65,7 +65,7 @@ def test_an_interrupted_run_leaves_no_secrets(checkout):
         wait_for(reached.exists, "the first secret")
         assert (checkout / ".env.new").exists()
     finally:
-        os.killpg(running.pid, signal.SIGINT)
+        os.killpg(running.pid, signal.SIGTERM)
         running.wait()
     assert [path.name for path in checkout.glob(".env*")] == [".env.example"]
     assert running.returncode != 0
