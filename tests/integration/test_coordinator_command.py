@@ -109,6 +109,8 @@ def test_files_are_out_of_reach_unless_the_operator_lists_their_root(tmp_path: P
         ({"APOLLO_TOKEN_REVIEW": "true", "APOLLO_TOKEN_ROLES": "alice=viewer"}, "APOLLO_KUBECONFIG"),
         ({"APOLLO_POOL": "static"}, "APOLLO_WORKER_ADDRESSES"),
         ({"APOLLO_WORKERS": "none"}, "APOLLO_WORKERS"),
+        ({"APOLLO_SANDBOX": "strict"}, "APOLLO_SANDBOX: Input should be 'require', 'prefer' or 'off'"),
+        ({"APOLLO_SANDBOX_READABLE": "table"}, "absolute paths, not 'table'"),  # as its first worker says
     ],
 )
 def test_it_refuses_settings_that_make_no_sense(tmp_path: Path, given: dict[str, str], named: str) -> None:

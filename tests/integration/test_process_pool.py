@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from apollo_coordinator.order import AttemptDone
-from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
+from apollo_coordinator.ports import PoolBroken, PoolTrouble, WorkerGone, WorkerUp
 from apollo_coordinator.rpc.link import GrpcWorkerLink, LinkSettings
 from support.orders import map_order
 from support.pools import PATIENCE_SECONDS, Heard, connect, process_pool, read_state, running, scripted_environment
@@ -240,6 +240,15 @@ async def test_workers_that_cannot_start_are_told_of_in_words(tmp_path, command,
     async with running(process_pool(tmp_path, command=command)) as heard:
         (trouble,) = await heard.until(PoolTrouble)
         assert words in trouble.message
+
+
+async def test_a_worker_that_refuses_its_settings_is_not_started_again(tmp_path):
+    command = (sys.executable, "-c", "import sys; sys.stderr.write('APOLLO_MOON: no such phase'); sys.exit(2)")
+    async with running(process_pool(tmp_path, command=command, workers=2, initial_workers=2)) as heard:
+        await heard.until(PoolBroken, count=2)
+        assert heard.events == 2 * [PoolBroken("a worker does not start: APOLLO_MOON: no such phase")]
+        assert len(list((tmp_path / "worker-logs").iterdir())) == 2
+    assert list((tmp_path / "workers").iterdir()) == []
 
 
 async def test_a_worker_that_never_becomes_ready_is_given_up(tmp_path):

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from apollo_common.errors import (
     IdempotencyConflict,
+    InvalidSetting,
     JobEnded,
     ObjectNotFound,
     OutputExists,
@@ -29,7 +30,7 @@ from apollo_coordinator.order import (
     AttemptLog,
     AttemptOrder,
 )
-from apollo_coordinator.ports import JobSecrets, PoolTrouble
+from apollo_coordinator.ports import JobSecrets, PoolBroken, PoolTrouble
 from apollo_coordinator.store.memory import MemoryJournal
 from support.engine import QUICK, Site, ended, hang_on, submit, succeed, until
 from support.scheduling import a_spec
@@ -420,6 +421,17 @@ async def test_trouble_of_the_pool_shows_on_the_job_until_a_worker_comes(site):
         assert engine.job(job).trouble == "the image cannot be pulled"
         site.add_workers(1)
         assert (await ended(engine, job)).trouble == ""
+
+
+async def test_a_pool_without_workers_for_good_ends_the_engine_and_its_jobs_can_be_stopped(site):
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine)
+        site.pool.tell(PoolBroken("no worker starts: APOLLO_MOON is full"))
+        with pytest.raises(InvalidSetting, match="APOLLO_MOON is full"):
+            await engine.wait_broken()
+        await engine.wind_up()
+        assert engine.job(job).status is JobStatus.STOPPED
+    assert site.output.uploads == {}
 
 
 async def test_ended_jobs_are_forgotten_after_their_retention(site):

@@ -1,22 +1,22 @@
 """Programs in the sandbox of a worker, run for real on this machine's kernel."""
 
-import ctypes
 import os
 import platform
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from apollo_common.errors import InvalidSetting, ProgramExited, ProgramStartFailed
-from apollo_worker.sandbox import seccomp
 from apollo_worker.sandbox.landlock import NEWEST_ABI, kernel_abi
 from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox, establish
+from support.kernel_without_landlock import kernel_without_landlock
 from support.sessions import Bench
+
+__all__ = ["kernel_without_landlock"]
 
 pytestmark = pytest.mark.skipif(
     establish("prefer").abi == 0, reason=f"no sandbox on this machine: {establish('prefer').description}"
@@ -322,57 +322,31 @@ def test_the_operators_paths_are_absolute(setting):
 
 @pytest.mark.parametrize("mode", ["off", "prefer"])
 def test_what_is_emptied_does_not_depend_on_the_sandbox(mode, kernel_without_landlock):
-    found = []
-    kernel_without_landlock(lambda: found.append(establish(mode, temporary=("/scratch",))))
-    assert (found[0].abi, found[0].temporary) == (0, ("/scratch",))
+    found = kernel_without_landlock(lambda: establish(mode, temporary=("/scratch",)))
+    assert (found.abi, found.temporary) == (0, ("/scratch",))
     assert establish(mode, temporary=("/scratch",)).temporary == ("/scratch",)
 
 
-@pytest.fixture
-def kernel_without_landlock():
-    """A thread whose kernel, by a filter of its own, has no Landlock; what it runs inherits that."""
-    no_landlock = seccomp._load(0) + seccomp._refuse(0x15, 444, 38) + seccomp._return(0x7FFF0000)
-
-    def run(work) -> None:
-        def filtered() -> None:
-            libc = ctypes.CDLL(None, use_errno=True)
-            assert libc.prctl(38, 1, 0, 0, 0) == 0
-            instructions = ctypes.create_string_buffer(no_landlock, len(no_landlock))
-            program = (len(no_landlock) // 8).to_bytes(8, "little") + ctypes.addressof(instructions).to_bytes(
-                8, "little"
-            )
-            assert libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0
-            work()
-
-        thread = threading.Thread(target=filtered)
-        thread.start()
-        thread.join()
-
-    return run
-
-
 def test_a_worker_that_must_confine_does_not_start_where_it_cannot(tmp_path, kernel_without_landlock):
-    ended = []
     environment = dict(os.environ) | {
         "APOLLO_SANDBOX": "require",
         "APOLLO_WORK_DIR": str(tmp_path),
         "APOLLO_HOST": "127.0.0.1",
     }
     command = [sys.executable, "-m", "apollo_worker"]
-    kernel_without_landlock(
-        lambda: ended.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=False))
+    ended = kernel_without_landlock(
+        lambda: subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     )
-    assert ended[0].returncode == 2
-    (line,) = ended[0].stderr.splitlines()
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
     assert "APOLLO_SANDBOX" in line
     assert "Landlock" in line
 
 
 def test_a_worker_that_prefers_to_confine_says_where_it_cannot(kernel_without_landlock):
-    found = []
-    kernel_without_landlock(lambda: found.append(establish("prefer")))
-    assert found[0].abi == 0
-    assert found[0].description.startswith("none: the kernel offers no Landlock")
+    found = kernel_without_landlock(lambda: establish("prefer"))
+    assert found.abi == 0
+    assert found.description.startswith("none: the kernel offers no Landlock")
 
 
 async def test_a_static_program_runs(tmp_path):

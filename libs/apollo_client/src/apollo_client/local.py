@@ -37,8 +37,9 @@ def sandbox_of_own_programs() -> str:
 async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     """A coordinator with at most so many worker processes; its address. Nothing of it or its jobs is left afterwards.
 
-    Storage that does not answer leaves something to the next one, as does a command that is killed. Raises the
-    coordinator's error when that cannot go on.
+    Storage that does not answer leaves something to the next one, as does a command that is killed. Raises
+    InvalidSetting, also when no worker starts with what the environment says, and the coordinator's error when that
+    cannot go on.
     """
     app = coordinator_app()
     log_level = _LogSettings.load().log_level
@@ -48,7 +49,8 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     all_ended = True
     try:
         socket = directory.path / "api.sock"
-        settings = app.Settings(
+        settings = app.Settings.load(
+            {},
             data_dir=directory.path / "data",
             intermediate_dir=directory.path / "intermediate",
             host=None,

@@ -33,6 +33,9 @@ def _in_capitals(value: Any) -> Any:
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_in_capitals)]
 """A field that a variable may also give as `debug`."""
 
+SandboxMode = Literal["require", "prefer", "off"]
+"""Of programs. `require`: no worker without a sandbox, `prefer`: where the kernel has what it takes."""
+
 
 class Settings(BaseModel):
     """Base of a service's settings. Field `work_dir` is read from `APOLLO_WORK_DIR`.

@@ -85,7 +85,10 @@ class Coordinator:
         await self._opened.aclose()
 
     async def wait(self) -> None:
-        """Once started, return only by an error: CoordinatorBroken when it cannot go on."""
+        """Once started, return only by an error: CoordinatorBroken when it cannot go on.
+
+        InvalidSetting when no worker starts with the settings.
+        """
         if self._engine is not None:
             await self._engine.wait_broken()
         raise CoordinatorBroken(

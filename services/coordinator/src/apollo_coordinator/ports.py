@@ -62,7 +62,14 @@ class PoolTrouble:
     message: str
 
 
-PoolEvent = WorkerUp | WorkerDraining | WorkerGone | PoolTrouble
+@dataclass(frozen=True, slots=True)
+class PoolBroken:
+    """The pool will never provide workers: none starts with its settings. The message names the setting."""
+
+    message: str
+
+
+PoolEvent = WorkerUp | WorkerDraining | WorkerGone | PoolTrouble | PoolBroken
 
 
 class WorkerLink(Protocol):

@@ -7,7 +7,7 @@ from pydantic import ByteSize, Field, SecretStr, field_validator
 
 from apollo_common.errors import InvalidLocation
 from apollo_common.logging import LogFormat
-from apollo_common.settings import CommaSeparated, LogLevel, Settings
+from apollo_common.settings import CommaSeparated, LogLevel, SandboxMode, Settings
 from apollo_common.storage.location import parse
 
 MIB = 1 << 20
@@ -60,7 +60,7 @@ class CoordinatorSettings(Settings):
         CommaSeparated | None
     ) = ()  # that a job may name and the environment's credentials go to; None: all
     allow_network: bool = False  # to the programs of a job that asks for it
-    sandbox: str = "prefer"  # of local workers, who check it
+    sandbox: SandboxMode = "prefer"  # process pool: of the workers' programs
     max_artifact_bytes: ByteSize = ByteSize(256 * MIB)
     retention_days: float = Field(default=30, gt=0)
 

@@ -12,9 +12,8 @@ from pydantic import ByteSize, Field, SecretStr
 from apollo_common.addresses import is_loopback
 from apollo_common.errors import InvalidSetting
 from apollo_common.logging import LogFormat
-from apollo_common.settings import CommaSeparated, LogLevel, Settings
+from apollo_common.settings import CommaSeparated, LogLevel, SandboxMode, Settings
 from apollo_worker.sandbox.places import expanded
-from apollo_worker.sandbox.sandbox import SandboxMode
 
 GIB = 1 << 30
 
@@ -41,7 +40,7 @@ class WorkerSettings(Settings):
     shared_volume: bool = True  # map outputs lie there; false: in a bucket, and what is at `volume` is no such thing
     artifact_cache_bytes: ByteSize = ByteSize(2 * GIB)
 
-    sandbox: SandboxMode = "prefer"  # of programs; `require`: no worker without it, `prefer`: where the kernel has it
+    sandbox: SandboxMode = "prefer"
     sandbox_readable: CommaSeparated = ()  # paths, also patterns, that programs may read beside the system's
     sandbox_writable: CommaSeparated = ()  # and write
     sandbox_temporary: CommaSeparated = ()  # directories that are theirs alone, emptied at start and after each attempt

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import cast
 
 from apollo_common.assignment import Counters
-from apollo_common.errors import ApolloError, JobEnded, UnknownJob, VolumeFull
+from apollo_common.errors import ApolloError, InvalidSetting, JobEnded, UnknownJob, VolumeFull
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of, new_job_id
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
@@ -36,6 +36,7 @@ from apollo_coordinator.jobs import JobEvent, Submitted
 from apollo_coordinator.ports import (
     NO_SECRETS,
     JobSecrets,
+    PoolBroken,
     PoolEvent,
     PoolTrouble,
     StoredFact,
@@ -89,7 +90,9 @@ class Engine:
         self._writer: asyncio.Task[None] | None = None
         self._recovered = False
         self._open = False
-        self._broken = asyncio.Event()
+        self._broken = False
+        self._pool_broken = ""  # why it will have no workers
+        self._over = asyncio.Event()  # set when either is so
         self._cleaned = asyncio.Event()  # set when the next job has been cleaned up
 
     @property
@@ -148,8 +151,13 @@ class Engine:
             await asyncio.wait({self._writer}, timeout=self._settings.close_seconds)
 
     async def wait_broken(self) -> None:
-        """Return when the engine cannot go on. The process should end and start anew: the journal is sound."""
-        await self._broken.wait()
+        """Return when the engine cannot go on. The process should end and start anew: the journal is sound.
+
+        InvalidSetting when it could go on, but will have no workers: they refuse their settings.
+        """
+        await self._over.wait()
+        if not self._broken:
+            raise InvalidSetting(self._pool_broken)
 
     async def wind_up(self) -> None:
         """Stop all jobs, and return when each has ended and is cleaned up, or when the engine is broken.
@@ -158,13 +166,14 @@ class Engine:
         """
         for job in list(self._state.queues):
             self.post(events.StopRequested(job))
-        while self._state.queues and not self._broken.is_set():
+        while self._state.queues and not self._broken:
             await self._cleaned.wait()
 
     def _on_task_failure(self, name: str, error: BaseException) -> None:
         _log.critical("the engine stops", task_name=name, exc_info=error)
         self._open = False
-        self._broken.set()
+        self._broken = True
+        self._over.set()
         self._wake_waiters()
 
     def _wake_waiters(self) -> None:
@@ -242,6 +251,10 @@ class Engine:
             case PoolTrouble(job, message):
                 _log.warning("the pool has trouble", job=job, error=message)
                 self.post(events.PoolTroubled(job, message))
+            case PoolBroken(message):
+                _log.error("the pool will have no workers", error=message)
+                self._pool_broken = message
+                self._over.set()
 
     def _drain(self, worker: WorkerId) -> None:
         """The core has to know the worker first."""

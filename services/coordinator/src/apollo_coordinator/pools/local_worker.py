@@ -16,12 +16,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from apollo_common.errors import TemporaryError
+from apollo_common.errors import InvalidSetting, TemporaryError
 from apollo_common.lifecycle import to_the_end
 
 _STATE_FILE = "worker.json"
 _LOG_TAIL_CHARS = 600
 _KILL_WAIT_SECONDS = 5.0
+_SETTINGS_REFUSED = 2  # exit status of a worker that cannot start with its settings
 
 
 class WorkerStartFailed(TemporaryError):
@@ -71,7 +72,10 @@ class LocalWorker:
 
     @classmethod
     async def start(cls, worker_id: str, directory: Path, launch: Launch) -> "LocalWorker":
-        """Start a process and wait until it serves. WorkerStartFailed."""
+        """Start a process and wait until it serves.
+
+        WorkerStartFailed; InvalidSetting when the worker refuses its settings, which it says in its log.
+        """
         token = secrets.token_urlsafe(32)
         own = {"APOLLO_WORKER_ID": worker_id, "APOLLO_TOKEN": token, "APOLLO_ANNOUNCE": "1"}
         try:
@@ -80,7 +84,7 @@ class LocalWorker:
             raise WorkerStartFailed(f"cannot start {launch.command[0]}: {error.strerror}") from None
         worker = cls(WorkerState(worker_id, "", child.pid, token), directory, child, os.pidfd_open(child.pid))
         try:
-            port = await _announced_port(child, launch)
+            port = await _announced_port(child, launch, worker.exited)
             address = f"127.0.0.1:{port}"
             worker.state = WorkerState(worker_id, address, child.pid, token, _started_ticks(child.pid))
             _write_state(directory, worker.state)
@@ -161,7 +165,7 @@ def _started_ticks(pid: int) -> int:
     return int(stat.rpartition(b")")[2].split()[19])
 
 
-async def _announced_port(child: "subprocess.Popen[bytes]", launch: Launch) -> int:
+async def _announced_port(child: "subprocess.Popen[bytes]", launch: Launch, exited: "asyncio.Future[str]") -> int:
     """Read the line that the worker prints once it serves, and close the pipe."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -174,7 +178,10 @@ async def _announced_port(child: "subprocess.Popen[bytes]", launch: Launch) -> i
     except TimeoutError:
         raise WorkerStartFailed(f"a worker was not ready within {launch.start_seconds:g} s") from None
     except (ValueError, KeyError, TypeError):
-        raise WorkerStartFailed(f"a worker does not start: {_log_tail(launch.log)}") from None
+        await asyncio.wait({exited}, timeout=_KILL_WAIT_SECONDS)  # its output ends a moment before it does
+        refused = child.returncode == _SETTINGS_REFUSED
+        said = f"a worker does not start: {_log_tail(launch.log)}"
+        raise (InvalidSetting(said) if refused else WorkerStartFailed(said)) from None
     finally:
         transport.close()
 

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apollo_common.errors import ApolloError
+from apollo_common.errors import ApolloError, InvalidSetting
 from apollo_common.ids import JobId, WorkerId
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger
+from apollo_common.settings import SandboxMode
 from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.pools.local_worker import Launch, LocalWorker, WorkerStartFailed
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
-from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
+from apollo_coordinator.ports import PoolBroken, PoolEvent, PoolTrouble, WorkerLink
 
 _TROUBLE_AFTER_FAILURES = 3
 _STABLE_SECONDS = 10.0
@@ -44,7 +45,7 @@ class ProcessPoolSettings:
     stop_seconds: float = 5.0  # between SIGTERM and SIGKILL
     command: tuple[str, ...] = field(default_factory=worker_command)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    sandbox: str = "prefer"  # require, prefer or off
+    sandbox: SandboxMode = "prefer"
     log_level: str = "INFO"
     supervision: Supervision = field(default_factory=Supervision)
 
@@ -125,6 +126,9 @@ class ProcessPool:
                 _log.warning("worker does not start", failures=failures, error=str(error))
                 if failures >= _TROUBLE_AFTER_FAILURES:  # again each time: for jobs that came since
                     self._live.tell(PoolTrouble(None, str(error)))
+            except InvalidSetting as error:  # every other worker would refuse it, too
+                self._live.tell(PoolBroken(str(error)))
+                return
             except Exception:  # noqa: BLE001 - a defect costs one worker, not its place for ever
                 failures += 1
                 _log.exception("a defect of the coordinator ends a worker", failures=failures)

@@ -4,14 +4,13 @@ import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from apollo_common.errors import InvalidSetting
+from apollo_common.settings import SandboxMode
 from apollo_worker.sandbox import seccomp
 from apollo_worker.sandbox.landlock import DEVICE, READ, WRITE, Ruleset, kernel_abi
 from apollo_worker.sandbox.places import DEVICES, expanded, system_places
-
-SandboxMode = Literal["require", "prefer", "off"]
 
 NO_DESCRIPTOR: Final = -1
 _TRUNCATE_ABI: Final = 3
