@@ -140,8 +140,7 @@ _OPTIONS = (
         "--max-bad-records",
         "maxBadRecords",
         type=click.IntRange(0),
-        metavar="N",
-        help="Bad records that are skipped. [0]",
+        hidden=True,  # 0 is all that coordinators of this version take, and say so
     ),
     _option("--ignore-input", "ignoreInput", is_flag=True, default=None, help="The mapper need not read its input."),
     _option("--network", "network", is_flag=True, default=None, help="The programs may use the network."),
