@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apollo_client.cli.demo import gather_sources
+from apollo_client.cli.demo import gather_sources, is_of_demo
 from apollo_worker.sandbox.sandbox import establish
 from support.apollo_cli import apollo, command, environment
 from support.coordinator_process import CoordinatorProcess, wait_for
@@ -27,6 +27,20 @@ def test_the_demo_counts_as_coreutils_do(tmp_path: Path) -> None:
     word, _, count = top.decode().rpartition("\t")
     assert re.search(rf"{int(count):,}\s+{re.escape(word)}\n", outcome.stdout), outcome.stdout
     assert str(tmp_path / "apollo-demo-output") in outcome.stdout
+    assert is_of_demo(tmp_path / "apollo-demo-output")  # another one may replace it
+
+
+def test_the_demo_leaves_the_results_of_other_jobs_alone(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("to\nbe\nto\n")
+    options = ["--mapper", "shell:cat", "--reducer", "builtin:count", "--input", "in.txt", "--output", "out"]
+    assert apollo("run", *options, "--name", "demo", cwd=tmp_path).status == 0
+    for kept in ("with", "without"):
+        outcome = apollo("demo", "--output", "out", cwd=tmp_path)
+        assert (outcome.status, outcome.stdout) == (1, ""), kept
+        assert f"{tmp_path}/out" in outcome.stderr
+        assert "name a directory that does not exist yet" in outcome.stderr
+        assert read_parts(tmp_path / "out") == b"be\t1\nto\t2\n"
+        (tmp_path / "out/_SUCCESS").unlink(missing_ok=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is made of Linux's own parts")

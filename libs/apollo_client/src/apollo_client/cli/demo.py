@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import json
 import sysconfig
 import tempfile
 import time
@@ -13,11 +14,15 @@ import click
 from apollo_client.cli.joboptions import JobRequest
 from apollo_client.cli.run import run_job
 from apollo_client.cli.running import run_async
+from apollo_common.errors import OutputExists
 from apollo_common.units import format_size
 
 TOP_WORDS = 10
 REDUCERS = 4
 SPLIT_SIZE_BYTES = 4 << 20
+JOB_NAME = "Apollo's demo"
+OWN_OUTPUT = Path("apollo-demo-output")
+MAX_MANIFEST_BYTES = 1 << 20  # of what a demo publishes: a few KiB
 PROGRAM = Path(__file__).parent.parent / "demo/word_count.py"
 
 
@@ -25,16 +30,24 @@ PROGRAM = Path(__file__).parent.parent / "demo/word_count.py"
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("apollo-demo-output"),
+    default=OWN_OUTPUT,
     show_default=True,
     help="Where the result goes.",
 )
 def demo(*, output: Path) -> int:
-    """Count the words of Python's standard library source with a program in Python. Replaces what it left before."""
+    """Count the words of Python's standard library source with a program in Python.
+
+    Replaces what it left before, and nothing else.
+    """
     return run_async(_demo(output.absolute()))
 
 
 async def _demo(output: Path) -> int:
+    overwrite = output == OWN_OUTPUT.absolute() or await asyncio.to_thread(is_of_demo, output)
+    if not overwrite and await asyncio.to_thread(_holds_anything, output):
+        raise OutputExists(
+            f"There is something at {output} that no demo has left; name a directory that does not exist yet."
+        )
     with tempfile.TemporaryDirectory(prefix="apollo-demo-") as directory:
         text = Path(directory) / "python-source.txt"
         files = await asyncio.to_thread(gather_sources, text)
@@ -48,10 +61,10 @@ async def _demo(output: Path) -> int:
             {
                 "inputPath": [f"file://{text}"],
                 "outputPath": f"file://{output}",
-                "overwrite": True,
+                "overwrite": overwrite,
                 "nReducers": REDUCERS,
                 "splitSize": SPLIT_SIZE_BYTES,
-                "name": "demo",
+                "name": JOB_NAME,
             },
             dict.fromkeys(("mapperName", "combinerName", "reducerName"), PROGRAM),
         )
@@ -60,6 +73,22 @@ async def _demo(output: Path) -> int:
     if status == 0:
         await asyncio.to_thread(_show, output, time.monotonic() - started)
     return status
+
+
+def is_of_demo(output: Path) -> bool:
+    """Whether a demo published what is there: by the manifest of its job."""
+    try:
+        with (output / "_SUCCESS").open("rb") as manifest:
+            return bool(json.loads(manifest.read(MAX_MANIFEST_BYTES))["spec"]["name"] == JOB_NAME)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _holds_anything(output: Path) -> bool:
+    try:
+        return any(output.iterdir())
+    except OSError:  # nothing is there; or it cannot be read, which the job says
+        return False
 
 
 def gather_sources(target: Path) -> int:
