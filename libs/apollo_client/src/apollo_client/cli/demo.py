@@ -43,11 +43,7 @@ def demo(*, output: Path) -> int:
 
 
 async def _demo(output: Path) -> int:
-    overwrite = output == OWN_OUTPUT.absolute() or await asyncio.to_thread(is_of_demo, output)
-    if not overwrite and await asyncio.to_thread(_holds_anything, output):
-        raise OutputExists(
-            f"There is something at {output} that no demo has left; name a directory that does not exist yet."
-        )
+    overwrite = await asyncio.to_thread(_is_for_demos, output)
     with tempfile.TemporaryDirectory(prefix="apollo-demo-") as directory:
         text = Path(directory) / "python-source.txt"
         files = await asyncio.to_thread(gather_sources, text)
@@ -73,6 +69,17 @@ async def _demo(output: Path) -> int:
     if status == 0:
         await asyncio.to_thread(_show, output, time.monotonic() - started)
     return status
+
+
+def _is_for_demos(output: Path) -> bool:
+    """Whether a demo may replace what is there; False: nothing is. OutputExists."""
+    if output == OWN_OUTPUT.absolute() or is_of_demo(output):
+        return True
+    if _holds_anything(output):
+        raise OutputExists(
+            f"There is something at {output} that no demo has left; name a directory that does not exist yet."
+        )
+    return False
 
 
 def is_of_demo(output: Path) -> bool:
