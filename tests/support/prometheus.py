@@ -54,6 +54,11 @@ class Prometheus:
             return [Series({}, float(found["result"][1]))]
         return [Series(each["metric"], float(each["value"][1])) for each in found["result"]]
 
+    def times(self, selector: str, seconds: int) -> list[tuple[Labels, list[float]]]:
+        """When each series had a value in the last `seconds`, in Unix time."""
+        found = self._ask("query", query=f"{selector}[{seconds}s]")["result"]
+        return [(each["metric"], [float(at) for at, _ in each["values"]]) for each in found]
+
     def names(self) -> set[str]:
         """Of all series that there are or were."""
         return set(self._ask("label/__name__/values"))
