@@ -70,6 +70,7 @@ class TestPrograms:
     def test_one_that_ends_well_without_reading(self, tmp_path: Path) -> None:
         outcome = run(tmp_path, "shell:true")
         assert_failed(outcome)
+        assert "give --ignore-input if that is meant" in outcome.stderr
         assert outcome.job["failure"]["reason"] == "program_read_nothing"
 
     def test_one_that_reads_only_some_succeeds(self, tmp_path: Path) -> None:
@@ -106,7 +107,8 @@ class TestPrograms:
     def test_one_that_emits_a_value_beyond_the_budget(self, tmp_path: Path) -> None:
         mapper = python_mapper(tmp_path, "emit(b'key', b'x' * 100_000_000)")
         outcome = run(tmp_path, mapper)
-        assert_failed(outcome, "memoryBudget")
+        assert_failed(outcome)
+        assert "raise --memory-budget" in outcome.stderr
         assert outcome.job["failure"]["reason"] == "record_too_large"
 
     def test_one_for_another_machine(self, tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ class TestInputAndOutput:
 
     def test_a_missing_input(self, tmp_path: Path) -> None:
         outcome = run(tmp_path, "shell:cat", source=tmp_path / "absent.txt")
-        assert_failed(outcome, "absent.txt")
+        assert_failed(outcome, "absent.txt; check --input")
         assert_nothing_written(tmp_path)
 
     def test_an_output_that_exists(self, tmp_path: Path, words: Path) -> None:
@@ -154,7 +156,7 @@ class TestInputAndOutput:
         out.mkdir()
         (out / "precious.txt").write_text("keep me")
         outcome = run(tmp_path, "shell:cat", source=words)
-        assert_failed(outcome, "overwrite")
+        assert_failed(outcome, "name another output or give --overwrite")
         assert [path.name for path in out.iterdir()] == ["precious.txt"]
 
     def test_an_output_that_is_a_file(self, tmp_path: Path, words: Path) -> None:

@@ -188,6 +188,50 @@ async def test_wrong_usage_is_status_2_in_the_words_of_the_command_line(api, apo
     assert api.jobs.jobs() == []
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--memory-budget", "1MiB", "An attempt cannot work with so little. Give 8MiB or more."),
+        ("--env", "APOLLO_ROLE=map", "Choose another name, or use --param."),
+        ("--credentials-secret", "mine", "Leave it out for the coordinator's own keys.\n"),
+        ("--input", "https://key:secret@host/in/x", "Put the access key and its secret into the coordinator's envir"),
+    ],
+)
+async def test_what_is_wrong_is_said_of_options_and_of_what_they_can_do(apollo, option, value, words):
+    ended = await apollo("submit", *JOB, option, value)
+    assert ended.status == 2, ended
+    assert f"{option}: " in ended.err
+    assert words in ended.err
+
+
+async def test_what_a_job_file_gets_wrong_is_said_of_the_file(apollo, tmp_path):
+    (tmp_path / "job.yaml").write_text("partitioner: rnage\nmemory-budget: 1\n")
+    ended = await apollo("submit", *JOB, "--job-file", "job.yaml", "--memory-budget", "2")
+    assert ended.status == 2, ended
+    wrong = ended.err.partition("Error: ")[2].splitlines()
+    assert [line.rpartition(": ")[0] for line in wrong] == ["--memory-budget", "--job-file job.yaml: partitioner"]
+
+
+async def test_failures_and_troubles_name_options(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    job.trouble = "the limit is 100 bytes, a quarter of the job's memoryBudget; raise memoryBudget"
+    trouble = (await apollo("job", job.id)).out
+    assert (
+        "it waits: the limit is 100 bytes, a quarter of the job's --memory-budget; raise --memory-budget\n" in trouble
+    )
+    job.failure = Failure("program_read_nothing", "nothing was read; set ignoreInput if that is meant")
+    api.jobs.end(job, JobStatus.FAILED)
+    assert "nothing was read; give --ignore-input if that is meant\n" in (await apollo("wait", job.id)).err
+    (document,) = (await apollo("job", "--json", job.id)).documents
+    assert document["failure"]["message"] == job.failure.message
+
+
+async def test_a_run_whose_coordinator_is_away_says_how_to_do_without(apollo):
+    options = (*JOB, "--coordinator", "http://127.0.0.1:9")
+    assert "with APOLLO_COORDINATOR unset, `apollo run` runs the job here." in (await apollo("run", *options)).err
+    assert "`apollo run` runs" not in (await apollo("submit", *options)).err
+
+
 async def test_an_unknown_artifact_is_named_with_status_1(apollo):
     ended = await apollo("submit", *JOB, "--mapper", "nobody.py")
     assert ended.status == 1, ended

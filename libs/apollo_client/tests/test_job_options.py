@@ -91,6 +91,7 @@ class TestBody:
         assert flag_of("params.x") == "--param"
         assert flag_of("inputPath[1]") == "--input"
         assert flag_of("speculation") == "--speculation"
+        assert flag_of("inputStorageCredentials.username") == "--input"
         assert flag_of("useSSL") is None
 
 
@@ -154,7 +155,9 @@ class TestRefusals:
 
     def test_paths_for_a_coordinator_elsewhere(self, capsys):
         assert execute(["submit", "--coordinator", "http://cluster:4750", *MINIMAL]) == 2
-        assert "another machine" in capsys.readouterr().err
+        message = capsys.readouterr().err
+        assert "--input in.txt: the coordinator is on another machine" in message
+        assert "with APOLLO_COORDINATOR unset, `apollo run` runs the job here" in message
 
 
 class TestJobFile:
@@ -206,19 +209,37 @@ class TestJobFile:
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            ("mappper: x", ["mappper", "mapper"]),
+            ("mappper: x", ["'mappper'", "Did you mean mapper?"]),
+            ("split_size: 1MiB", ["'split_size'", "Did you mean split-size?"]),
+            ("nReducers: 2", ["'nReducers'", "Did you mean reducers?"]),
+            ("maxWorkers: 2", ["'maxWorkers'", "Did you mean workers?"]),
+            ("json: true", ["'json'", "There are: combiner, "]),
             ("- a list", ["mapping"]),
-            ("mapper: [", ["no YAML"]),
+            ("mapper: [", ["no YAML: line 1: "]),
+            ("mapper: x\nreducer: y: z", ["no YAML: line 2: "]),
+            ("name: '\0'", ["no YAML"]),
             ("mapper: {a: b}", ["mapper", "quotes"]),
             ("reducers: [1, 2]", ["reducers", "one value"]),
-            ("reducers: many", ["reducers", "many"]),
-            ("json: true", ["json"]),
+            ("reducers: many", ["reducers: 'many' is"]),
+            ("split-size: 1 furlong", ["split-size: ", "64MiB"]),
+            ("protocol: grpc", ["protocol: 'grpc' is", "frames"]),
+            ("speculation: maybe", ["speculation: write true or false."]),
+            ("overwrite: 7", ["overwrite: write true or false."]),
+            ("combiner: ./nowhere", ["combiner ", "/nowhere: there is no such file"]),
+            ("file: nowhere", ["file ", "/nowhere: there is no such file"]),
         ],
     )
     def test_what_is_wrong_with_it_is_named(self, tmp_path, content, words):
         (tmp_path / "bad.yaml").write_text(content)
         message = refusal(*MINIMAL, "--job-file", "bad.yaml")
+        assert message.startswith("--job-file bad.yaml: "), message
         assert all(word in message for word in words), message
+        assert "--" not in message.removeprefix("--job-file")
+
+    def test_what_options_replace_is_not_looked_at(self, tmp_path):
+        (tmp_path / "bad.yaml").write_text("reducers: many")
+        assert parse(*MINIMAL, "--job-file", "bad.yaml", "--reducers", 2).body["nReducers"] == 2
+        assert refusal(*MINIMAL, "--job-file", "bad.yaml", "--reducers", "few").startswith("Invalid value for '--red")
 
     def test_one_that_is_not_there(self):
         assert "nowhere.yaml" in refusal(*MINIMAL, "--job-file", "nowhere.yaml")

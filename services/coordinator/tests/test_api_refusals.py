@@ -119,6 +119,13 @@ async def test_a_wrong_field_is_422_with_its_name_and_the_fix(idle, changes, fie
     assert not idle.jobs.jobs()
 
 
+@pytest.mark.parametrize("budget", [-1, 0, 1, "7MiB"])
+@on_idle
+async def test_the_least_budget_is_said_as_people_write_it(idle, budget):
+    _, problem = await submit(idle, memoryBudget=budget)
+    assert problem["errors"][0]["fix"] == "Give 8MiB or more."
+
+
 async def test_all_wrong_fields_are_named_at_once(api):
     status, problem = await api.call("POST", "/api/v1/jobs", json={"nReducers": "2", "outPath": "s3://out/x"})
     assert status == 422

@@ -11,6 +11,7 @@ from apollo_client.rest import DEFAULT_URL, RestClient
 from apollo_common.addresses import is_loopback
 
 HELP = "The coordinator's address, also taken from APOLLO_COORDINATOR."
+RUN_HERE = "Without --coordinator, and with APOLLO_COORDINATOR unset, `apollo run` runs the job here."
 
 
 def _chosen(ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

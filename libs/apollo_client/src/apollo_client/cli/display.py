@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 import click
 
+from apollo_client.cli.wording import in_command_words
 from apollo_common.units import format_size
 
 LINE_INTERVAL_SECONDS = 2.0
@@ -86,7 +87,7 @@ class BarDisplay:
         self._progress.stop()
 
     def show(self, job: dict[str, Any]) -> None:
-        trouble = job.get("trouble", "")
+        trouble = in_command_words(job.get("trouble", ""))
         if trouble not in ("", self._trouble):
             self._progress.console.print(f"The job waits: {trouble}", markup=False, highlight=False)
         self._trouble = trouble
@@ -107,7 +108,7 @@ def progress_line(job: dict[str, Any]) -> str:
         if progress["planned"] and progress[phase]["total"]
     ]
     line = f"{job['status']}: {', '.join(phases)}" if phases else f"{job['status']}"
-    return f"{line}; it waits: {job['trouble']}" if job.get("trouble") else line
+    return f"{line}; it waits: {in_command_words(job['trouble'])}" if job.get("trouble") else line
 
 
 def success_line(job: dict[str, Any], counters: dict[str, dict[str, int]]) -> str:
@@ -125,7 +126,7 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
     if job["status"] == "stopped":
         return [f"Job {job['id']} was stopped."]
     failure = job.get("failure") or {"message": "the coordinator does not say why."}
-    lines = [f"Job {job['id']} failed: {failure['message']}"]
+    lines = [f"Job {job['id']} failed: {in_command_words(failure['message'])}"]
     lines += [f"  {name}: {failure[name]}" for name in ("program", "input", "attempt") if failure.get(name)]
     tail = failure.get("stderrTail", "").rstrip()
     if tail and tail not in failure["message"]:

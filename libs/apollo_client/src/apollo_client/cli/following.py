@@ -11,6 +11,7 @@ import click
 from apollo_client.cli.display import Display, failure_lines, progress_display, success_line
 from apollo_client.cli.output import print_json
 from apollo_client.cli.root import STATUS_FAILED
+from apollo_client.cli.wording import in_command_words
 from apollo_client.errors import RequestRefused
 from apollo_client.rest import Document, RestClient
 from apollo_common.errors import ApolloError
@@ -67,7 +68,7 @@ async def stop_and_wait(client: RestClient, job: str) -> None:
             except RequestRefused as error:
                 if error.status != HTTPStatus.CONFLICT:
                     raise
-                click.echo(str(error), err=True)  # it publishes its output, which is soon done
+                click.echo(in_command_words(str(error)), err=True)  # it publishes its output, which is soon done
             async for _ in client.events(job):
                 pass
     except (TimeoutError, ApolloError) as error:

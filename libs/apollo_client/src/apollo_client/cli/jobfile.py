@@ -1,11 +1,13 @@
 """A job file: the options of `run` and `submit` in YAML, kept beside the programs. What is on the command line wins."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 MAX_JOB_FILE_BYTES = 4 << 20
 
@@ -14,15 +16,51 @@ _ASSIGNMENT_KEYS = ("param", "env")
 _REPEATABLE_KEYS = ("input", "file")
 _OBJECT_KEYS = ("kubernetes",)
 _NO_FILES = ("builtin:", "shell:")
+_JOB_FILE = f"{__name__}.path"
 
 
-def job_file_option(keys: frozenset[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """--job-file for a command whose options, without dashes, are `keys`. The file's values become their defaults."""
+class JobOption(click.Option):
+    """An option that a job file may give, too: what is wrong with it is said of that file then."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        try:
+            return super().handle_parse_result(ctx, opts, args)
+        except click.BadParameter as error:
+            _, source = self.consume_value(ctx, opts)
+            if source is not ParameterSource.DEFAULT_MAP:
+                raise
+            message = "write true or false" if self.is_flag else error.message
+            raise click.UsageError(f"{_line(ctx, self.opts[0])}: {message.rstrip('.')}.", ctx) from error
+
+
+def as_given(flag: str) -> str:
+    """An option as the user gave it to the command that runs: as it is, or as a line of the job file."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is None or ctx.get_parameter_source(_variable(flag)) is not ParameterSource.DEFAULT_MAP:
+        return flag
+    return _line(ctx, flag)
+
+
+def _line(ctx: click.Context, flag: str) -> str:
+    return f"--job-file {ctx.meta[_JOB_FILE]}: {flag.removeprefix('--')}"
+
+
+def _variable(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def job_file_option(fields: Mapping[str, str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--job-file for a command whose options, without dashes, are the keys of `fields`, which says what the API calls
+    them. The file's values become their defaults.
+    """
 
     def use(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
         if value is not None:
-            options = read_job_file(value, keys)
-            ctx.default_map = {**(ctx.default_map or {}), **{name.replace("-", "_"): options[name] for name in options}}
+            options = read_job_file(value, fields)
+            ctx.meta[_JOB_FILE] = value
+            ctx.default_map = {**(ctx.default_map or {}), **{_variable(name): options[name] for name in options}}
 
     return click.option(
         "--job-file",
@@ -34,7 +72,7 @@ def job_file_option(keys: frozenset[str]) -> Callable[[Callable[..., Any]], Call
     )
 
 
-def read_job_file(path: Path, keys: frozenset[str]) -> dict[str, Any]:
+def read_job_file(path: Path, fields: Mapping[str, str]) -> dict[str, Any]:
     """Option -> value, paths made absolute. click.UsageError names the file and the key."""
     import yaml
 
@@ -44,18 +82,21 @@ def read_job_file(path: Path, keys: frozenset[str]) -> dict[str, Any]:
         document = yaml.safe_load(text)
     except OSError as error:
         raise click.UsageError(f"--job-file {path}: cannot be read: {error.strerror}.") from error
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise click.UsageError(f"--job-file {path}: is no YAML: {where}{error.problem}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--job-file {path}: is no YAML: {error}") from error
+        raise click.UsageError(f"--job-file {path}: is no YAML: it is no text in UTF-8.") from error
     if len(text) > MAX_JOB_FILE_BYTES:
         raise click.UsageError(f"--job-file {path}: is larger than {MAX_JOB_FILE_BYTES >> 20} MiB.")
     if not isinstance(document, dict):
         raise click.UsageError(f"--job-file {path}: holds no mapping; write lines such as `mapper: map.py`.")
-    return {key: _value(path, key, value, keys) for key, value in document.items()}
+    return {key: _value(path, key, value, fields) for key, value in document.items()}
 
 
-def _value(file: Path, key: Any, value: Any, keys: frozenset[str]) -> Any:
-    if key not in keys:
-        raise click.UsageError(f"--job-file {file}: there is no option {key!r}. There are: {', '.join(sorted(keys))}.")
+def _value(file: Path, key: Any, value: Any, fields: Mapping[str, str]) -> Any:
+    if key not in fields:
+        raise click.UsageError(f"--job-file {file}: there is no option {key!r}. {_meant(str(key), fields)}")
     if key in _ASSIGNMENT_KEYS:
         return _assignments(file, key, value)
     if key in _REPEATABLE_KEYS:
@@ -70,6 +111,12 @@ def _value(file: Path, key: Any, value: Any, keys: frozenset[str]) -> Any:
     if isinstance(value, (dict, list)) or value is None:
         raise click.UsageError(f"--job-file {file}: {key} takes one value.")
     return value if isinstance(value, bool) else str(value)
+
+
+def _meant(key: str, fields: Mapping[str, str]) -> str:
+    """What somebody meant who wrote the API's name of an option, or one that is nearly right."""
+    near = [option for option, field in fields.items() if field == key] or get_close_matches(key, fields, 1)
+    return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(fields))}."
 
 
 def _assignments(file: Path, key: str, value: Any) -> list[str]:

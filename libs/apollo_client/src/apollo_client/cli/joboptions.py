@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from apollo_client.cli.jobfile import job_file_option
+from apollo_client.cli.connection import RUN_HERE
+from apollo_client.cli.jobfile import JobOption, as_given, job_file_option
 from apollo_common.units import parse_size_bytes
 
 PROGRAM_PREFIXES = ("builtin:", "shell:")
@@ -157,20 +158,28 @@ _OPTIONS = (
     _option("--credentials-secret", "credentialsSecret", metavar="NAME", help="A Secret with storage credentials."),
 )
 _FIELD_OF = {flag.split("/")[0].removeprefix("--").replace("-", "_"): name for flag, name, _ in _OPTIONS}
-_FLAG_OF = {name: flag.split("/")[0] for flag, name, _ in _OPTIONS}
+FLAG_OF = {name: flag.split("/")[0] for flag, name, _ in _OPTIONS}
+"""Field of the body -> the option that stands for it."""
+_SIDE_OF = {"inputStorageCredentials": "--input", "outputStorageCredentials": "--output"}
+"""What the command does not send is missed where it would have been needed."""
 _PROGRAMS = ("mapper", "reducer", "combiner")
 
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the shared options, as keyword arguments, and --job-file."""
     for flag, _, settings in reversed(_OPTIONS):
-        command = click.option(flag, **settings)(command)
-    return job_file_option(frozenset(name.replace("_", "-") for name in _FIELD_OF))(command)
+        command = click.option(flag, cls=JobOption, **settings)(command)
+    return job_file_option({flag.removeprefix("--"): field for field, flag in FLAG_OF.items()})(command)
 
 
 def flag_of(json_field: str) -> str | None:
-    """The option that stands for a field of the body, such as `nReducers` or `params.x`; None when there is none."""
-    return _FLAG_OF.get(json_field.partition(".")[0].partition("[")[0])
+    """The option that stands for a field of the body, such as `nReducers` or `params.x`; None when there is none.
+
+    Where the user has given it in a job file, that file and its line.
+    """
+    name = json_field.partition(".")[0].partition("[")[0]
+    flag = FLAG_OF.get(name) or _SIDE_OF.get(name)
+    return flag and as_given(flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +229,9 @@ def _program_file(flag: str, value: str | None, *, embedded: bool) -> Path | Non
         _check_readable(flag, path)
         return path
     if path.is_dir():
-        raise click.UsageError(f"{flag} {value}: that is a directory; name a program.")
+        raise click.UsageError(f"{as_given(flag)} {value}: that is a directory; name a program.")
     if embedded or "/" in value:
-        raise click.UsageError(f"{flag} {value}: there is no such file. A program is {_PROGRAM}.")
+        raise click.UsageError(f"{as_given(flag)} {value}: there is no such file. A program is {_PROGRAM}.")
     return None
 
 
@@ -231,17 +240,19 @@ def _side_files(names: tuple[str, ...]) -> tuple[Path, ...]:
     for name in names:
         path = Path(name)
         if not path.is_file():
-            raise click.UsageError(f"--file {name}: there is no such file.")
+            raise click.UsageError(f"{as_given('--file')} {name}: there is no such file.")
         _check_readable("--file", path)
         if path.name in paths:
-            raise click.UsageError(f"--file {name}: another --file is also called {path.name}; rename one of them.")
+            raise click.UsageError(
+                f"{as_given('--file')} {name}: another file is also called {path.name}; rename one of them."
+            )
         paths[path.name] = path
     return tuple(paths.values())
 
 
 def _check_readable(flag: str, path: Path) -> None:
     if not os.access(path, os.R_OK):
-        raise click.UsageError(f"{flag} {path}: you may not read this file; see its permissions.")
+        raise click.UsageError(f"{as_given(flag)} {path}: you may not read this file; see its permissions.")
 
 
 def _location(flag: str, text: str, *, local_paths: bool, globs: bool) -> str:
@@ -249,10 +260,11 @@ def _location(flag: str, text: str, *, local_paths: bool, globs: bool) -> str:
     if urlsplit(text).scheme and "://" in text:
         return text
     if not text:
-        raise click.UsageError(f"{flag} is empty; write a path or a URL.")
+        raise click.UsageError(f"{as_given(flag)} is empty; write a path or a URL.")
     if not local_paths:
         raise click.UsageError(
-            f"{flag} {text}: the coordinator is on another machine; write a URL that it reaches, such as s3://BUCKET/KEY."
+            f"{as_given(flag)} {text}: the coordinator is on another machine; "
+            f"write a URL that it reaches, such as s3://BUCKET/KEY. {RUN_HERE}"
         )
     path = os.path.abspath(text)  # noqa: PTH100  # Path.resolve would follow links and drop what `..` means in a glob
     if globs:

@@ -9,6 +9,7 @@ from apollo_client.cli.display import duration, failure_lines, progress_line
 from apollo_client.cli.following import see_through
 from apollo_client.cli.output import json_option, local_time, print_json, print_table
 from apollo_client.cli.running import run_async
+from apollo_client.cli.wording import in_command_words
 from apollo_client.rest import Document, RestClient
 
 MAX_SHOWN_TASKS = 10
@@ -152,7 +153,8 @@ def _attempt_lines(running: list[Document], tasks: list[Document]) -> list[str]:
     ]
     waiting = [task for task in tasks if task["status"] == "scheduled" and task.get("failure")]
     return lines + [
-        f"retried   {task['id']} after {task['attempts']} of its attempts: {task['failure']['message']}"
+        f"retried   {task['id']} after {task['attempts']} of its attempts: "
+        + in_command_words(task["failure"]["message"])
         for task in waiting[:MAX_SHOWN_TASKS]
     ]
 

@@ -59,7 +59,9 @@ def execute(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except ApolloError as error:
-        click.echo(f"apollo: {error}", err=True)
+        from apollo_client.cli.wording import in_command_words
+
+        click.echo(f"apollo: {in_command_words(str(error))}", err=True)
         return STATUS_FAILED
     except Exception as error:
         if os.environ.get(_TRACEBACK):

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from apollo_client.cli.connection import coordinator_or_here_option, is_local, rest_client
+from apollo_client.cli.connection import RUN_HERE, coordinator_or_here_option, is_local, rest_client
 from apollo_client.cli.following import see_through, stop_and_wait
 from apollo_client.cli.joboptions import JobRequest, job_options, job_request
 from apollo_client.cli.output import json_option
 from apollo_client.cli.running import run_async
 from apollo_client.cli.submission import submit_job
+from apollo_client.errors import CoordinatorUnreachable
 from apollo_client.local import default_workers, embedded_coordinator
 
 
@@ -29,7 +30,12 @@ def run(*, coordinator: str | None, as_json: bool, **options: Any) -> int:
     apollo run --mapper ./map.py --reducer ./reduce.py --input 'data/*.txt' --output out/ --reducers 4
     """  # noqa: D301  # \\b tells click not to wrap the lines below
     request = job_request(options, embedded=coordinator is None, local_paths=is_local(coordinator))
-    return run_async(run_job(request, coordinator, workers=options["workers"], as_json=as_json))
+    try:
+        return run_async(run_job(request, coordinator, workers=options["workers"], as_json=as_json))
+    except CoordinatorUnreachable as error:
+        if coordinator is None:
+            raise
+        raise CoordinatorUnreachable(f"{error} {RUN_HERE}") from error
 
 
 async def run_job(request: JobRequest, coordinator: str | None, *, workers: int | None, as_json: bool) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from apollo_client.cli.joboptions import JobRequest, flag_of
+from apollo_client.cli.joboptions import JobRequest
+from apollo_client.cli.wording import field_in_command_words
 from apollo_client.errors import RequestRefused
 from apollo_client.rest import Document, RestClient
 from apollo_common.errors import ApolloError
@@ -79,4 +80,4 @@ async def _abandon(client: RestClient, answer: asyncio.Future[Document]) -> None
 
 def _usage_error(error: RequestRefused) -> click.UsageError:
     """What is wrong with the body, in the words of the command line."""
-    return click.UsageError("\n".join(field.sentences(flag_of(field.field) or field.field) for field in error.fields))
+    return click.UsageError("\n".join(map(field_in_command_words, error.fields)))

@@ -190,7 +190,8 @@ def refusal(code: str, operation: str, url: str, access: StorageAccess, status: 
 
 
 def _where(url: str, access: StorageAccess) -> str:
-    return f"{url} at {endpoint_of(access) or 'AWS'}"
+    endpoint = endpoint_of(access)
+    return f"{url} at the S3 server {endpoint}" if endpoint else f"{url} at AWS"
 
 
 def _config() -> Config:

@@ -10,16 +10,20 @@ from apollo_coordinator.api.problem import FieldError
 
 _GLOB = re.compile(r"[*?\[]")
 _QUERY = re.compile(r"\?[^/]*=")
-_CREDENTIALS_FIX = "Put the access key and its secret into the storage credentials fields."
+_CREDENTIALS_FIX = (
+    "Put the access key and its secret into {side}StorageCredentials, or into the coordinator's environment "
+    "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)."
+)
 
 
 def check_form(field: str, location: str) -> FieldError | None:
     """Whether this is a location at all. What may hold a secret is refused first, and never repeated."""
     scheme, _, rest = location.partition("://")
+    credentials_fix = _CREDENTIALS_FIX.format(side="output" if field == "outputPath" else "input")
     if "@" in rest.partition("/")[0]:
-        return FieldError(field=field, message="A location holds no credentials.", fix=_CREDENTIALS_FIX)
+        return FieldError(field=field, message="A location holds no credentials.", fix=credentials_fix)
     if scheme in ("http", "https") and _QUERY.search(rest):
-        fix = f"{_CREDENTIALS_FIX} A ? of the key itself is written %3F."
+        fix = f"{credentials_fix} A ? of the key itself is written %3F."
         return FieldError(field=field, message="A presigned URL is no location.", fix=fix)
     try:
         if field == "outputPath":

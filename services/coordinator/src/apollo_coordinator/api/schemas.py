@@ -41,6 +41,12 @@ def _size(value: Any) -> Any:
         raise wrong("This is no size", "Give bytes as a number, or a string with a unit such as 64MiB.") from error
 
 
+def _budget(value: int) -> int:
+    if value < MIN_MEMORY_BUDGET_BYTES:
+        raise wrong("An attempt cannot work with so little", f"Give {MIN_MEMORY_BUDGET_BYTES >> 20}MiB or more.")
+    return value
+
+
 def _paths(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -97,6 +103,9 @@ _SIZE_SCHEMA = {
 _PATH_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_LOCATION_CHARACTERS}
 
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE_BYTES), BeforeValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
+Budget = Annotated[
+    int, Field(le=MAX_SIZE_BYTES), BeforeValidator(_size), AfterValidator(_budget), WithJsonSchema(_SIZE_SCHEMA)
+]
 Location = Annotated[str, Field(min_length=1, max_length=MAX_LOCATION_CHARACTERS), AfterValidator(_line)]
 Locations = Annotated[
     list[Location],
@@ -147,7 +156,7 @@ class JobBody(RequestModel):
     output_storage_credentials: Credentials | None = None
     credentials_secret: Annotated[str | None, Field(max_length=253, pattern=_OBJECT_NAME)] = None
     split_size: Annotated[Size, Field(description="Bytes, or a string such as 64MiB")] = DEFAULT_SPLIT_SIZE_BYTES
-    memory_budget: Annotated[Size, Field(ge=MIN_MEMORY_BUDGET_BYTES)] = DEFAULT_MEMORY_BUDGET_BYTES
+    memory_budget: Annotated[Budget, Field(description="8MiB or more")] = DEFAULT_MEMORY_BUDGET_BYTES
     protocol: Literal["auto", "frames", "text"] = "auto"
     stdio: Literal["socket", "pipe"] = "socket"
     overwrite: bool = False

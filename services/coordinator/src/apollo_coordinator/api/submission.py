@@ -128,7 +128,9 @@ def _check_options(body: JobBody, settings: ApiSettings) -> list[FieldError]:
         fix = "Leave network out, or have the operator set APOLLO_ALLOW_NETWORK on the coordinator."
         wrong.append(FieldError(field="network", message="Programs may not use the network here.", fix=fix))
     if body.credentials_secret is not None and not settings.secret_references:
-        fix = "Use inputStorageCredentials and outputStorageCredentials."
+        fix = (
+            "Leave it out for the coordinator's own keys, or use inputStorageCredentials and outputStorageCredentials."
+        )
         message = "Secrets can only be named on a coordinator that runs on Kubernetes."
         wrong.append(FieldError(field="credentialsSecret", message=message, fix=fix))
     if body.credentials_secret is not None and (body.input_storage_credentials or body.output_storage_credentials):
@@ -158,7 +160,10 @@ def _check_locations(body: JobBody, settings: ApiSettings) -> list[FieldError]:
             given = credentials is not None or body.credentials_secret is not None
             if not given and not settings.store_policy.trusts(endpoint):
                 message = "The coordinator's own credentials are not sent to this endpoint."
-                fix = "Give credentials, or have the operator list the endpoint."
+                fix = (
+                    f"Name a Secret with credentialsSecret, give {credentials_field}, or have the operator list the "
+                    "endpoint in APOLLO_STORAGE_ENDPOINTS."
+                )
                 wrong.append(FieldError(field=credentials_field, message=message, fix=fix))
         if settings.store_policy.own_prefix and credentials is None and body.credentials_secret is None:
             wrong += [error for location in locations if (error := check_own(field, location, settings.store_policy))]

@@ -1,0 +1,43 @@
+"""What a coordinator says, in the words of the command line: its fields by the options that stand for them.
+
+A coordinator knows a job's fields only. Those with a capital inside are found wherever they stand; the others are also
+words of the language and count only where one is told to set, use or leave them.
+"""
+
+import re
+
+from apollo_client.cli.joboptions import FLAG_OF, flag_of
+from apollo_client.errors import FieldError
+
+# Inside a path or a URL a word is the user's own.
+_BEFORE, _AFTER = r"(?<![\w./:-])", r"(?![\w/-]|\.\w)"
+_ANY = "|".join(FLAG_OF)
+_PLAIN = "|".join(field for field in FLAG_OF if not field.islower())
+
+_SET = re.compile(rf"{_BEFORE}set ({_ANY})(?: to (\w+))?{_AFTER}")
+_USE = re.compile(rf"{_BEFORE}((?:[Uu]se|[Ll]eave) )({_ANY}){_AFTER}")
+_NAMED = re.compile(rf"{_BEFORE}({_PLAIN}){_AFTER}")
+# The command sends no keys in a job. Whoever advises to do that also says what else may be done.
+_KEYS_IN_THE_JOB = re.compile(
+    "give them in the job, or "
+    "|, or use inputStorageCredentials and outputStorageCredentials"
+    "|(?:give |)(?:input|output)StorageCredentials, (?:or into |)"
+)
+
+
+def in_command_words(text: str) -> str:
+    """A sentence of the coordinator's, for who reads it at the command line."""
+    text = _KEYS_IN_THE_JOB.sub("", text)
+    text = _SET.sub(lambda found: f"give {_option(found[1], found[2])}", text)
+    text = _USE.sub(lambda found: f"{found[1]}{FLAG_OF[found[2]]}", text)
+    return _NAMED.sub(lambda found: FLAG_OF[found[1]], text)
+
+
+def field_in_command_words(error: FieldError) -> str:
+    """What is wrong with a field of the body, and what to do about it."""
+    return in_command_words(error.sentences(flag_of(error.field) or error.field))
+
+
+def _option(field: str, value: str | None) -> str:
+    """`true` is said by the option alone."""
+    return FLAG_OF[field] if value in (None, "true") else f"{FLAG_OF[field]} {value}"

@@ -1,0 +1,35 @@
+"""What a coordinator says of fields, in the words of the command line."""
+
+import pytest
+
+from apollo_client.cli.wording import in_command_words
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("nothing is at s3://in/x; check inputPath", "nothing is at s3://in/x; check --input"),
+        ("name another output or set overwrite", "name another output or give --overwrite"),
+        ("Name another output, or set overwrite to true.", "Name another output, or give --overwrite."),
+        ("A job with nReducers 0 is map-only.", "A job with --reducers 0 is map-only."),
+        ("such as builtin:identity, or set nReducers to 0.", "such as builtin:identity, or give --reducers 0."),
+        ("Leave protocol out: it is recognised.", "Leave --protocol out: it is recognised."),
+        ("S3 needs credentials: give them in the job, or set X", "S3 needs credentials: set X"),
+    ],
+)
+def test_fields_become_options(said: str, shown: str) -> None:
+    assert in_command_words(said) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file:///data/inputPath/memoryBudget.txt cannot be read",
+        "s3://bucket/nReducers: it is not there",
+        "the map program `./splitSize-tool` ended with exit status 1",
+        "the name of the file is in use by another job of the same name",
+        "set it to 0",
+    ],
+)
+def test_what_is_the_users_own_stays(text: str) -> None:
+    assert in_command_words(text) == text
