@@ -14,6 +14,7 @@ from apollo_worker.sandbox.sandbox import establish
 from support.apollo_cli import apollo, command, environment
 from support.coordinator_process import CoordinatorProcess, wait_for
 from support.corpus import coreutils_word_count, read_parts, sorted_lines
+from support.leftovers import Scene
 from support.tokens import bearer, tokens_file
 
 
@@ -65,11 +66,11 @@ def test_ones_own_programs_reach_what_one_reaches(tmp_path: Path, sandbox: str |
 
 def test_a_terminal_gets_bars(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("to\nbe\n")
-    options = ["--mapper", "shell:cat", "--reducer", "builtin:count", "--input", "words.txt", "--output", "out"]
+    options = ["--mapper", "shell:echo I was here >&2; cat", "--reducer", "builtin:count", "--input", "words.txt"]
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(tmp_path)
-        os.execve(command()[0], command("run", *options), environment(TERM="xterm"))
+        os.execve(command()[0], command("run", "--logs", *options, "--output", "out"), environment(TERM="xterm"))
     shown = b""
     try:
         while chunk := os.read(terminal, 1024):
@@ -80,6 +81,38 @@ def test_a_terminal_gets_bars(tmp_path: Path) -> None:
     assert b"map" in shown
     assert b"\x1b[" in shown
     assert b"1/1" in shown
+    assert b"-m-00000-0 | I was here" in shown
+
+
+def test_what_programs_say_is_shown_while_they_run_and_what_they_count_at_the_end(scene: Scene) -> None:
+    (scene.given / "words.txt").write_text("to\nbe\n")
+    seen = scene.given / "seen"
+    says = f"echo I wait >&2; while ! test -e {seen}; do sleep 0.05; done; cat; printf 'no end' >&2"
+    counts = "echo reporter:counter:words,short,2000 >&2; cat"
+    run = scene.start(
+        "run", "--logs", "--json", "--mapper", f"shell:{says}", "--reducer", f"shell:{counts}",
+        "--input", scene.given / "words.txt", "--output", scene.root / "out",
+    )  # fmt: skip
+    assert run.stderr is not None
+    lines = iter(run.stderr.readline, b"")
+    assert next(line for line in lines if b"|" in line).endswith(b"-m-00000-0 | I wait\n")
+    seen.touch()
+    out, rest = run.communicate(timeout=60)
+    assert run.returncode == 0, rest
+    said = rest.decode().splitlines()
+    assert [line.partition(" | ")[2] for line in said if " | " in line] == ["no end"]
+    assert said[-2:] == ["Counted by the programs:", "  words: short: 2,000"]
+    assert all(line.startswith(b"{") for line in out.splitlines())  # no line of a log between the documents
+
+
+def test_what_programs_say_is_not_shown_unasked(scene: Scene) -> None:
+    (scene.given / "words.txt").write_text("to\n")
+    mapper = "shell:echo I was here >&2; cat"
+    options = ["--reducer", "builtin:count", "--input", scene.given / "words.txt", "--output", scene.root / "out"]
+    done = scene.apollo("run", "--mapper", mapper, *options)
+    assert done.status == 0, done
+    assert "I was here" not in done.stderr
+    assert "Counted" not in done.stderr
 
 
 def sandbox_of_worker(up: CoordinatorProcess, user: str = "") -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from apollo_client.cli.log_lines import MAX_LINE_BYTES
 from apollo_common.ids import AttemptId, WorkerId
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus
 from support.api_server import running_api
@@ -282,6 +283,19 @@ async def test_logs_are_followed_line_by_line(api, apollo, start):
     api.jobs.end(job, JobStatus.SUCCEEDED)
     assert (await following.end()).status == 0
     assert (await apollo("logs", attempt)).out == "first\nsecond\n"
+
+
+async def test_a_long_line_that_does_not_end_is_told_in_pieces(api, apollo, start):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=1, reduces=1)
+    attempt = job.maps[0].attempts[0].id
+    following = await start("logs", "-f", job.id)
+    await api.logs.append(attempt, b"x" * (MAX_LINE_BYTES + 1), 0)
+    shown = await following.process.stdout.readexactly(MAX_LINE_BYTES)
+    assert shown.startswith(f"{attempt} | xxx".encode())
+    await api.logs.close_attempt(attempt)
+    api.jobs.end(job, JobStatus.SUCCEEDED)
+    assert (await following.end()).status == 0
 
 
 async def test_artifacts_are_pushed_listed_and_removed(apollo, tmp_path):

@@ -1,6 +1,6 @@
 """What a waiting user reads."""
 
-from apollo_client.cli.display import LineDisplay, progress_line
+from apollo_client.cli.display import MAX_SHOWN_COUNTERS, LineDisplay, counter_lines, progress_line
 
 
 def a_job(status="running", *, planned=True, maps=(1, 8), reduces=(0, 4), **more):
@@ -19,6 +19,21 @@ def test_a_line_says_how_far_the_job_is():
 def test_a_line_says_why_the_job_waits():
     job = a_job("running", planned=False, trouble="a worker does not start: no such module")
     assert progress_line(job) == "running; it waits: a worker does not start: no such module"
+
+
+def test_what_programs_counted_is_told():
+    assert counter_lines({"apollo": {"input_records": 3}}) == []
+    assert counter_lines({"apollo": {"input_records": 3}, "words": {"long": 1200, "odd": 1}}) == [
+        "Counted by the programs:",
+        "  words: long: 1,200",
+        "  words: odd: 1",
+    ]
+
+
+def test_of_very_many_counters_some_are_told():
+    lines = counter_lines({"users": {f"user {index}": index for index in range(MAX_SHOWN_COUNTERS + 7)}})
+    assert len(lines) == 1 + MAX_SHOWN_COUNTERS + 1
+    assert lines[-1] == "  and 7 counters more, which _SUCCESS of the output has"
 
 
 def test_a_line_is_shown_once(capsys):

@@ -11,6 +11,7 @@ from apollo_client.cli.wording import in_command_words
 from apollo_common.units import format_size
 
 LINE_INTERVAL_SECONDS = 2.0
+MAX_SHOWN_COUNTERS = 50
 
 
 class Display(Protocol):
@@ -24,6 +25,10 @@ class Display(Protocol):
 
     def show(self, job: dict[str, Any]) -> None:
         """The job as the API shows it; called several times a second."""
+        ...
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
         ...
 
 
@@ -53,6 +58,9 @@ class LineDisplay:
         if line == self._shown or (job["status"] == self._status and now - self._shown_at < LINE_INTERVAL_SECONDS):
             return
         self._shown, self._status, self._shown_at = line, job["status"], now
+        self.say(line)
+
+    def say(self, line: str) -> None:
         click.echo(line, err=True)
 
 
@@ -89,7 +97,7 @@ class BarDisplay:
     def show(self, job: dict[str, Any]) -> None:
         trouble = in_command_words(job.get("trouble", ""))
         if trouble not in ("", self._trouble):
-            self._progress.console.print(f"The job waits: {trouble}", markup=False, highlight=False)
+            self.say(f"The job waits: {trouble}")
         self._trouble = trouble
         progress = job["progress"]
         for phase, bar in self._bars.items():
@@ -97,6 +105,10 @@ class BarDisplay:
             total = tasks["total"] if progress["planned"] else None
             self._progress.update(bar, total=total, completed=tasks["completed"], visible=total != 0)
             self._progress.update(bar, note=f"{tasks['running']} running" if tasks["running"] else "")
+
+    def say(self, line: str) -> None:
+        """Above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_line(job: dict[str, Any]) -> str:
@@ -119,6 +131,19 @@ def success_line(job: dict[str, Any], counters: dict[str, dict[str, int]]) -> st
         f"{format_size(built_in.get('output_bytes', 0))} in {_count(parts, 'part')} below "
         f"{job['outputLocation']['location'].removeprefix('file://')}"
     )
+
+
+def counter_lines(counters: dict[str, dict[str, int]]) -> list[str]:
+    """What the programs counted; Apollo's own counters are left out."""
+    counted = [
+        f"  {group}: {name}: {value:,}"
+        for group, names in counters.items()
+        if group != "apollo"
+        for name, value in names.items()
+    ]
+    more = len(counted) - MAX_SHOWN_COUNTERS
+    rest = [f"  and {_count(more, 'counter')} more, which _SUCCESS of the output has"] if more > 0 else []
+    return ["Counted by the programs:", *counted[:MAX_SHOWN_COUNTERS], *rest] if counted else []
 
 
 def failure_lines(job: dict[str, Any]) -> list[str]:

@@ -8,7 +8,8 @@ from http import HTTPStatus
 
 import click
 
-from apollo_client.cli.display import Display, failure_lines, progress_display, success_line
+from apollo_client.cli.display import Display, counter_lines, failure_lines, progress_display, success_line
+from apollo_client.cli.log_lines import LogLines
 from apollo_client.cli.output import print_json
 from apollo_client.cli.root import STATUS_FAILED
 from apollo_client.cli.wording import in_command_words
@@ -21,24 +22,31 @@ POLL_TERMINAL_SECONDS = 0.2
 POLL_LINES_SECONDS = 1.0
 REOPEN_PAUSE_SECONDS = 0.5
 STOP_SECONDS = 8
+ATTEMPT_STARTED = "attempt-started"  # the kind of event
 
 
-async def see_through(client: RestClient, job: str, *, as_json: bool) -> int:
+async def see_through(client: RestClient, job: str, *, as_json: bool, logs: bool = False) -> int:
     """Show the job until it has ended, then how it ended; the exit status."""
-    ended = await follow(client, job, as_json=as_json)
+    ended = await follow(client, job, as_json=as_json, logs=logs)
     return await report(client, ended, as_json=as_json)
 
 
-async def follow(client: RestClient, job: str, *, as_json: bool) -> Document:
-    """Wait until the job has ended; the job. With `as_json`, every event is printed as a document."""
+async def follow(client: RestClient, job: str, *, as_json: bool, logs: bool) -> Document:
+    """Wait until the job has ended; the job.
+
+    With `as_json`, every event is printed as a document. With `logs`, what programs write to standard error is shown.
+    """
     last = 0
     with progress_display() as display:
-        async with _progress(client, job, display):
+        lines = LogLines(client, lambda attempt, line: display.say(f"{attempt} | {line}"))
+        async with _progress(client, job, display), lines:
             while True:
                 async for event in client.events(job, after=last):
                     last = event.id or last
                     if as_json and event.id:
                         print_json({"id": event.id, "kind": event.kind, **event.body})
+                    if logs and event.kind == ATTEMPT_STARTED:
+                        await lines.begin(event.body["attempt"])
                 document = await client.job(job)
                 if document["status"] in ENDED:
                     display.show(document)
@@ -50,7 +58,8 @@ async def follow(client: RestClient, job: str, *, as_json: bool) -> Document:
 async def report(client: RestClient, job: Document, *, as_json: bool) -> int:
     """Say how a job ended; the exit status."""
     if job["status"] == "succeeded":
-        click.echo(success_line(job, await client.counters(job["id"])), err=True)
+        counters = await client.counters(job["id"])
+        click.echo("\n".join([success_line(job, counters), *counter_lines(counters)]), err=True)
     else:
         click.echo("\n".join(failure_lines(job)), err=True)
     if as_json:

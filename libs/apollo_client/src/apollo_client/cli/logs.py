@@ -8,12 +8,11 @@ import click
 
 from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.following import ENDED
+from apollo_client.cli.log_lines import LogLines
 from apollo_client.cli.output import json_option, print_json
 from apollo_client.cli.running import run_async
-from apollo_client.errors import RequestRefused
 from apollo_client.rest import RestClient
 
-MAX_FOLLOWED_AT_ONCE = 64
 LOOK_AGAIN_SECONDS = 0.5
 
 _ATTEMPT = re.compile(r"[a-z0-9]+-[mr]-\d+-\d+")
@@ -42,27 +41,26 @@ def logs(*, what: str, follow: bool, coordinator: str | None, as_json: bool) -> 
 
 
 class _Lines:
-    """Prints the lines of many attempts, each with the attempt's id; of several at a time when following."""
+    """Prints the lines of a job's, a task's or an attempt's logs, each with the attempt's id."""
 
     def __init__(self, client: RestClient, *, as_json: bool) -> None:
         self._client = client
-        self._as_json = as_json
-        self._slots = asyncio.Semaphore(MAX_FOLLOWED_AT_ONCE)
+        self._lines = LogLines(client, _print_document if as_json else _print_line)
 
     async def print(self, what: str, *, follow: bool) -> None:
         if not follow:
             for attempt in await self._attempts(what):
-                await self._print_attempt(attempt, follow=False)
+                await self._lines.read(attempt, follow=False)
             return
         seen: set[str] = set()
-        async with asyncio.TaskGroup() as group:
+        async with self._lines:
             while True:
                 # Asked before the attempts are listed, so that none is missed.
                 ended = await self._has_ended(what)
                 for attempt in await self._attempts(what):
                     if attempt not in seen:
                         seen.add(attempt)
-                        group.create_task(self._print_attempt(attempt, follow=True))
+                        await self._lines.begin(attempt)
                 if ended:
                     return
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
@@ -79,23 +77,10 @@ class _Lines:
         job = await self._client.job(what.partition("-")[0])
         return job["status"] in ENDED or bool(_ATTEMPT.fullmatch(what))
 
-    async def _print_attempt(self, attempt: str, *, follow: bool) -> None:
-        async with self._slots:
-            rest = b""
-            try:
-                async for chunk in self._client.log(attempt, follow=follow):
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        self._print_line(attempt, line)
-            except RequestRefused as error:
-                if error.status != 404:  # an attempt that has written nothing may have no log
-                    raise
-            if rest:
-                self._print_line(attempt, rest)
 
-    def _print_line(self, attempt: str, line: bytes) -> None:
-        text = line.decode(errors="replace")
-        if self._as_json:
-            print_json({"attempt": attempt, "line": text})
-        else:
-            click.echo(f"{attempt} | {text}")
+def _print_line(attempt: str, line: str) -> None:
+    click.echo(f"{attempt} | {line}")
+
+
+def _print_document(attempt: str, line: str) -> None:
+    print_json({"attempt": attempt, "line": line})

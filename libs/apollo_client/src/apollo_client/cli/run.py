@@ -19,9 +19,10 @@ from apollo_client.local import default_workers, embedded_coordinator
 
 @click.command(short_help="Run a job here, without a server, and wait for it.")
 @job_options
+@click.option("--logs", is_flag=True, help="Show what the programs write to standard error, while they run.")
 @coordinator_or_here_option
 @json_option
-def run(*, coordinator: str | None, as_json: bool, **options: Any) -> int:
+def run(*, logs: bool, coordinator: str | None, as_json: bool, **options: Any) -> int:
     """Run a job on this machine and wait for it; no server, no S3 and no container is needed.
 
     With --coordinator or APOLLO_COORDINATOR the same job goes to that coordinator. Ctrl-C stops the job.
@@ -31,21 +32,23 @@ def run(*, coordinator: str | None, as_json: bool, **options: Any) -> int:
     """  # noqa: D301  # \\b tells click not to wrap the lines below
     request = job_request(options, embedded=coordinator is None, local_paths=is_local(coordinator))
     try:
-        return run_async(run_job(request, coordinator, workers=options["workers"], as_json=as_json))
+        return run_async(run_job(request, coordinator, workers=options["workers"], as_json=as_json, logs=logs))
     except CoordinatorUnreachable as error:
         if coordinator is None:
             raise
         raise CoordinatorUnreachable(f"{error} {RUN_HERE}") from error
 
 
-async def run_job(request: JobRequest, coordinator: str | None, *, workers: int | None, as_json: bool) -> int:
-    """Submit, wait, report; the exit status. An interrupt stops the job."""
+async def run_job(
+    request: JobRequest, coordinator: str | None, *, workers: int | None, as_json: bool, logs: bool = False
+) -> int:
+    """Submit, wait, report; the exit status. An interrupt stops the job. `logs`: of programs, on standard error."""
     async with _address(coordinator, workers) as address, rest_client(address) as client:
         job = (await submit_job(client, request))["id"]
         if coordinator is not None:  # whoever loses this terminal needs it to find the job again
             click.echo(f"Job {job} is submitted.", err=True)
         try:
-            return await see_through(client, job, as_json=as_json)
+            return await see_through(client, job, as_json=as_json, logs=logs)
         except asyncio.CancelledError:
             await stop_and_wait(client, job)
             raise

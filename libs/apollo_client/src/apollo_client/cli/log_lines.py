@@ -1,0 +1,80 @@
+"""Lines that programs wrote to standard error, of many attempts at a time, each told as soon as it is whole."""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from apollo_client.errors import RequestRefused
+from apollo_client.rest import RestClient
+
+MAX_READ_AT_ONCE = 64
+MAX_LINE_BYTES = 64 << 10  # a longer one is told in pieces
+
+
+class LogLines:
+    """Tells (attempt, line). An async context manager: it waits for the logs that are being read.
+
+    After an error in its block, or when it is cancelled, it gives them up.
+    """
+
+    def __init__(self, client: RestClient, tell: Callable[[str, str], None]) -> None:
+        self._client = client
+        self._tell = tell
+        self._slots = asyncio.Semaphore(MAX_READ_AT_ONCE)
+        self._reads: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
+
+    async def begin(self, attempt: str) -> None:
+        """Read a log until the attempt has ended; what goes wrong is raised at the end of the block.
+
+        Waits while so many are being read already.
+        """
+        await self._slots.acquire()
+        read = asyncio.create_task(self.read(attempt, follow=True), name=f"log of {attempt}")
+        self._reads.add(read)
+        read.add_done_callback(self._ended)
+
+    async def read(self, attempt: str, *, follow: bool) -> None:
+        rest = b""
+        try:
+            async for chunk in self._client.log(attempt, follow=follow):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._tell(attempt, line.decode(errors="replace"))
+                if len(rest) > MAX_LINE_BYTES:
+                    self._tell(attempt, rest.decode(errors="replace"))
+                    rest = b""
+        except RequestRefused as error:
+            if error.status != HTTPStatus.NOT_FOUND:  # an attempt that has written nothing may have no log
+                raise
+        if rest:
+            self._tell(attempt, rest.decode(errors="replace"))
+
+    def _ended(self, read: "asyncio.Task[None]") -> None:
+        self._reads.discard(read)
+        self._slots.release()
+        if not read.cancelled() and self._error is None:
+            self._error = read.exception()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await _all_of(self._reads)
+        finally:
+            for read in self._reads:
+                read.cancel()
+            await _all_of(self._reads)
+        if error is None and self._error is not None:
+            raise self._error
+
+
+async def _all_of(tasks: "set[asyncio.Task[None]]") -> None:
+    if tasks:
+        await asyncio.wait(set(tasks))
