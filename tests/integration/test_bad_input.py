@@ -1,5 +1,6 @@
 """Bad input gets a sentence that names the thing, the right exit status, and leaves the output as it was."""
 
+import lzma
 import os
 import stat
 from pathlib import Path
@@ -151,6 +152,13 @@ class TestInputAndOutput:
         assert_failed(outcome, "absent.txt; check --input")
         assert_nothing_written(tmp_path)
 
+    def test_an_input_that_cannot_be_decompressed(self, tmp_path: Path, words: Path) -> None:
+        (tmp_path / "words.txt.xz").write_bytes(lzma.compress(words.read_bytes()))
+        outcome = run(tmp_path, "shell:cat", source=f"{words}*")  # words.txt is found first
+        assert_failed(outcome, "words.txt.xz", ".zst")
+        assert outcome.job["failure"]["reason"] == "unsupported_compression"
+        assert_nothing_written(tmp_path)
+
     def test_an_output_that_exists(self, tmp_path: Path, words: Path) -> None:
         out = tmp_path / "out"
         out.mkdir()
@@ -168,7 +176,7 @@ class TestInputAndOutput:
             "run", "--json", "--mapper", "shell:cat", "--reducer", "builtin:identity",
             "--input", words, "--output", "/proc/apollo-out",
         )  # fmt: skip
-        assert_failed(outcome, "/proc/apollo-out")
+        assert_failed(outcome, "/proc/apollo-out", "no directory can be made there; name another place")
 
     def test_overwriting_replaces_and_removes_surplus_parts(self, tmp_path: Path, words: Path) -> None:
         first = run(tmp_path, "shell:tr ' ' '\\n' | sed 's/$/\t1/'", "--reducers", 5, source=words)

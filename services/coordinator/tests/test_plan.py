@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apollo_common.errors import TooManySplits
+from apollo_common.errors import TooManySplits, UnsupportedCompression
 from apollo_common.storage.port import ObjectInfo
 from apollo_coordinator.core.plan import codec_of, plan_splits
 
@@ -43,6 +43,12 @@ def test_compressed_objects_are_one_split_each():
     ]
 
 
+@pytest.mark.parametrize("name", ["a.xz", "b.lz4", "c.snappy", "d.txt.zip"])
+def test_what_is_compressed_otherwise_is_refused_by_name(name):
+    with pytest.raises(UnsupportedCompression, match=rf"s3://bucket/{name} .* \.gz, \.bz2 or \.zst"):
+        plan_splits([info("a.txt", 1), info(name, 1)], 10)
+
+
 def test_whole_objects_are_not_cut():
     assert [split.size_bytes for split in plan_splits([info("a", 100)], 10, record_format="whole")] == [100]
 
@@ -59,7 +65,8 @@ def test_too_many_splits_name_the_setting():
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.gz", "gzip"), ("a.tar.bz2", "bzip2"), ("a.zst", "zstd"), ("a.gz.txt", ""), ("gz", "")]
+    ("name", "codec"),
+    [("a.gz", "gzip"), ("a.tar.bz2", "bzip2"), ("a.zst", "zstd"), ("a.xz.txt", ""), ("gz", ""), ("zip", "")],
 )
 def test_codec_by_extension(name, codec):
     assert codec_of(f"file:///data/{name}") == codec

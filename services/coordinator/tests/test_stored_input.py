@@ -1,6 +1,6 @@
 import pytest
 
-from apollo_common.errors import InvalidLocation, ObjectNotFound, TooManySplits
+from apollo_common.errors import InputNotFound, InvalidLocation, ObjectNotFound, TooManySplits, UnsupportedCompression
 from apollo_common.storage.open import Stores
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
@@ -9,6 +9,7 @@ from apollo_coordinator.store.inputs import StoredInput
 
 MAPPER = ProgramRef(ProgramSource.SHELL, "cat")
 NO_ACCESS = StorageAccess()
+NO_FILES = r"holds no files to read \(names that begin with \. or _ are passed over\)"
 
 
 def spec(*paths, split_size=10):
@@ -46,6 +47,36 @@ async def test_a_path_that_matches_nothing_is_named(planner, tmp_path):
     for work in (planner.check_input(job, NO_ACCESS), planner.plan(job, NO_ACCESS)):
         with pytest.raises(ObjectNotFound, match=r"/\*\.none; check inputPath"):
             await work
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("empty", f"/empty {NO_FILES}"),
+        ("empty/", f"/empty/ {NO_FILES}"),
+        ("hidden", f"/hidden {NO_FILES}"),
+        ("link", "/link is a link to nothing"),
+        ("absent", "nothing is at .*/absent"),
+        ("absent/", "nothing is at .*/absent/"),
+    ],
+)
+async def test_what_is_there_and_is_no_input_is_told_from_nothing(planner, tmp_path, path, words):
+    fill(tmp_path, hidden___SUCCESS=1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(InputNotFound, match=f"{words}; check inputPath$"):
+        await planner.check_input(spec(f"file://{tmp_path}/{path}"), NO_ACCESS)
+
+
+async def test_what_cannot_be_decompressed_is_refused_before_the_job_where_it_comes_first(planner, tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    (tmp_path / "b.txt").write_bytes(b"text")
+    for name in ("a.zip", "*"):
+        with pytest.raises(UnsupportedCompression, match=r"/a\.zip "):
+            await planner.check_input(spec(f"file://{tmp_path}/{name}"), NO_ACCESS)
+    later = spec(f"file://{tmp_path}/b.txt", f"file://{tmp_path}/")
+    with pytest.raises(UnsupportedCompression, match=r"/a\.zip "):
+        await planner.plan(later, NO_ACCESS)
 
 
 async def test_empty_objects_are_an_input_without_splits(planner, tmp_path):

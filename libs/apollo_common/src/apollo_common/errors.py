@@ -68,6 +68,12 @@ class InputCorrupt(PermanentError):
     reason = "input_corrupt"
 
 
+class UnsupportedCompression(PermanentError):
+    """An input is compressed, by its name, in a way that Apollo does not read."""
+
+    reason = "unsupported_compression"
+
+
 class InvalidLocation(PermanentError):
     """A URL that names no place that Apollo can read or write."""
 

@@ -215,6 +215,17 @@ class FileStore:
                 self._path(url).unlink(missing_ok=True)
 
 
+def why_nothing(url: str) -> str:
+    """Why `find` has yielded nothing for the URL of something that is there, for the user; else empty. Blocks."""
+    path = Path(parse(url).key)
+    with reading(url):
+        if path.is_symlink() and not path.exists():
+            return f"{url} is a link to nothing"
+        if path.is_dir():
+            return f"{url} holds no files to read (names that begin with . or _ are passed over)"
+    return ""
+
+
 def _link(temporary: Path, path: Path, url: str) -> None:
     """Give the file its name, unless that is taken: a hard link, unlike a rename, never replaces."""
     try:

@@ -45,8 +45,11 @@ def writing(url: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in NO_SPACE:
             raise VolumeFull(f"{url} cannot be written: {_words(error)}; free some space") from error
-        ours = StorageUnavailable if error.errno in _PASSING else OutputNotWritable
-        raise ours(f"{url} cannot be written: {_words(error)}") from error
+        if error.errno in _PASSING:
+            raise StorageUnavailable(f"{url} cannot be written: {_words(error)}") from error
+        # Directories are made as they are needed: what is missing cannot be made.
+        why = "no directory can be made there" if error.errno == errno.ENOENT else _words(error)
+        raise OutputNotWritable(f"{url} cannot be written: {why}; name another place") from error
 
 
 def _words(error: OSError) -> str:

@@ -3,16 +3,22 @@
 from collections.abc import Iterable, Iterator
 
 from apollo_common.assignment import Split, SplitPiece
-from apollo_common.errors import TooManySplits
+from apollo_common.errors import TooManySplits, UnsupportedCompression
 from apollo_common.storage.port import ObjectInfo
 
 MAX_SPLITS = 100_000
 
 _CODECS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
+_OTHER_COMPRESSION = (".xz", ".lz4", ".snappy", ".zip")
 
 
 def codec_of(url: str) -> str:
-    """How an object is compressed, by its extension; empty: not at all."""
+    """How an object is compressed, by its extension; empty: not at all. UnsupportedCompression."""
+    if url.endswith(_OTHER_COMPRESSION):
+        raise UnsupportedCompression(
+            f"{url} is compressed in a way that Apollo does not read: decompress it, "
+            "compress it as .gz, .bz2 or .zst, or leave it out of the input"
+        )
     return next((codec for extension, codec in _CODECS.items() if url.endswith(extension)), "")
 
 
@@ -21,7 +27,7 @@ def plan_splits(
 ) -> list[Split]:
     """One split per started `split_size_bytes` of a plain object, one per compressed or whole one, in order.
 
-    Empty objects give none. TooManySplits names the setting.
+    Empty objects give none. TooManySplits names the setting, UnsupportedCompression the object.
     """
     splits: list[Split] = []
     for info in objects:

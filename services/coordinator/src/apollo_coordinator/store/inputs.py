@@ -5,10 +5,12 @@ from contextlib import aclosing
 
 from apollo_common.assignment import Split
 from apollo_common.errors import InputNotFound, TooManySplits
+from apollo_common.storage.file import why_nothing
 from apollo_common.storage.location import resolve_inputs
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import ObjectInfo, StorageAccess
-from apollo_coordinator.core.plan import MAX_SPLITS, plan_splits
+from apollo_common.threads import in_thread
+from apollo_coordinator.core.plan import MAX_SPLITS, codec_of, plan_splits
 from apollo_coordinator.core.spec import JobSpec
 
 MAX_INPUT_OBJECTS = MAX_SPLITS  # empty ones too
@@ -21,11 +23,14 @@ class StoredInput:
         self._stores = stores
 
     async def check_input(self, spec: JobSpec, access: StorageAccess) -> None:
-        """InputNotFound names the first path that matches nothing. Looks at no more than one object of each."""
+        """InputNotFound names the first path that matches nothing. Looks at no more than one object of each.
+
+        UnsupportedCompression when that one cannot be read; `plan` meets the others.
+        """
         urls, access = resolve_inputs(spec.input_paths, access)
         for path, url in zip(spec.input_paths, urls, strict=True):
             async with aclosing(self._find(path, url, access)) as found:
-                await anext(found)
+                codec_of((await anext(found)).url)
 
     async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:
         """Splits in the order of the paths; below a path, in byte order of the objects' URLs."""
@@ -44,7 +49,11 @@ class StoredInput:
             async for info in found:
                 count += 1
                 if count > MAX_INPUT_OBJECTS:
-                    raise TooManySplits(f"{path} matches more than {MAX_INPUT_OBJECTS} objects: put them together")
+                    raise TooManySplits(
+                        f"{path} matches more than {MAX_INPUT_OBJECTS} objects: concatenate small ones into larger, "
+                        "or run a job for each part of them"
+                    )
                 yield info
         if not count:
-            raise InputNotFound(f"nothing is at {path}; check inputPath")
+            why = await in_thread(why_nothing, url) if url.startswith("file://") else ""
+            raise InputNotFound(f"{why or f'nothing is at {path}'}; check inputPath")
