@@ -52,6 +52,7 @@ def make_checkout(folder: Path, *more: str) -> Path:
 
     `more`: files and folders beside those that most pages speak of.
     """
+    folder.mkdir(exist_ok=True)
     for name in ("README.md", "docs", "examples", "infra", "sdk", *more):
         source = REPOSITORY / name
         if source.is_dir():
