@@ -14,6 +14,7 @@ from apollo_client.cli.wording import in_command_words
         ("A job with nReducers 0 is map-only.", "A job with --reducers 0 is map-only."),
         ("such as builtin:identity, or set nReducers to 0.", "such as builtin:identity, or give --reducers 0."),
         ("Leave protocol out: it is recognised.", "Leave --protocol out: it is recognised."),
+        ("and `network: true` if it needs the network", "and `--network` if it needs the network"),
         ("S3 needs credentials: give them in the job, or set X", "S3 needs credentials: set X"),
     ],
 )

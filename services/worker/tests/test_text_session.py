@@ -145,6 +145,22 @@ async def test_exit_status_is_told_with_the_end_of_stderr(tmp_path):
     assert _is_empty(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("command", "hinted"),
+    [
+        ("grep absent", True),
+        ("cat | grep -iE absent", True),
+        ("grep -Z --no-such-option absent", False),  # says so itself, with status 2
+        ("cat > /dev/null; exit 1", False),
+        ("cat > /dev/null; grep -q x /dev/null || { echo 'no x' >&2; exit 1; }", False),
+    ],
+)
+async def test_a_grep_that_finds_nothing_is_told_what_to_write(tmp_path, command, hinted):
+    with pytest.raises(ProgramExited) as caught:
+        await Bench(tmp_path, command).map_lines(b"x")
+    assert ("as grep does where no line matches: write `|| true` behind it" in str(caught.value)) == hinted
+
+
 async def test_death_by_a_signal_is_told(tmp_path):
     bench = Bench(tmp_path, "kill -SEGV $$")
     with pytest.raises(ProgramExited, match="SIGSEGV") as caught:

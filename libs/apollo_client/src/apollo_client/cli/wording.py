@@ -16,6 +16,7 @@ _PLAIN = "|".join(field for field in FLAG_OF if not field.islower())
 
 _SET = re.compile(rf"{_BEFORE}set ({_ANY})(?: to (\w+))?{_AFTER}")
 _USE = re.compile(rf"{_BEFORE}((?:[Uu]se|[Ll]eave) )({_ANY}){_AFTER}")
+_QUOTED = re.compile(rf"`({_ANY}): (\w+)`")  # as in a job's body
 _NAMED = re.compile(rf"{_BEFORE}({_PLAIN}){_AFTER}")
 # The command sends no keys in a job. Whoever advises to do that also says what else may be done.
 _KEYS_IN_THE_JOB = re.compile(
@@ -29,6 +30,7 @@ def in_command_words(text: str) -> str:
     """A sentence of the coordinator's, for who reads it at the command line."""
     text = _KEYS_IN_THE_JOB.sub("", text)
     text = _SET.sub(lambda found: f"give {_option(found[1], found[2])}", text)
+    text = _QUOTED.sub(lambda found: f"`{_option(found[1], found[2])}`", text)
     text = _USE.sub(lambda found: f"{found[1]}{FLAG_OF[found[2]]}", text)
     return _NAMED.sub(lambda found: FLAG_OF[found[1]], text)
 

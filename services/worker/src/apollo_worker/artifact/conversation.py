@@ -1,12 +1,13 @@
 """A started program's whole conversation: feed, drain, log and clock at once, until its end is known and judged."""
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 
 from apollo_common.errors import ProgramError, ProgramExited, ProgramReadNothing, ProgramTimeout
 from apollo_common.lifecycle import to_the_end
-from apollo_worker.artifact.context import ProgramContext
+from apollo_worker.artifact.context import ProgramContext, ShellProgram
 from apollo_worker.artifact.dialogue import Chunk, Dialogue
 from apollo_worker.artifact.log import ProgramLog
 from apollo_worker.artifact.process import ProgramExit, ProgramProcess
@@ -15,6 +16,8 @@ from apollo_worker.ports import PairSink
 
 EXIT_GRACE_S = 10.0  # for a program that broke the conversation off to end, which may tell why
 _REFUSED = b"Permission denied"  # as libc and Python say EACCES
+_GREP = re.compile(r"\b[ef]?grep\b")
+_GREP_FOUND_NOTHING = 1  # and it says nothing
 LOG_GRACE_S = 2.0  # the log of a dead program ends at once, unless something escaped and holds it open
 
 
@@ -51,8 +54,8 @@ class Conversation:
             await self._process.stop()
             await asyncio.wait([log], timeout=LOG_GRACE_S)
             error.stderr_tail = self._log.tail
-            if isinstance(error, ProgramExited) and self._log.last_line:
-                error.args = (f"{error}; its standard error ends with: {self._log.last_line}{self._hint}",)
+            if isinstance(error, ProgramExited):
+                error.args = (f"{error}{self._explanation(error.exit_status)}",)
             raise
         finally:
             await to_the_end(_cancelled(log))
@@ -122,6 +125,14 @@ class Conversation:
     async def _next(self, chunks: AsyncIterator[Chunk]) -> Chunk | None:
         with self._silence.paused():
             return await anext(chunks, None)
+
+    def _explanation(self, exit_status: int) -> str:
+        if self._log.last_line:
+            return f"; its standard error ends with: {self._log.last_line}{self._hint}"
+        program = self._context.program
+        if exit_status == _GREP_FOUND_NOTHING and isinstance(program, ShellProgram) and _GREP.search(program.command):
+            return ", as grep does where no line matches: write `|| true` behind it if that is no failure"
+        return ""
 
     @property
     def _hint(self) -> str:
