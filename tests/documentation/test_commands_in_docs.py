@@ -41,6 +41,13 @@ def home(folder: Path) -> dict[str, str]:
     return {"HOME": str(folder / "home"), **kept}
 
 
+def test_the_readme_leads_to_every_page():
+    linked = set(
+        re.findall(r"\]\((docs/\w[\w-]*\.md)\)", (REPOSITORY / "README.md").read_text().partition("## Further")[2])
+    )
+    assert linked == {f"docs/{page.name}" for page in PAGES if page.parent.name == "docs"}
+
+
 @pytest.mark.parametrize("page", [*PAGES, REPOSITORY / "ARCHITECTURE.md"], ids=lambda path: path.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

@@ -18,8 +18,17 @@ def reasons(kind: type[ApolloError] = ApolloError) -> Iterator[str]:
         yield from reasons(below)
 
 
+def explained() -> set[str]:
+    return set(re.findall(r"`([a-z_]+)`", (REPOSITORY / "docs/operate.md").read_text()))
+
+
 def test_every_reason_is_explained():
     for module in MODULES:  # each brings errors of its own
         import_module(module)
-    explained = set(re.findall(r"`([a-z_]+)`", (REPOSITORY / "docs/operate.md").read_text()))
-    assert set(reasons()) - BASES <= explained
+    assert set(reasons()) - BASES <= explained()
+
+
+def test_every_reason_to_refuse_a_call_is_explained():
+    sources = (REPOSITORY / "services/coordinator/src/apollo_coordinator/api").glob("*.py")
+    found = {reason for source in sources for reason in re.findall(r'\breason="([a-z_]+)"', source.read_text())}
+    assert {"token_missing", "not_ready"} <= found <= explained()

@@ -22,7 +22,7 @@ def rows(section: str) -> dict[str, str]:
     for line in text.splitlines():
         if line.startswith("| `"):
             variables, _, default = line.strip("| ").split(" | ")
-            names = re.findall(r"`(APOLLO_\w+)`", variables)
+            names = re.findall(r"`((?:APOLLO|XDG)_\w+)`", variables)
             defaults = default.split(", ") if len(names) > 1 else [default]
             found |= dict(zip(names, defaults, strict=True))
     return found
@@ -32,6 +32,13 @@ def rows(section: str) -> dict[str, str]:
 def test_every_setting_is_there(section: str, service: type[Settings]) -> None:
     variables = {ENVIRONMENT_PREFIX + name.upper() for name in service.model_fields}
     assert rows(section).keys() == variables
+
+
+def test_every_variable_that_the_command_reads_is_there() -> None:
+    sources = [*(REPOSITORY / "libs/apollo_client/src").rglob("*.py"), REPOSITORY / "scripts/environment.sh"]
+    read = {name for source in sources for name in re.findall(r'["{]((?:APOLLO|XDG)_[A-Z_]+)[":]', source.read_text())}
+    assert {"APOLLO_COORDINATOR", "APOLLO_PYTHON"} <= read
+    assert read <= rows("The command").keys() | {"APOLLO_TOKENS_FILE"}  # the coordinator's, for `up`
 
 
 @pytest.mark.parametrize(("section", "service"), SECTIONS.items(), ids=SECTIONS)
