@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from support.apollo_cli import REPOSITORY
+from support.compilers import need
 from support.pages import Block, Shell, blocks, make_checkout
 
 README = REPOSITORY / "README.md"
 PAGES = [README, *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
+@pytest.mark.timeout(300)  # many jobs in a row
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_commands_work(page, tmp_path):
     steps = local_blocks(page)
@@ -24,6 +26,7 @@ def test_commands_work(page, tmp_path):
     shell = Shell(make_checkout(tmp_path / "apollo"), home(tmp_path))
     try:
         for block in steps:
+            need(*block.needs)
             shell.run(block)
     finally:
         shell.close()

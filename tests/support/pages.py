@@ -1,7 +1,9 @@
 """The commands that the README and the docs show, and a place to run them in.
 
-A block of `sh` is run; a comment line before it may say `<!-- in the background -->`, `<!-- not run: REASON -->`, or
-on which kind of place it runs: `<!-- on a cluster -->`, `<!-- on docker-compose, in the background -->`.
+A block of `sh` is run; a comment line before it may say `<!-- in the background -->`, `<!-- not run: REASON -->`, what
+it needs beside the README's requirements: `<!-- with go -->`, or on which kind of place it runs: `<!-- on a cluster -->`,
+`<!-- on docker-compose, in the background -->`. A block of `python` is put into the file that such a line names:
+`<!-- in words.py -->`.
 """
 
 import os
@@ -12,16 +14,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.apollo_cli import REPOSITORY, environment
 
-BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```sh\n(?P<script>.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>sh|python)\n(?P<script>.*?)^```", re.DOTALL | re.MULTILINE
+)
 READY_SECONDS = 30
 _BACKGROUND = "in the background"
-_ON = "on "
+_ON, _WITH, _IN = "on ", "with ", "in "
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,27 @@ class Block:
         """`a cluster`, `docker-compose`; empty where no more than a checkout is needed."""
         return self.mark.removeprefix(_ON).partition(",")[0] if self.mark.startswith(_ON) else ""
 
+    @property
+    def needs(self) -> list[str]:
+        """Commands that not every machine has."""
+        return self.mark.removeprefix(_WITH).split(", ") if self.mark.startswith(_WITH) else []
+
 
 def blocks(page: Path) -> list[Block]:
-    return [Block(found["mark"] or "", found["script"]) for found in BLOCK.finditer(page.read_text())]
+    return list(_blocks(page.read_text()))
+
+
+def _blocks(text: str) -> Iterator[Block]:
+    for found in BLOCK.finditer(text):
+        mark = found["mark"] or ""
+        if found["language"] == "sh":
+            yield Block(mark, found["script"])
+        elif mark.startswith(_IN):
+            yield Block("", f"cat > {mark.removeprefix(_IN)} <<'END OF FILE'\n{found['script']}END OF FILE\n")
 
 
 def make_checkout(folder: Path, *more: str) -> Path:
-    """What a reader sees in a clone, without what takes long: `./apollo` is the same command, already set up.
+    """What a reader sees in a clone, without what takes long: `./apollo` and its Python are the same, already set up.
 
     `more`: files and folders beside those that most pages speak of.
     """
@@ -59,9 +78,11 @@ def make_checkout(folder: Path, *more: str) -> Path:
             shutil.copytree(source, folder / name)
         elif source.exists():
             shutil.copy(source, folder / name)
-    shim = folder / "apollo"
-    shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m apollo_client "$@"\n')
-    shim.chmod(0o755)
+    (folder / ".venv/bin").mkdir(parents=True)
+    for name, started in (("apollo", "-m apollo_client"), (".venv/bin/python", "")):
+        shim = folder / name
+        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {started} "$@"\n')
+        shim.chmod(0o755)
     return folder
 
 
@@ -92,7 +113,8 @@ class Shell:
 
     def close(self) -> None:
         for process in self._processes:
-            os.killpg(process.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
             process.communicate(timeout=READY_SECONDS)
 
     def _start(self, script: str) -> None:
@@ -102,9 +124,11 @@ class Shell:
         )  # fmt: skip
         self._processes.append(process)
         deadline = time.monotonic() + READY_SECONDS
+        said = ""
         while self._ready not in (line := process.stdout.readline()):
-            assert line, f"ended with {process.wait()}"
-            assert time.monotonic() < deadline
+            said += line
+            assert line, f"{script}ended with {process.wait()}\n{said}"
+            assert time.monotonic() < deadline, said
 
 
 def _lasts(line: str) -> bool:

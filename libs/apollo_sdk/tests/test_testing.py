@@ -24,6 +24,21 @@ def add_up(key, values, emit):
     emit(key, sum(int(value) for value in values))
 
 
+def test_a_program_that_is_merely_started_says_how_it_is_tried(tmp_path):
+    program = tmp_path / "my words.py"
+    program.write_text("from apollo_sdk import run\nrun(map=lambda record, emit: emit(record))\n")
+    path = str(Path(apollo_sdk.__file__).parents[1])
+    started = {"capture_output": True, "text": True, "env": {"PATH": "/usr/bin:/bin", "PYTHONPATH": path}}
+    shown = subprocess.run([sys.executable, program], check=False, **started)
+    assert (shown.returncode, shown.stdout) == (1, "")
+    (command,) = (line.strip() for line in shown.stderr.splitlines() if "map < input" in line)
+    piped = subprocess.run(
+        ["/bin/sh", "-c", command.partition(" |")[0].replace("< input", "")],
+        input="b\na\n", check=True, **started,
+    )  # fmt: skip
+    assert piped.stdout == "b\t\na\t\n"
+
+
 def expected_counts() -> list[tuple[bytes, bytes]]:
     counts = Counter(word for line in LINES for word in line.split())
     return sorted((word, str(count).encode()) for word, count in counts.items())

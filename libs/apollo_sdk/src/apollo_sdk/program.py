@@ -19,7 +19,7 @@ ReduceFunction = Callable[[bytes, Iterator[bytes], Emit], None]
 _USAGE = """\
 This is an Apollo program. Give it to `apollo run --mapper` or `--reducer`, or try it in a pipe:
 
-    python {name} map < input | LC_ALL=C sort | python {name} reduce"""
+    {program} map < input | LC_ALL=C sort | {program} reduce"""
 
 
 def run(
@@ -37,7 +37,9 @@ def run(
     """
     link = _connect(os.environ, sys.argv)
     if link is None:
-        sys.exit(_USAGE.format(name=os.path.basename(sys.argv[0])))  # noqa: PTH119  # pathlib costs start-up time
+        from shlex import join  # noqa: PLC0415  # it costs start-up time
+
+        sys.exit(_USAGE.format(program=join([sys.executable, sys.argv[0]])))
     perform(link, map=map, reduce=reduce, combine=combine, map_block=map_block)
 
 
