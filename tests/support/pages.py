@@ -1,9 +1,9 @@
 """The commands that the README and the docs show, and a place to run them in.
 
 A block of `sh` is run; a comment line before it may say `<!-- in the background -->`, `<!-- not run: REASON -->`, what
-it needs beside the README's requirements: `<!-- with go -->`, or on which kind of place it runs: `<!-- on a cluster -->`,
-`<!-- on docker-compose, in the background -->`. A block of `python` is put into the file that such a line names:
-`<!-- in words.py -->`.
+it needs beside the README's requirements: `<!-- with go -->`, or on which kind of place it runs:
+`<!-- on a cluster -->`, `<!-- on docker-compose, in the background -->`. A block of `python` is put into the file that
+such a line names: `<!-- in words.py -->`.
 """
 
 import os
