@@ -1,6 +1,15 @@
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from apollo_common.errors import InputNotFound, InvalidLocation, ObjectNotFound, TooManySplits, UnsupportedCompression
+from apollo_common.errors import (
+    ApolloError,
+    InputNotFound,
+    InvalidLocation,
+    ObjectNotFound,
+    TooManySplits,
+    UnsupportedCompression,
+)
 from apollo_common.storage.open import Stores
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
@@ -17,8 +26,10 @@ def spec(*paths, split_size=10):
 
 
 @pytest.fixture
-def planner():
-    return StoredInput(Stores())
+async def planner():
+    stores = Stores()
+    yield StoredInput(stores)
+    await stores.close()
 
 
 def fill(directory, **sizes):
@@ -91,6 +102,13 @@ async def test_objects_are_counted_even_when_empty(planner, tmp_path, monkeypatc
     fill(tmp_path, a=0, b=0, c=0)
     with pytest.raises(TooManySplits, match="more than 2 objects"):
         await planner.plan(spec(f"file://{tmp_path}/"), NO_ACCESS)
+
+
+async def test_a_web_server_is_told_from_what_http_locations_stand_for(planner):
+    async with TestServer(web.Application()) as server:
+        location = str(server.make_url("/files/1342.txt"))
+        with pytest.raises(ApolloError, match=f"at the S3 server http://127.0.0.1:{server.port} "):
+            await planner.check_input(spec(location), StorageAccess(access_key_id="key", secret_access_key="secret"))
 
 
 async def test_a_location_of_no_known_kind_is_refused(planner):
