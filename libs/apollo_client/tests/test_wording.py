@@ -15,6 +15,14 @@ from apollo_client.cli.wording import in_command_words
         ("such as builtin:identity, or set nReducers to 0.", "such as builtin:identity, or give --reducers 0."),
         ("Leave protocol out: it is recognised.", "Leave --protocol out: it is recognised."),
         ("and `network: true` if it needs the network", "and `--network` if it needs the network"),
+        (
+            "its standard error ends with: no memoryBudget (it runs in a sandbox: give it `network: true`)",
+            "its standard error ends with: no memoryBudget (it runs in a sandbox: give it `--network`)",
+        ),
+        (
+            "its standard error ends with: set overwrite. Memory had run out: lower memoryBudget",
+            "its standard error ends with: set overwrite. Memory had run out: lower --memory-budget",
+        ),
         ("S3 needs credentials: give them in the job, or set X", "S3 needs credentials: set X"),
     ],
 )
@@ -27,7 +35,8 @@ def test_fields_become_options(said: str, shown: str) -> None:
     [
         "file:///data/inputPath/memoryBudget.txt cannot be read",
         "s3://bucket/nReducers: it is not there",
-        "the map program `./splitSize-tool` ended with exit status 1",
+        "the map program `shell:echo splitSize` ended with exit status 1",
+        "it ended with exit status 1; its standard error ends with: KeyError: 'splitSize'\nset overwrite",
         "the name of the file is in use by another job of the same name",
         "set it to 0",
     ],

@@ -9,15 +9,18 @@ import re
 from apollo_client.cli.joboptions import FLAG_OF, flag_of
 from apollo_client.errors import FieldError
 
-# Inside a path or a URL a word is the user's own.
+# A program's name, its last words (as a worker quotes them) and what is inside a path or a URL are the user's own.
+_USERS = re.compile(
+    r"(its standard error ends with: .*?(?= \(it runs in a sandbox: |\. Memory had run out: |$)|`[^`]*`)", re.DOTALL
+)
 _BEFORE, _AFTER = r"(?<![\w./:-])", r"(?![\w/-]|\.\w)"
 _ANY = "|".join(FLAG_OF)
-_PLAIN = "|".join(field for field in FLAG_OF if not field.islower())
+_CAMEL_CASE = "|".join(field for field in FLAG_OF if not field.islower())
 
 _SET = re.compile(rf"{_BEFORE}set ({_ANY})(?: to (\w+))?{_AFTER}")
 _USE = re.compile(rf"{_BEFORE}((?:[Uu]se|[Ll]eave) )({_ANY}){_AFTER}")
+_NAMED = re.compile(rf"{_BEFORE}({_CAMEL_CASE}){_AFTER}")
 _QUOTED = re.compile(rf"`({_ANY}): (\w+)`")  # as in a job's body
-_NAMED = re.compile(rf"{_BEFORE}({_PLAIN}){_AFTER}")
 # The command sends no keys in a job. Whoever advises to do that also says what else may be done.
 _KEYS_IN_THE_JOB = re.compile(
     "give them in the job, or "
@@ -28,16 +31,22 @@ _KEYS_IN_THE_JOB = re.compile(
 
 def in_command_words(text: str) -> str:
     """A sentence of the coordinator's, for who reads it at the command line."""
-    text = _KEYS_IN_THE_JOB.sub("", text)
-    text = _SET.sub(lambda found: f"give {_option(found[1], found[2])}", text)
-    text = _QUOTED.sub(lambda found: f"`{_option(found[1], found[2])}`", text)
-    text = _USE.sub(lambda found: f"{found[1]}{FLAG_OF[found[2]]}", text)
-    return _NAMED.sub(lambda found: FLAG_OF[found[1]], text)
+    parts = _USERS.split(text)
+    parts[::2] = [_translated(part) for part in parts[::2]]
+    parts[1::2] = [_QUOTED.sub(lambda found: f"`{_option(found[1], found[2])}`", part) for part in parts[1::2]]
+    return "".join(parts)
 
 
 def field_in_command_words(error: FieldError) -> str:
     """What is wrong with a field of the body, and what to do about it."""
     return in_command_words(error.sentences(flag_of(error.field) or error.field))
+
+
+def _translated(text: str) -> str:
+    text = _KEYS_IN_THE_JOB.sub("", text)
+    text = _SET.sub(lambda found: f"give {_option(found[1], found[2])}", text)
+    text = _USE.sub(lambda found: f"{found[1]}{FLAG_OF[found[2]]}", text)
+    return _NAMED.sub(lambda found: FLAG_OF[found[1]], text)
 
 
 def _option(field: str, value: str | None) -> str:
