@@ -4,7 +4,7 @@ import pytest
 
 from observability.watched import GAP_SECONDS, Firing, Injected, spans
 
-FAULT = Injected("ApolloJobsFailing", began=100.0, over=120.0)
+FAULT = Injected("ApolloJobsFailing", began=100.0, over=120.0, beside=frozenset({"ApolloEventLoopLag"}))
 
 
 @pytest.mark.parametrize(
@@ -13,10 +13,12 @@ FAULT = Injected("ApolloJobsFailing", began=100.0, over=120.0)
         (Firing("ApolloJobsFailing", began=110.0, ended=200.0), True),
         (Firing("ApolloJobsFailing", began=99.0, ended=200.0), False),
         (Firing("ApolloJobsFailing", began=121.0, ended=200.0), False),
+        (Firing("ApolloEventLoopLag", began=110.0, ended=200.0), True),
+        (Firing("ApolloEventLoopLag", began=121.0, ended=200.0), False),
         (Firing("ApolloNoProgress", began=110.0, ended=200.0), False),
     ],
 )
-def test_a_fault_explains_its_own_alert_while_it_is_there(firing, explained):
+def test_a_fault_explains_its_alerts_while_it_is_there(firing, explained):
     assert FAULT.explains(firing) == explained
 
 

@@ -65,8 +65,11 @@ class Prometheus:
 
     def firing(self) -> set[str]:
         """The names of the alerts that fire."""
-        alerts = self._ask("alerts")["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        return self._alerts("firing")
+
+    def pending(self) -> set[str]:
+        """The names of the alerts that will fire if nothing changes."""
+        return self._alerts("pending")
 
     def targets(self) -> list[dict[str, Any]]:
         """Those that are scraped: `labels`, `health`, `lastError`, ..."""
@@ -76,6 +79,9 @@ class Prometheus:
     def rules(self) -> list[dict[str, Any]]:
         """Every rule with its `health` and `lastError`."""
         return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+
+    def _alerts(self, state: str) -> set[str]:
+        return {alert["labels"]["alertname"] for alert in self._ask("alerts")["alerts"] if alert["state"] == state}
 
     def _ask(self, what: str, **parameters: str) -> Any:
         address = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
