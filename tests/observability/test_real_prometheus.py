@@ -39,7 +39,7 @@ TABLE = REPOSITORY / "build/observability.md"
 MAY_BE_ZERO = {
     # Panel -> why nothing in this test makes it more.
     "Apollo / Overview / Waiting in the queue / oldest": "a job starts as soon as it is there",
-    "Apollo / Overview / Jobs that wait for something / troubled": "workers are back before a job has long waited for them",
+    "Apollo / Overview / Jobs that wait for something / troubled": "workers are back before a job waits for long",
     "Apollo / Workers / Busy, idle, leaving / draining": "no worker is told to end",
     "Apollo / Workers / Cut off / cut off": "the coordinator goes on to hear its workers",
 }
