@@ -17,10 +17,12 @@ async def test_what_a_backup_holds_is_there_after_a_restore(installation, slow_w
         assert before["status"] == "succeeded"
         await installation.nothing_left(job)
     cluster = installation.namespace.cluster
-    shell = Shell(make_checkout(tmp_path), cluster.variables)
-    for block in blocks(REPOSITORY / "docs/operate.md"):
-        if block.place:
-            shell.run(block)
+    shell = Shell(make_checkout(tmp_path), cluster.variables, ready="Forwarding from")
+    try:
+        shown = [shell.run(block) for block in blocks(REPOSITORY / "docs/operate.md") if block.place]
+    finally:
+        shell.close()
+    assert any(job in text for text in shown)  # as the page's way to the coordinator leads there
     async with installation.client() as rest:
         assert await rest.job(job) == before
         assert slow_words.counted("backed-up")
