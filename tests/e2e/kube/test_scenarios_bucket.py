@@ -48,15 +48,15 @@ def watched_volumes(installation: Installation, pod: str) -> set[str]:
 async def test_map_outputs_in_a_bucket_and_no_shared_volume(
     in_bucket: Installation, rest: RestClient, slow_words: SlowWords
 ) -> None:
-    job = await slow_words.submit(rest, "in-bucket", seconds=1)
+    job = await slow_words.submit(rest, "in-bucket", seconds=5)  # the last maps run while all this is looked at
     await job_when(rest, job, maps_completed(2))
+    assert all(key.startswith(f"map-outputs/{job}/{job}-m-") for key in keys(in_bucket))
+    assert len(keys(in_bucket)) >= 4
     pods = in_bucket.pods_of(job)
     assert pods
     assert not [pod for pod in pods.values() if "persistentVolumeClaim" in str(pod["spec"]["volumes"])]
     for pod in pods:
         assert watched_volumes(in_bucket, pod) == {"work"}, "its node's disk is no volume for map outputs"
-    assert all(key.startswith(f"map-outputs/{job}/{job}-m-") for key in keys(in_bucket))
-    assert len(keys(in_bucket)) >= 4
     assert (await ended(rest, job))["status"] == "succeeded"
     assert slow_words.counted("in-bucket")
     await in_bucket.nothing_left(job)

@@ -5,6 +5,7 @@ A cold build takes about 10 minutes of two cores, most of it in the Kubernetes m
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ _PROGRAMS = {  # what to build of each module
     "cyclonus": "tool",
     "compose": "tool",
 }
+_FETCHES_TOOLCHAINS = (1, 21)
 _NODE = ("kubernetes", "coredns")
 _LINKER_FLAGS = f"-s -w -X k8s.io/component-base/version.gitVersion={_KUBERNETES_VERSION}"
 
@@ -34,6 +36,25 @@ def ensure_binaries(modules: Sequence[str] = _NODE) -> list[Path]:
     return [_ensure(_HERE / module) for module in modules]
 
 
+def find_go() -> str | None:
+    """The first `go` that can build the modules, on PATH or where go.dev's archives are unpacked.
+
+    From 1.21 on Go fetches the toolchain that a go.mod asks for; older ones, as Debian has, cannot even read it.
+    """
+    for directory in (*os.get_exec_path(), "/usr/local/go/bin"):
+        go = shutil.which("go", path=directory)
+        if go and _version(go) >= _FETCHES_TOOLCHAINS:
+            return go
+    return None
+
+
+def _version(go: str) -> tuple[int, ...]:
+    """(0,) if it cannot be told."""
+    told = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+    numbers = re.match(r"go(\d+)\.(\d+)", told)
+    return tuple(map(int, numbers.groups())) if numbers else (0,)
+
+
 def _ensure(module: Path) -> Path:
     sources = [module / "go.sum", *sorted(module.glob("*.go"))]
     content = b"".join(source.read_bytes() for source in sources)
@@ -45,7 +66,7 @@ def _ensure(module: Path) -> Path:
 
 
 def _build(module: Path, target: Path) -> None:
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    go = find_go()
     if go is None:
         raise CannotBuild(f"{module.name} is built from source: install Go 1.26 or newer (https://go.dev/dl/)")
     print(f"building {module.name} from {module}/go.mod: minutes, once", flush=True)
