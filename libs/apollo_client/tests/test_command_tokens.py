@@ -143,6 +143,13 @@ async def test_a_pipe_of_that_name_is_not_waited_for(call, tmp_path):
     assert stranger.stderr.endswith("Set APOLLO_TOKEN to yours.\n")
 
 
+async def test_a_directory_of_that_name_is_no_file(call, tmp_path):
+    (tmp_path / "checkout/.env").mkdir(parents=True)
+    stranger = await call("jobs", cwd=tmp_path / "checkout")
+    assert stranger.stderr.endswith("Set APOLLO_TOKEN to yours.\n")
+    assert (await call("jobs", cwd=tmp_path / "checkout", token=TOKEN)).status == 0
+
+
 @pytest.mark.parametrize("content", ["", "OTHER=x\n", "APOLLO_TOKEN=\n"])
 async def test_a_file_without_a_token_is_somebody_elses(call, directory_with, content):
     stranger = await call("jobs", cwd=directory_with(content, mode=0o644))

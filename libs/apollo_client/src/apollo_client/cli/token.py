@@ -35,16 +35,18 @@ def token_for(*, this_machine: bool) -> str | None:
 def _of_file() -> str:
     """Empty where there is no such file, or it does not speak of a token: many a program has an `.env`.
 
-    Another user's is as none: the directory may be one for everybody. A pipe of that name is not waited for.
+    Another user's is as none: the directory may be one for everybody. So is a directory of that name, and a pipe,
+    which is not waited for.
     """
     try:
         descriptor = os.open(FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        os.close(descriptor)
+        return ""
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            return ""
         content = file.read(MAX_FILE_BYTES).decode(errors="replace")
     found = [match["value"] for line in content.splitlines() if (match := _LINE.fullmatch(line))]
     token = _unquoted(found[-1]) if found else ""
