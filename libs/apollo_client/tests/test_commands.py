@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -50,10 +51,10 @@ class Running:
 
 @pytest.fixture
 def start(api, tmp_path):
-    async def start(*arguments):
+    async def start(*arguments, stdout=asyncio.subprocess.PIPE):
         process = await asyncio.create_subprocess_exec(
             *command(*arguments), cwd=tmp_path, env=environment(APOLLO_COORDINATOR=f"http://127.0.0.1:{api.port}"),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         return Running(process)
 
@@ -66,6 +67,12 @@ def apollo(start):
         return await (await start(*arguments)).end()
 
     return run
+
+
+def damage_the_log(api, attempt: Attempt):
+    """Where bytes should be is a directory. The attempt has ended: of another, nothing is refused before it begins."""
+    attempt.status = AttemptStatus.FAILED
+    (api.root / "logs" / api.jobs.jobs()[0].id / attempt.id / "000000000000").mkdir(parents=True)
 
 
 async def submitted(api):
@@ -283,6 +290,32 @@ async def test_logs_are_followed_line_by_line(api, apollo, start):
     api.jobs.end(job, JobStatus.SUCCEEDED)
     assert (await following.end()).status == 0
     assert (await apollo("logs", attempt)).out == "first\nsecond\n"
+
+
+async def test_logs_are_followed_no_further_when_their_reader_has_left(api, apollo, start):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=1, reduces=1)
+    attempt = job.maps[0].attempts[0].id
+    reader, writer = os.pipe()
+    following = await start("logs", "-f", job.id, stdout=writer)
+    os.close(writer)
+    await api.logs.append(attempt, b"first\n", 0)
+    assert await asyncio.to_thread(os.read, reader, 100) == f"{attempt} | first\n".encode()
+    os.close(reader)
+    await api.logs.append(attempt, b"second\n", len(b"first\n"))
+    _, err = await following.process.communicate()
+    assert (following.process.returncode, err) == (128 + signal.SIGPIPE, b"")
+    assert job.status is JobStatus.RUNNING
+
+
+async def test_logs_are_followed_no_further_when_one_of_them_cannot_be_read(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=1, reduces=1)
+    damage_the_log(api, job.maps[0].attempts[0])
+    ended = await apollo("logs", "-f", job.id)
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("apollo: ")
+    assert job.status is JobStatus.RUNNING
 
 
 async def test_a_long_line_that_does_not_end_is_told_in_pieces(api, apollo, start):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,7 @@ MAX_LINE_BYTES = 64 << 10  # a longer one is told in pieces
 class LogLines:
     """Tells (attempt, line). An async context manager: it waits for the logs that are being read.
 
-    After an error in its block, or when it is cancelled, it gives them up.
+    After an error in its block or in one of them, or when it is cancelled, it gives them up.
     """
 
     def __init__(self, client: RestClient, tell: Callable[[str, str], None]) -> None:
@@ -25,16 +26,25 @@ class LogLines:
         self._slots = asyncio.Semaphore(MAX_READ_AT_ONCE)
         self._reads: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
+        self._failed = asyncio.Event()
 
     async def begin(self, attempt: str) -> None:
-        """Read a log until the attempt has ended; what goes wrong is raised at the end of the block.
+        """Read a log until the attempt has ended. Waits while so many are being read already.
 
-        Waits while so many are being read already.
+        What goes wrong is raised by the next `begin` or `pause`, or at the end of the block.
         """
         await self._slots.acquire()
+        self._check()
         read = asyncio.create_task(self.read(attempt, follow=True), name=f"log of {attempt}")
         self._reads.add(read)
         read.add_done_callback(self._ended)
+
+    async def pause(self, seconds: float) -> None:
+        """Let the logs be read for so long; what goes wrong with one of them is raised at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._failed.wait()
+        self._check()
 
     async def read(self, attempt: str, *, follow: bool) -> None:
         rest = b""
@@ -55,8 +65,13 @@ class LogLines:
     def _ended(self, read: "asyncio.Task[None]") -> None:
         self._reads.discard(read)
         self._slots.release()
-        if not read.cancelled() and self._error is None:
-            self._error = read.exception()
+        if not read.cancelled() and (error := read.exception()) is not None and self._error is None:
+            self._error = error
+            self._failed.set()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,16 +80,16 @@ class LogLines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
-                await _all_of(self._reads)
+            if error is None and self._error is None:
+                await _wait(self._reads, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for read in self._reads:
                 read.cancel()
-            await _all_of(self._reads)
-        if error is None and self._error is not None:
-            raise self._error
+            await _wait(self._reads)
+        if error is None:
+            self._check()
 
 
-async def _all_of(tasks: "set[asyncio.Task[None]]") -> None:
+async def _wait(tasks: "set[asyncio.Task[None]]", *, return_when: str = asyncio.ALL_COMPLETED) -> None:
     if tasks:
-        await asyncio.wait(set(tasks))
+        await asyncio.wait(set(tasks), return_when=return_when)

@@ -1,6 +1,5 @@
 """apollo logs: what a job's programs wrote to standard error."""
 
-import asyncio
 import re
 import sys
 
@@ -63,7 +62,7 @@ class _Lines:
                         await self._lines.begin(attempt)
                 if ended:
                     return
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                await self._lines.pause(LOOK_AGAIN_SECONDS)
 
     async def _attempts(self, what: str) -> list[str]:
         if _ATTEMPT.fullmatch(what):
