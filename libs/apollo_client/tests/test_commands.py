@@ -318,6 +318,26 @@ async def test_logs_are_followed_no_further_when_one_of_them_cannot_be_read(api,
     assert job.status is JobStatus.RUNNING
 
 
+async def test_a_log_that_cannot_be_read_fails_no_job(api, start):
+    running = await start("run", "--logs", *JOB)
+    job = await submitted(api)
+    api.jobs.start(job, maps=2, reduces=1)
+    damaged = job.maps[0].attempts[0]
+    damage_the_log(api, damaged)
+    api.jobs.tell(job, "attempt-started", attempt=damaged.id)
+    said = f"The log of {damaged.id} cannot be shown: "
+    assert said.encode() in await running.process.stderr.readuntil(said.encode())
+    other = Attempt(AttemptId(f"{job.id}-m-00001-0"), WorkerId("w2"), 4000, AttemptStatus.SUCCEEDED)
+    job.maps[1].attempts.append(other)
+    await api.logs.append(other.id, b"I went on\n", 0)
+    api.jobs.tell(job, "attempt-started", attempt=other.id)
+    api.jobs.end(job, JobStatus.SUCCEEDED)
+    ended = await running.end()
+    assert ended.status == 0, ended
+    assert f"{other.id} | I went on\n" in ended.err
+    assert f"Job {job.id} succeeded" in ended.err
+
+
 async def test_a_long_line_that_does_not_end_is_told_in_pieces(api, apollo, start):
     job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
     api.jobs.start(job, maps=1, reduces=1)

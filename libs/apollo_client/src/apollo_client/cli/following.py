@@ -34,11 +34,20 @@ async def see_through(client: RestClient, job: str, *, as_json: bool, logs: bool
 async def follow(client: RestClient, job: str, *, as_json: bool, logs: bool) -> Document:
     """Wait until the job has ended; the job.
 
-    With `as_json`, every event is printed as a document. With `logs`, what programs write to standard error is shown.
+    With `as_json`, every event is printed as a document. With `logs`, what programs write to standard error is shown;
+    a log that cannot be is told of, and changes nothing about how the job ended.
     """
     last = 0
     with progress_display() as display:
-        lines = LogLines(client, lambda attempt, line: display.say(f"{attempt} | {line}"))
+
+        def tell(attempt: str, line: str) -> None:
+            display.say(f"{attempt} | {line}")
+
+        def excuse(attempt: str, error: ApolloError | OSError) -> None:
+            with suppress(OSError):  # nobody reads what is shown; the report at the end meets that, too
+                display.say(f"The log of {attempt} cannot be shown: {in_command_words(str(error))}")
+
+        lines = LogLines(client, tell, excuse)
         async with _progress(client, job, display), lines:
             while True:
                 async for event in client.events(job, after=last):

@@ -9,6 +9,7 @@ from typing import Self
 
 from apollo_client.errors import RequestRefused
 from apollo_client.rest import RestClient
+from apollo_common.errors import ApolloError
 
 MAX_READ_AT_ONCE = 64
 MAX_LINE_BYTES = 64 << 10  # a longer one is told in pieces
@@ -17,12 +18,19 @@ MAX_LINE_BYTES = 64 << 10  # a longer one is told in pieces
 class LogLines:
     """Tells (attempt, line). An async context manager: it waits for the logs that are being read.
 
-    After an error in its block or in one of them, or when it is cancelled, it gives them up.
+    After an error in its block or in one of them, or when it is cancelled, it gives them up. With `excuse`, a log that
+    cannot be read or told is no error: it is given the attempt and why, and the others go on.
     """
 
-    def __init__(self, client: RestClient, tell: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        client: RestClient,
+        tell: Callable[[str, str], None],
+        excuse: Callable[[str, ApolloError | OSError], None] | None = None,
+    ) -> None:
         self._client = client
         self._tell = tell
+        self._excuse = excuse
         self._slots = asyncio.Semaphore(MAX_READ_AT_ONCE)
         self._reads: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
@@ -35,7 +43,7 @@ class LogLines:
         """
         await self._slots.acquire()
         self._check()
-        read = asyncio.create_task(self.read(attempt, follow=True), name=f"log of {attempt}")
+        read = asyncio.create_task(self._follow(attempt), name=f"log of {attempt}")
         self._reads.add(read)
         read.add_done_callback(self._ended)
 
@@ -61,6 +69,14 @@ class LogLines:
                 raise
         if rest:
             self._tell(attempt, rest.decode(errors="replace"))
+
+    async def _follow(self, attempt: str) -> None:
+        try:
+            await self.read(attempt, follow=True)
+        except (ApolloError, OSError) as error:
+            if self._excuse is None:
+                raise
+            self._excuse(attempt, error)
 
     def _ended(self, read: "asyncio.Task[None]") -> None:
         self._reads.discard(read)
