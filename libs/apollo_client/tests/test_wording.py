@@ -23,6 +23,10 @@ from apollo_client.cli.wording import in_command_words
             "its standard error ends with: set overwrite. Memory had run out: lower memoryBudget",
             "its standard error ends with: set overwrite. Memory had run out: lower --memory-budget",
         ),
+        (
+            "the program gave up: set overwrite. Memory had run out: lower memoryBudget",
+            "the program gave up: set overwrite. Memory had run out: lower --memory-budget",
+        ),
         ("S3 needs credentials: give them in the job, or set X", "S3 needs credentials: set X"),
     ],
 )
@@ -37,6 +41,10 @@ def test_fields_become_options(said: str, shown: str) -> None:
         "s3://bucket/nReducers: it is not there",
         "the map program `shell:echo splitSize` ended with exit status 1",
         "it ended with exit status 1; its standard error ends with: KeyError: 'splitSize'\nset overwrite",
+        "its standard error ends with: I need `network: true`",
+        "task j-m-00000 failed 4 times; the last: the program gave up: no splitSize\nuse `name: x`, set overwrite",
+        "the program counts 'splitSize' in the group 'memoryBudget'; use another group",
+        "it was silent; stderr: set name to x",
         "the name of the file is in use by another job of the same name",
         "set it to 0",
     ],

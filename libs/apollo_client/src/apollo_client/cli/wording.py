@@ -1,7 +1,7 @@
 """What a coordinator says, in the words of the command line: its fields by the options that stand for them.
 
 A coordinator knows a job's fields only. Those with a capital inside are found wherever they stand; the others are also
-words of the language and count only where one is told to set, use or leave them.
+words of the language and count only where one is told to use or leave them, or to set one that is a switch.
 """
 
 import re
@@ -9,18 +9,25 @@ import re
 from apollo_client.cli.joboptions import FLAG_OF, flag_of
 from apollo_client.errors import FieldError
 
-# A program's name, its last words (as a worker quotes them) and what is inside a path or a URL are the user's own.
+# A program's name, its last words, why it gave up (as a worker quotes them), names in quotes and what is inside a path
+# or a URL are the user's own.
 _USERS = re.compile(
-    r"(its standard error ends with: .*?(?= \(it runs in a sandbox: |\. Memory had run out: |$)|`[^`]*`)", re.DOTALL
+    r"((?:its standard error ends with|the program gave up): "
+    r".*?(?= \(it runs in a sandbox: |\. Memory had run out: |$)"
+    r"|`[^`]*`"
+    r"|(?<!\w)'[^'\n]*'(?!\w))",
+    re.DOTALL,
 )
 _BEFORE, _AFTER = r"(?<![\w./:-])", r"(?![\w/-]|\.\w)"
 _ANY = "|".join(FLAG_OF)
 _CAMEL_CASE = "|".join(field for field in FLAG_OF if not field.islower())
 
-_SET = re.compile(rf"{_BEFORE}set ({_ANY})(?: to (\w+))?{_AFTER}")
+_SWITCH = "overwrite|network|speculation"
+
+_SET = re.compile(rf"{_BEFORE}set ({_CAMEL_CASE}|{_SWITCH})(?: to (\w+))?{_AFTER}")
 _USE = re.compile(rf"{_BEFORE}((?:[Uu]se|[Ll]eave) )({_ANY}){_AFTER}")
 _NAMED = re.compile(rf"{_BEFORE}({_CAMEL_CASE}){_AFTER}")
-_QUOTED = re.compile(rf"`({_ANY}): (\w+)`")  # as in a job's body
+_QUOTED = re.compile(rf"\A`({_ANY}): (\w+)`\Z")  # as in a job's body
 # The command sends no keys in a job. Whoever advises to do that also says what else may be done.
 _KEYS_IN_THE_JOB = re.compile(
     "give them in the job, or "
