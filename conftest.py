@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+pytest_plugins = ["support.skips"]
+
 settings.register_profile("apollo", deadline=None)  # a loaded machine is no failure
 settings.load_profile("apollo")
 

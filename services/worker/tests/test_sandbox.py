@@ -219,7 +219,7 @@ def call(*arguments: object) -> str:
     return f"if libc.syscall({given}) < 0: raise OSError(ctypes.get_errno(), '')"
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="its system calls have these numbers on x86-64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64's numbers of system calls, also in CI")
 async def test_doors_of_the_kernel_are_shut(tmp_path):
     new_user_namespace = 0x10000000
     for statement, expected in {
@@ -234,7 +234,7 @@ async def test_doors_of_the_kernel_are_shut(tmp_path):
         assert (statement, await errno_of(tmp_path, statement)) == (statement, expected)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="int 0x80 is i386's door")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="int 0x80 is i386's door, also in CI")
 async def test_calls_of_another_architecture_end_the_program(tmp_path):
     statements = (
         "import ctypes, mmap\n"
@@ -271,7 +271,7 @@ async def test_a_setuid_program_changes_nobody(tmp_path):
     os.chown(programs / "id", nobody, nobody)
     (programs / "id").chmod(0o4755)
     if subprocess.run([programs / "id", "-u"], capture_output=True, check=True).stdout != b"65534\n":
-        pytest.skip("the file system of temporary directories knows no setuid programs")
+        pytest.skip("the file system of temporary directories knows no setuid programs, also in CI")
     for box in (NO_SANDBOX, sandbox(readable=[str(programs)])):
         assert await said(tmp_path, f"{programs}/id -u", sandbox=box) == ["0"]
 
