@@ -6,11 +6,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.probes import ProbeServer
-from apollo_proto.apollo.v1 import TaskAssignment
+from apollo_proto.apollo.v1 import TaskAssignment, TaskKind
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.budget import MIN_BUDGET_BYTES, MemoryLimit
 from apollo_worker.events import EventLog
-from apollo_worker.metrics import Watched, WorkerMetrics
+from apollo_worker.metrics import ATTEMPTS, SECONDS, Watched, WorkerMetrics
 from apollo_worker.pipeline import ShuffleSink
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.rpc.service import WorkerService
@@ -18,6 +18,8 @@ from apollo_worker.shuffle.map_output import MapOutputWriter
 from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.slot import AttemptSlot
 from support.shuffling import batches
+
+COUNTS_OF_ATTEMPTS = ("apollo_worker_attempts_total", "apollo_worker_attempt_duration_seconds_count")
 
 
 class Idle:
@@ -75,6 +77,20 @@ async def test_attempts_are_counted_by_phase_and_outcome(metrics, base_url):
     assert found["apollo_worker_attempts_total", "failed", "reduce"] == 1
     assert found["apollo_worker_attempts_total", "other", "other"] == 1
     assert found["apollo_worker_attempt_duration_seconds_sum", "map"] == 1.5
+
+
+async def test_an_attempt_of_a_kind_that_this_version_does_not_know_counts_under_a_declared_phase(metrics, base_url):
+    slot = AttemptSlot(Idle(), metrics)
+    slot.start(TaskAssignment(attempt_id="j-x-00000-0", kind=TaskKind.UNSPECIFIED))
+    await slot.close()
+    counted = {key for key, value in (await samples(base_url[0])).items() if value and key[0] in COUNTS_OF_ATTEMPTS}
+    assert counted == {
+        ("apollo_worker_attempts_total", "cancelled", "other"),
+        ("apollo_worker_attempt_duration_seconds_count", "other"),
+    }
+    for family in (ATTEMPTS, SECONDS):
+        assert family.labels["phase"].more, "docs/metrics.md tells of it"
+        assert "other" not in family.labels["phase"].first, "a board would show a phase that nobody has"
 
 
 async def test_the_work_of_a_running_attempt_is_counted_as_it_happens(metrics, base_url):

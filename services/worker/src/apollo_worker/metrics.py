@@ -20,7 +20,7 @@ from apollo_worker.observer import SHUFFLE_READ_BYTES, SPILLS, Observers
 from apollo_worker.rpc.service import WorkerService
 from apollo_worker.slot import AttemptSlot
 
-_PHASE: Final = Label(("map", "reduce"))
+_PHASE: Final = Label(("map", "reduce"), at_once=("map", "reduce"), more=True)
 
 BUSY: Final = gauge("apollo_worker_busy", "1 while an attempt runs.")
 DRAINING: Final = gauge("apollo_worker_draining", "1 while no attempt is taken any more.")
