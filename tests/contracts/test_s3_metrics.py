@@ -70,6 +70,7 @@ async def test_repeats_and_resumed_bodies_are_counted(store, registry, proxy, s3
 
 async def test_what_fails_is_counted_by_its_reason(store, registry, proxy, s3_bucket):
     proxy.plan.rules = [Rule(Fault.FORBIDDEN)]
+    assert requests(registry, "head_object", "storage_access_denied") == 0, "rate() sees no first one otherwise"
     with pytest.raises(StorageAccessDenied):
         await store.stat(f"s3://{s3_bucket}/a")
     assert requests(registry, "head_object", "storage_access_denied") == 1

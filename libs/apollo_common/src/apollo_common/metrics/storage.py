@@ -36,7 +36,8 @@ _RESULT: Final = Label(
             )
         ),
     ),
-    at_once=(OK, errors.StorageUnavailable.reason, errors.VolumeFull.reason),  # those that an alert compares
+    # Those that an alert compares, and what an operator has to mend.
+    at_once=(OK, errors.StorageUnavailable.reason, errors.VolumeFull.reason, errors.StorageAccessDenied.reason),
     more=True,
 )
 
