@@ -354,7 +354,7 @@ class Engine:
         try:
             await self._ports.secrets.delete(job)
         except ApolloError as error:
-            _log.warning("credentials of a refused job stay until the next start", job=job, error=str(error))
+            _log.warning("credentials of a refused job stay until the next sweep", job=job, error=str(error))
 
     async def stop(self, job: JobId) -> Job:
         """See JobService."""
