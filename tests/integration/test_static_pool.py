@@ -1,19 +1,24 @@
 """The static pool against gRPC servers that come, go and come back."""
 
+import asyncio
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from apollo_common.errors import InvalidSetting
 from apollo_common.grpc import GrpcServer
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
 from apollo_coordinator.pools.supervision import Connect
-from apollo_coordinator.ports import PoolTrouble, WorkerGone, WorkerUp
+from apollo_coordinator.ports import PoolTrouble, WorkerDraining, WorkerGone, WorkerUp
 from apollo_proto.apollo.v1 import DescribeRequest, DescribeResponse, WorkerBase
+from support.coordinator_process import wait_for
 from support.pools import QUICK_SUPERVISION, Heard, connect, running
+from support.services import Services
 
 
 class Worker(WorkerBase):
@@ -90,6 +95,40 @@ async def test_another_worker_at_the_same_address_is_another_worker():
         _, second = await heard.until(WorkerUp, count=2)
         assert second.worker == "second"
         await pool.close()
+
+
+def test_idle_workers_that_are_told_to_end_are_released(tmp_path):
+    """As by a restart, or by a smaller number of them: nobody is to be alarmed by it."""
+    with Services(tmp_path, {}, workers=2) as services:
+        metrics = f"{services.url}/metrics"
+        wait_for(lambda: values(metrics, "apollo_workers", state="idle") == 2, "both workers")
+        assert services.end("worker-0") == 0
+        services.start_worker(0)
+        wait_for(lambda: values(metrics, "apollo_workers_joined_total") == 3, "the worker that was restarted")
+        for name in ("worker-0", "worker-1"):
+            assert services.end(name) == 0
+        wait_for(lambda: values(metrics, "apollo_workers_left_total") == 3, "the ends of three")
+        assert values(metrics, "apollo_workers_left_total", cause="released") == 3
+
+
+def values(url: str, name: str, **labels: str) -> float:
+    """The sum of a family's series with these labels."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return sum(sample.value for sample in samples if sample.labels.items() >= labels.items())
+
+
+async def test_a_worker_whose_address_was_taken_away_is_let_go(monkeypatch):
+    async with serving("w") as port, running(static_pool(f"localhost:{port}")) as heard:
+        await heard.until(WorkerUp)
+
+        async def nobody(*_, **__):
+            return []
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody)
+        await heard.until(WorkerGone)
+        assert [type(event) for event in heard.events] == [WorkerUp, WorkerDraining, WorkerGone]
 
 
 async def test_a_name_that_does_not_resolve_is_told_of():

@@ -88,6 +88,16 @@ class Services:
             APOLLO_VOLUME=str(self.volume / "intermediate"),
         )
 
+    def end(self, name: str) -> int:
+        """SIGTERM to it, as to a container that is stopped; its exit status."""
+        process = self._processes.pop(name)
+        process.terminate()
+        try:
+            return process.wait(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+
     def kill(self, name: str) -> None:
         """kill -9 of `coordinator`, or of `worker-0` and so on."""
         process = self._processes.pop(name)

@@ -108,6 +108,8 @@ async def serve(settings: WorkerSettings, load: LoadRunner, sandbox: Sandbox = N
                     background.spawn(_stop_after(condition, stop), name="end of life")
                 await stop.wait()
                 await slot.drain(settings.drain_seconds)
+                if not slot.running and not settings.has_pool:  # an attempt that is handed back tells
+                    await service.until_known_to_drain()
                 _log.info("worker stops")
                 _exit_hard_after(_HARD_EXIT_SECONDS)
 

@@ -52,6 +52,11 @@ class WorkerSettings(Settings):
     drain_seconds: float = Field(default=0, ge=0)  # to finish the attempt that runs when told to end; then it goes back
     announce: bool = False  # print {worker_id, port, pid} on standard output once ready
 
+    @property
+    def has_pool(self) -> bool:
+        """Whether a pool has started the worker, and ties its life to its own: then it knows why the worker ends."""
+        return bool(self.parent_pid or self.orphan_deadline_seconds)
+
     def check_exposure(self) -> None:
         """Whoever can call a worker can run programs on it. InvalidSetting where it would let in anybody."""
         guarded = self.token.get_secret_value() or self.tls_dir is not None or self.allow_anonymous

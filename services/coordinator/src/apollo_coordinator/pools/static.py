@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from apollo_common.errors import ApolloError, InvalidSetting, WorkerUnreachable
 from apollo_common.ids import JobId, WorkerId
@@ -15,7 +16,7 @@ from apollo_common.logging import get_logger
 from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.order import WorkerDescription
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
-from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerLink
+from apollo_coordinator.ports import PoolEvent, PoolTrouble, WorkerDraining, WorkerLink
 
 MAX_ADDRESSES = 10_000
 _TROUBLE_AFTER_FAILURES = 5
@@ -116,9 +117,13 @@ class StaticPool:
             raise
         worker = self._name(description.worker_id)
         dismissed = self._live.add(worker, address, link)
+        told_to_end = partial(self._live.tell, WorkerDraining(worker, "it was told to end"))
         reason = "its address is no longer among the workers'"
         try:
-            reason = await watch_until_gone(link, supervision, description.worker_id, dismissed)
+            reason = await watch_until_gone(link, supervision, description.worker_id, dismissed, told_to_end)
+        except asyncio.CancelledError:  # whoever looks after the workers has taken it away
+            self._live.tell(WorkerDraining(worker, reason))
+            raise
         finally:
             await to_the_end(self._live.remove(worker, reason))
 

@@ -73,8 +73,17 @@ class LiveWorkers:
             raise WorkerUnreachable(f"worker {worker} is gone") from None
 
 
-async def watch_until_gone(link: WorkerLink, supervision: Supervision, expected: str, dismissed: asyncio.Event) -> str:
-    """Describe a worker regularly until it is silent for too long, dismissed or another one: which, in words."""
+async def watch_until_gone(
+    link: WorkerLink,
+    supervision: Supervision,
+    expected: str,
+    dismissed: asyncio.Event,
+    told_to_end: Callable[[], None] = lambda: None,
+) -> str:
+    """Describe a worker regularly until it is silent for too long, dismissed or another one: which, in words.
+
+    `told_to_end` is called whenever it says so.
+    """
     clock = asyncio.get_running_loop().time
     last_heard = clock()
     while clock() - last_heard < supervision.silence_seconds:
@@ -89,4 +98,6 @@ async def watch_until_gone(link: WorkerLink, supervision: Supervision, expected:
         if description.worker_id != expected:
             return "another worker answers at its address"
         last_heard = clock()
+        if description.draining:
+            told_to_end()
     return f"it has not answered for {supervision.silence_seconds:g} s"

@@ -1,9 +1,11 @@
 """The Worker service: each call checks its message and hands over to the slot or the cache."""
 
+import asyncio
 import os
 import platform
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from typing import Final
 
 from grpclib import GRPCError
 from grpclib.const import Status
@@ -34,6 +36,7 @@ from apollo_worker.events import EventLog
 from apollo_worker.slot import AttemptSlot
 
 _LISTED_DIGESTS = 64
+_DESCRIBED_WITHIN_SECONDS: Final = 8.0  # coordinators do it every five; containers have ten to end
 _log = get_logger(__name__)
 
 
@@ -49,8 +52,13 @@ class WorkerService(WorkerBase):
         self._sandbox = sandbox
         self.streams = 0
         """How many streams of events are followed now."""
+        self._described_at: float | None = None  # on the loop's clock
+        self._known_to_drain = asyncio.Event()
 
     async def describe(self, message: DescribeRequest) -> DescribeResponse:  # noqa: ARG002
+        self._described_at = asyncio.get_running_loop().time()
+        if self._slot.draining:
+            self._known_to_drain.set()
         return DescribeResponse(
             worker_id=self._worker_id,
             version=__version__,
@@ -62,6 +70,14 @@ class WorkerService(WorkerBase):
             draining=self._slot.draining,
             sandbox=self._sandbox,
         )
+
+    async def until_known_to_drain(self) -> None:
+        """Until a coordinator has found that the worker drains, or none can be expected to come any more."""
+        if self._described_at is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._described_at + _DESCRIBED_WITHIN_SECONDS):
+                await self._known_to_drain.wait()
 
     async def put_artifact(self, messages: AsyncIterator[ArtifactChunk]) -> PutArtifactResponse:
         first = await anext(messages, None)
