@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from apollo_client.cli.demo import gather_sources, is_of_demo
+from apollo_common.storage.staging import Staging
 from apollo_worker.sandbox.sandbox import establish
 from support.apollo_cli import apollo, command, environment
 from support.coordinator_process import CoordinatorProcess, wait_for
@@ -19,6 +20,7 @@ from support.tokens import bearer, tokens_file
 
 
 def test_the_demo_counts_as_coreutils_do(tmp_path: Path) -> None:
+    Staging().create(tmp_path / "apollo-demo-output/part-r-00000")  # as one that was killed leaves it
     outcome = apollo("demo", cwd=tmp_path)
     assert outcome.status == 0, outcome
     gather_sources(tmp_path / "source.txt")
@@ -33,15 +35,16 @@ def test_the_demo_counts_as_coreutils_do(tmp_path: Path) -> None:
 
 def test_the_demo_leaves_the_results_of_other_jobs_alone(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("to\nbe\nto\n")
-    options = ["--mapper", "shell:cat", "--reducer", "builtin:count", "--input", "in.txt", "--output", "out"]
+    output = tmp_path / "apollo-demo-output"  # where a demo puts its own
+    options = ["--mapper", "shell:cat", "--reducer", "builtin:count", "--input", "in.txt", "--output", output]
     assert apollo("run", *options, "--name", "demo", cwd=tmp_path).status == 0
     for kept in ("with", "without"):
-        outcome = apollo("demo", "--output", "out", cwd=tmp_path)
+        outcome = apollo("demo", cwd=tmp_path)
         assert (outcome.status, outcome.stdout) == (1, ""), kept
-        assert f"{tmp_path}/out" in outcome.stderr
-        assert "name a directory that does not exist yet" in outcome.stderr
-        assert read_parts(tmp_path / "out") == b"be\t1\nto\t2\n"
-        (tmp_path / "out/_SUCCESS").unlink(missing_ok=True)
+        assert str(output) in outcome.stderr
+        assert "Name a directory that does not exist yet with --output." in outcome.stderr
+        assert read_parts(output) == b"be\t1\nto\t2\n"
+        (output / "_SUCCESS").unlink(missing_ok=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is made of Linux's own parts")

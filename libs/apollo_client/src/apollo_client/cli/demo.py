@@ -15,13 +15,13 @@ from apollo_client.cli.joboptions import JobRequest
 from apollo_client.cli.run import run_job
 from apollo_client.cli.running import run_async
 from apollo_common.errors import OutputExists
+from apollo_common.storage.staging import STAGING
 from apollo_common.units import format_size
 
 TOP_WORDS = 10
 REDUCERS = 4
 SPLIT_SIZE_BYTES = 4 << 20
 JOB_NAME = "Apollo's demo"
-OWN_OUTPUT = Path("apollo-demo-output")
 MAX_MANIFEST_BYTES = 1 << 20  # of what a demo publishes: a few KiB
 PROGRAM = Path(__file__).parent.parent / "demo/word_count.py"
 
@@ -30,7 +30,7 @@ PROGRAM = Path(__file__).parent.parent / "demo/word_count.py"
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    default=OWN_OUTPUT,
+    default=Path("apollo-demo-output"),
     show_default=True,
     help="Where the result goes.",
 )
@@ -73,11 +73,13 @@ async def _demo(output: Path) -> int:
 
 def _is_for_demos(output: Path) -> bool:
     """Whether a demo may replace what is there; False: nothing is. OutputExists."""
-    if output == OWN_OUTPUT.absolute() or is_of_demo(output):
+    if is_of_demo(output):
         return True
     if _holds_anything(output):
         raise OutputExists(
-            f"There is something at {output} that no demo has left; name a directory that does not exist yet."
+            f"There is something at {output} that does not say it is a demo's. Name a directory that does not exist "
+            "yet with --output. Or remove what is there, if nobody needs it: a demo of an earlier version, or one that "
+            "was killed while it published, may have left it."
         )
     return False
 
@@ -92,8 +94,9 @@ def is_of_demo(output: Path) -> bool:
 
 
 def _holds_anything(output: Path) -> bool:
+    """Beside uploads that nobody has finished, as a job leaves them that was killed: they are not published."""
     try:
-        return any(output.iterdir())
+        return any(entry.name != STAGING for entry in output.iterdir())
     except OSError:  # nothing is there; or it cannot be read, which the job says
         return False
 
