@@ -6,13 +6,18 @@ import sys
 
 import yaml
 
+from apollo_coordinator.settings import DEFAULT_PORT
+from apollo_worker.settings import WorkerSettings
 from observability.sources import DASHBOARDS, PROMETHEUS, anchors
 from support.apollo_cli import REPOSITORY
 from support.prometheus import promtool
 
-COMPONENTS = REPOSITORY / "infra/kustomize/components"
+KUSTOMIZE = REPOSITORY / "infra/kustomize"
+COMPONENTS = KUSTOMIZE / "components"
 CONFIGURATION = PROMETHEUS / "kubernetes.yml"
-BASE = REPOSITORY / "infra/kustomize/base"
+SCRAPED = COMPONENTS / "scrape-annotations/kustomization.yaml"
+ANNOTATIONS = yaml.safe_load(SCRAPED.read_text())
+OVERLAYS = tuple((KUSTOMIZE / "overlays").glob("*/kustomization.yaml"))
 
 
 def test_the_operators_rules_are_those_of_the_files():
@@ -52,11 +57,40 @@ def test_a_prometheus_without_the_operator_follows_the_annotations_of_the_pods(t
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     promtool("check", "config", tmp_path / "prometheus.yml")
     followed = {label for relabel in job["relabel_configs"] for label in relabel["source_labels"]}
-    for manifest in ("coordinator.yaml", "worker-pod.yaml"):
-        annotations = re.findall(r"^ +(prometheus\.io/\w+):", (BASE / manifest).read_text(), re.MULTILINE)
-        assert len(annotations) == 3
+    for annotations in (coordinator_annotations(), worker_annotations()):
         for annotation in annotations:
             assert f"__meta_kubernetes_pod_annotation_{re.sub(r'[./]', '_', annotation)}" in followed
+
+
+def coordinator_annotations() -> dict[str, str]:
+    (patch,) = ANNOTATIONS["patches"]
+    annotations: dict[str, str] = yaml.safe_load(patch["patch"])["spec"]["template"]["metadata"]["annotations"]
+    return annotations
+
+
+def worker_annotations() -> dict[str, str]:
+    (made,) = ANNOTATIONS["configMapGenerator"]
+    (literal,) = made["literals"]
+    variable, _, value = literal.partition("=")
+    assert (made["name"], variable) == ("apollo-settings", "APOLLO_WORKER_ANNOTATIONS")
+    return dict(entry.split("=") for entry in value.split(","))
+
+
+def test_the_annotations_lead_to_the_metrics_of_both_services():
+    for annotations, port in (
+        (coordinator_annotations(), DEFAULT_PORT),
+        (worker_annotations(), WorkerSettings.load({}).metrics_port),
+    ):
+        expected = {"scrape": "true", "port": str(port), "path": "/metrics"}
+        assert annotations == {f"prometheus.io/{name}": value for name, value in expected.items()}
+
+
+def test_a_component_brings_the_annotations_and_the_overlay_for_one_node_alone_has_it():
+    """A Prometheus of the operator, which production clusters have, would take everything twice."""
+    assert {file for file in KUSTOMIZE.rglob("*.yaml") if "prometheus.io/" in file.read_text()} == {SCRAPED}
+    components = {file.parent.name: yaml.safe_load(file.read_text())["components"] for file in OVERLAYS}
+    having = {name for name, each in components.items() if "../../components/scrape-annotations" in each}
+    assert having == {"dev"}
 
 
 def test_the_page_that_tells_of_monitoring_is_where_the_others_say():

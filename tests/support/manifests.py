@@ -92,6 +92,7 @@ def worker_pod(objects: list[Object], folder: Path) -> Object:
         file,
         image=settings["APOLLO_WORKER_IMAGE"],
         priority_class=settings["APOLLO_WORKER_PRIORITY_CLASS"],
+        annotations=[*filter(None, settings.get("APOLLO_WORKER_ANNOTATIONS", "").split(","))],
         environment=settings,
     )
     owner = JobOwner(JobId("job1"), "apollo-job-job1", "00000000-0000-0000-0000-000000000000")

@@ -120,6 +120,25 @@ def test_an_image_is_needed_and_the_operators_wins(tmp_path):
         PodTemplate.load(path)
 
 
+def test_the_operators_annotations_are_beside_the_files(tmp_path):
+    path, manifest = tmp_path / "pod.yaml", worker_manifest()
+    manifest["metadata"] = {"annotations": {"a": "of-the-file", "b": "of-the-file"}}
+    path.write_text(yaml.safe_dump(manifest))
+    template = PodTemplate.load(path, annotations=("b=of-the-setting", "example.com/c=x=y"))
+    annotations = template.pod("w", Names(), OWNER, orphan_seconds=1)["metadata"]["annotations"]
+    expected = {"a": "of-the-file", "b": "of-the-setting", "example.com/c": "x=y"}
+    assert annotations == expected | {"apollo.io/template": template.version(ASKS_NOTHING)}
+    assert template.version(ASKS_NOTHING) != PodTemplate.load(path).version(ASKS_NOTHING)
+
+
+@pytest.mark.parametrize("entry", ["a", "=b"])
+def test_an_annotation_without_name_or_value_is_refused(tmp_path, entry):
+    path = tmp_path / "pod.yaml"
+    path.write_text(yaml.safe_dump(worker_manifest()))
+    with pytest.raises(InvalidSetting, match=r"APOLLO_WORKER_ANNOTATIONS: .* is not NAME=VALUE"):
+        PodTemplate.load(path, annotations=(entry,))
+
+
 def test_the_operators_priority_class_wins(tmp_path):
     path = tmp_path / "pod.yaml"
     path.write_text(yaml.safe_dump(worker_manifest(priorityClassName="of-the-file")))

@@ -230,6 +230,7 @@ async def _open_cluster(
         template=settings.worker_template,
         image=settings.worker_image,
         priority_class=settings.worker_priority_class,
+        annotations=settings.worker_annotations,
         environment=os.environ,
         namespace=settings.kubernetes_namespace,
         instance=settings.kubernetes_instance,

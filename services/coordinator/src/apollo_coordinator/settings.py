@@ -38,6 +38,7 @@ class CoordinatorSettings(Settings):
     worker_template: Path = Path("/etc/apollo/worker-pod.yaml")  # a Pod with a container named `worker`
     worker_image: str = ""  # in place of the template's
     worker_priority_class: str = ""  # the same
+    worker_annotations: CommaSeparated = ()  # NAME=VALUE each, beside the template's
     kubernetes_instance: str = Field(
         default="apollo", pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
     )  # one a coordinator

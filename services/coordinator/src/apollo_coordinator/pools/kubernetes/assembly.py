@@ -1,6 +1,6 @@
 """Builds this pool, and the store of jobs' credentials that goes with it, from an operator's settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ async def open_cluster(
     template: Path,
     image: str = "",
     priority_class: str = "",
+    annotations: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     namespace: str = "",
     instance: str,
@@ -43,15 +44,16 @@ async def open_cluster(
     kubeconfig: Path | None = None,
     shared_volume: bool = True,
 ) -> ClusterAccess:
-    """`namespace` is the pod's own unless it is given, `image` and `priority_class` the template's. Workers learn from
-    `environment` where `s3://` lives. `shared_volume`: whether map outputs lie on a volume that they mount.
-    InvalidSetting. The API server is not called yet.
+    """`namespace` is the pod's own unless it is given, `image` and `priority_class` the template's; `annotations`,
+    NAME=VALUE each, are beside the template's. Workers learn from `environment` where `s3://` lives. `shared_volume`:
+    whether map outputs lie on a volume that they mount. InvalidSetting. The API server is not called yet.
     """
     names = Names(instance)
     manifest = PodTemplate.load(
         template,
         image=image,
         priority_class=priority_class,
+        annotations=annotations,
         environment=environment,
         shared_volume=shared_volume,
         beside=_node_mates(names, stateful_set) if settings.single_node and shared_volume else None,

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -87,11 +87,13 @@ class PodTemplate:
         *,
         image: str = "",
         priority_class: str = "",
+        annotations: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         shared_volume: bool = True,
         beside: Mapping[str, str] | None = None,
     ) -> "PodTemplate":
-        """`image` and `priority_class` take the place of the file's. Without a `shared_volume`, because map outputs lie
+        """`image` and `priority_class` take the place of the file's, `annotations`, NAME=VALUE each, are beside its
+        own. Without a `shared_volume`, because map outputs lie
         in a bucket, what the file mounts for it is left out, and workers are told. InvalidSetting when the file cannot
         be read or describes no worker.
         """
@@ -109,6 +111,8 @@ class PodTemplate:
             raise InvalidSetting(f"the worker pod's template {path} names no image: set APOLLO_WORKER_IMAGE")
         if priority_class:
             manifest["spec"]["priorityClassName"] = priority_class
+        metadata = manifest["metadata"] = manifest.get("metadata") or {}
+        metadata["annotations"] = (metadata.get("annotations") or {}) | dict(map(_annotation, annotations))
         if not shared_volume:
             _drop_volume(manifest, VOLUME_PATH)
             container["env"] = _merge_named(container.get("env") or [], [_NO_SHARED_VOLUME])
@@ -155,6 +159,14 @@ class PodTemplate:
         if pod["spec"].get("subdomain"):  # of the headless Service: without a host name DNS would not know the pod
             pod["spec"]["hostname"] = name
         return pod
+
+
+def _annotation(entry: str) -> tuple[str, str]:
+    """Its name and value. InvalidSetting."""
+    name, equals, value = entry.partition("=")
+    if not name or not equals:
+        raise InvalidSetting(f"APOLLO_WORKER_ANNOTATIONS: {entry!r} is not NAME=VALUE, such as team=data")
+    return name, value
 
 
 def _environment(orphan_seconds: int, spec: Object) -> list[Object]:
