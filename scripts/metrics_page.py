@@ -15,7 +15,8 @@ asks for a token: no label is ever an id, a path or a name that a user chose, so
 
 This page is written from the code by `./dev gen`, and tests hold it against what running services serve. Histograms
 have `_bucket`, `_sum` and `_count`. A series exists from the start where its labels are told by value; those marked
-*as they come* exist from when they are first counted. What counts starts again at 0 when its process does.
+*as they come* exist from when they are first counted. What counts starts again at 0 when its process does. After 1,000
+further jobs a coordinator and its workers serve the series that they served after ten: tests compare them.
 
 Workers of `apollo run` and `apollo up` serve none.
 """

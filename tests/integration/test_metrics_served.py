@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,27 +15,30 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.apollo_cli import REPOSITORY, apollo
 from support.coordinator_process import wait_for
-from support.services import Services
+from support.services import ENDS, Services
 
 LINES = 5_000
 WORDS = 97
-FEW_JOBS, MANY_JOBS = 5, 25
+FEW_JOBS, MANY_JOBS = 10, 1_000
+CALLERS = 4
 SMALL_SPLIT_BYTES = 16 << 10
 OUTPUTS = itertools.count()
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS, LONG_PATIENCE_SECONDS = 60, 600
 
 ROW = re.compile(r"^\| `(?P<name>[a-z0-9_]+)` \| (?P<type>\w+) \| (?P<labels>.*) \| (?P<meaning>.*) \|$")
 LABEL = re.compile(r"`(?P<name>\w+)`: (?P<values>.*)")
-LITERAL_VALUES = re.compile(r"(`[^`]+`(, )?)+( \(\*as they come\*\))?")
+VALUES = r"(?:`[^`]+`(?:, )?)+"
+LITERAL_VALUES = re.compile(rf"(?P<all>{VALUES})(?P<coming> \(\*as they come\*(?:, but for (?P<first>{VALUES}))?\))?")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A family as the page tells of it. `labels` has no values where the page describes them in words."""
+    """A family as the page tells of it. `labels` and `coming` have no values where the page describes them in words."""
 
     type: str
     meaning: str
     labels: dict[str, frozenset[str]]
+    coming: dict[str, frozenset[str]]  # those that there is a series of from when they are first met
 
 
 @pytest.fixture(scope="module")
@@ -75,20 +79,28 @@ def documented(*sections: str) -> dict[str, Row]:
         row = ROW.match(line)
         if row is not None and section in sections:
             found = [LABEL.fullmatch(cell) for cell in row["labels"].split("<br>") if cell]
-            labels = {label["name"]: _literal(label["values"]) for label in found if label is not None}
-            rows[row["name"]] = Row(row["type"], row["meaning"], labels)
+            values = {label["name"]: LITERAL_VALUES.fullmatch(label["values"]) for label in found if label is not None}
+            labels = {name: _values(literal["all"] if literal else None) for name, literal in values.items()}
+            coming = {
+                name: labels[name] - _values(literal["first"]) if literal and literal["coming"] else frozenset()
+                for name, literal in values.items()
+            }
+            rows[row["name"]] = Row(row["type"], row["meaning"], labels, coming)
     return rows
 
 
-def _literal(values: str) -> frozenset[str]:
-    found = re.findall(r"`([^`]+)`", values) if LITERAL_VALUES.fullmatch(values) else ()
-    return frozenset(found)
+def _values(listed: str | None) -> frozenset[str]:
+    return frozenset(re.findall(r"`([^`]+)`", listed or ""))
 
 
 def scrape(url: str) -> dict[str, Metric]:
     """By name as Prometheus shows it."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
-        families = list(text_string_to_metric_families(answer.read().decode()))
+        return parsed(answer.read().decode())
+
+
+def parsed(text: str) -> dict[str, Metric]:
+    families = text_string_to_metric_families(text)
     return {f"{family.name}_total" if family.type == "counter" else family.name: family for family in families}
 
 
@@ -182,22 +194,67 @@ def test_the_coordinator_and_its_workers_have_counted_the_same_work(services, jo
     assert sum(total(worker, "apollo_worker_spills_total") for worker in workers) >= 1
 
 
-def test_more_jobs_make_no_more_series(services, job, directory):
+@pytest.mark.parametrize(
+    ("first", "second", "alike"),
+    [
+        ('apollo_grpc_calls_total{method="describe",result="ok"}', "worker_unreachable", True),
+        ('apollo_grpc_calls_total{method="describe",result="ok"}', "another result", False),
+        ('apollo_s3_requests_total{operation="get_object",result="cancelled"}', "permanent", True),
+        ('apollo_s3_requests_total{operation="get_object",result="ok"}', "permanent", False),
+        ('apollo_attempts_total{phase="map",outcome="lost"}', "failed", False),
+    ],
+)
+def test_what_is_documented_to_come_as_it_comes_is_told_from_growth(first, second, alike):
+    rows = documented("The coordinator", "Both")
+    type_line = f"# TYPE {first.partition('{')[0]} counter\n"
+    labels, _, _ = first.rpartition('="')
+    series = [series_of(parsed(f"{type_line}{each} 1\n"), rows) for each in (first, f'{labels}="{second}"}}')]
+    assert (series[0] == series[1]) is alike
+
+
+@pytest.mark.timeout(LONG_PATIENCE_SECONDS + 4 * PATIENCE_SECONDS)
+def test_a_thousand_jobs_make_no_more_series_than_ten(services, job, directory):
     """Of the coordinator and of workers, once each of these has had an attempt of either phase."""
-    urls = (services.url, *services.worker_urls)
+    pages = {services.url: documented("The coordinator", "Both")}
+    pages |= {url: documented("Workers", "Both") for url in services.worker_urls}
     few = [run_small_job(services, directory) for _ in range(FEW_JOBS)]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not all(phases_of(url) == {"map", "reduce"} for url in services.worker_urls):
         assert time.monotonic() < deadline, "a worker gets no attempts"
         few.append(run_small_job(services, directory))
-    scrape(services.url)  # is a request, too
-    before = {url: _series(url) for url in urls}
-    many = [run_small_job(services, directory) for _ in range(MANY_JOBS)]
-    after = {url: _series(url) for url in urls}
-    assert after == before
-    assert not [
-        series for each in after.values() for series in each if any(one in series for one in (job, *few, *many))
-    ]
+    for url in pages:
+        wait_for_volumes(url)
+    before = {url: series_of(scrape(url), rows) for url, rows in pages.items()}
+    many = run_tiny_jobs(services, directory, MANY_JOBS)
+    served = {url: scrape(url) for url in pages}
+    assert {url: series_of(served[url], rows) for url, rows in pages.items()} == before
+    for url, rows in pages.items():
+        check(served[url], rows)
+        labels = {value for family in served[url].values() for each in family.samples for value in each.labels.values()}
+        assert not [value for value in labels if any(one in value for one in (job, *few, *many))]
+
+
+def run_tiny_jobs(services: Services, directory: Path, count: int) -> list[str]:
+    """Their ids. What a job is to the coordinator, with next to no work."""
+    (directory / "tiny.txt").write_text("to be\nor not\n")
+    body = {"mapperName": "builtin:identity", "reducerName": "builtin:count", "nReducers": 1, "speculation": False}
+
+    def submit(number: int) -> str:
+        place = {"inputPath": f"file://{directory}/tiny.txt", "outputPath": f"file://{directory}/tiny-{number}"}
+        return services.submit(**body, **place)
+
+    def ended() -> dict[str, float]:
+        samples = scrape(services.url)["apollo_jobs_ended_total"].samples
+        return {sample.labels["status"]: sample.value for sample in samples}
+
+    earlier = ended()
+    with ThreadPoolExecutor(CALLERS) as callers:
+        jobs = list(callers.map(submit, range(count)))
+    # Not by scrapes alone: each costs the coordinator as much as one of these jobs.
+    wait_for(lambda: services.status(jobs[-1]) in ENDS, "the end of the last", LONG_PATIENCE_SECONDS)
+    wait_for(lambda: sum(ended().values()) == sum(earlier.values()) + count, "the ends of all")
+    assert ended() == earlier | {"succeeded": earlier["succeeded"] + count}
+    return jobs
 
 
 def run_small_job(services: Services, directory: Path) -> str:
@@ -220,5 +277,18 @@ def phases_of(url: str) -> set[str]:
     return {sample.labels["phase"] for sample in scrape(url)["apollo_worker_attempts_total"].samples if sample.value}
 
 
-def _series(url: str) -> set[str]:
-    return {str((sample.name, sample.labels)) for family in scrape(url).values() for sample in family.samples}
+def series_of(served: dict[str, Metric], rows: dict[str, Row]) -> set[tuple[str, ...]]:
+    """By name and label values. Those that a series comes with when they are first met stand for each other: whether a
+    call to a worker ever takes too long is the machine's affair.
+    """
+    return {
+        (
+            sample.name,
+            *(
+                f"{label}=" + ("as it comes" if value in rows[name].coming.get(label, ()) else value)
+                for label, value in sorted(sample.labels.items())
+            ),
+        )
+        for name, family in served.items()
+        for sample in family.samples
+    }
