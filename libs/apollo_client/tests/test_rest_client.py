@@ -161,10 +161,52 @@ class TestArtifacts:
 
 
 class TestConnection:
-    async def test_nobody_there_is_said_with_what_to_do(self, monkeypatch):
+    @pytest.fixture
+    def impatient(self, monkeypatch):
         monkeypatch.setattr(rest, "PATIENCE_SECONDS", 0.2)
+
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("ask", [RestClient.job, lambda client, job: anext(client.events(job))])
+    async def test_nobody_there_is_said_with_what_to_do(self, ask):
         async with RestClient(f"http://127.0.0.1:{free_port()}") as client:
-            with pytest.raises(CoordinatorUnreachable, match="apollo up"):
+            async with asyncio.timeout(rest.RESTART_PATIENCE_SECONDS / 2):
+                with pytest.raises(CoordinatorUnreachable, match="apollo up"):
+                    await ask(client, "x")
+
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize(
+        ("scheme", "answer", "said"),
+        [
+            ("http", b"", "broke the connection off"),
+            ("http", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not speak HTTP"),
+            ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks no TLS: write http://"),
+        ],
+    )
+    async def test_what_is_no_coordinator_is_said_to_be_there(self, scheme, answer, said):
+        async def stranger(reader, writer):
+            await reader.read(1)
+            writer.write(answer)
+            writer.close()
+
+        server = await asyncio.start_server(stranger, "127.0.0.1", 0)
+        async with server, RestClient(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+            with pytest.raises(CoordinatorUnreachable, match=said) as unreachable:
+                await client.job("x")
+        assert "apollo up" not in str(unreachable.value)
+
+    @pytest.mark.usefixtures("impatient")
+    async def test_a_coordinator_that_hangs_is_told_apart_from_none(self, monkeypatch):
+        monkeypatch.setattr(rest, "READ_TIMEOUT_SECONDS", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as hanging:
+            async with RestClient(f"http://127.0.0.1:{hanging.getsockname()[1]}") as client:
+                with pytest.raises(CoordinatorUnreachable, match="it does not answer") as unreachable:
+                    await client.job("x")
+        assert "apollo up" not in str(unreachable.value)
+
+    @pytest.mark.usefixtures("impatient")
+    async def test_a_name_that_does_not_resolve_is_said(self):
+        async with RestClient("http://nowhere.invalid:4750") as client:  # RFC 2606
+            with pytest.raises(CoordinatorUnreachable, match="does not resolve"):
                 await client.job("x")
 
     async def test_a_coordinator_that_is_about_to_listen_is_waited_for(self, tmp_path):

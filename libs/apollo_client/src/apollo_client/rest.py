@@ -8,6 +8,8 @@ import asyncio
 import json
 import random
 import re
+import socket
+import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -43,6 +45,23 @@ PAGE_SIZE = 1000
 _ADDRESS = re.compile(r"https?://[^/?#@\s]+/?|unix:///\S.*")
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 _PROBLEM_JSON = "application/problem+json"
+_ANOTHER = "Another coordinator is named with --coordinator or APOLLO_COORDINATOR."
+_CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    (ssl.SSLCertVerificationError, "The certificate of {url} is not trusted: {cause}."),
+    (ssl.SSLError, "What listens at {url} speaks no TLS: write http:// if the coordinator is meant to be called so."),
+    (socket.gaierror, "The name in {url} does not resolve."),
+    # The latter of a Unix socket.
+    ((ConnectionRefusedError, FileNotFoundError), "Nothing listens at {url}. Start a coordinator with `apollo up`."),
+    (aiohttp.ConnectionTimeoutError, "Nothing answers at {url}; is the address right, and does no firewall stop it?"),
+    (TimeoutError, "Something listens at {url}, but it does not answer: the coordinator may be stopped or overloaded."),
+    (aiohttp.ClientResponseError, "What listens at {url} does not speak HTTP; is it a coordinator?"),
+    (
+        aiohttp.ClientError,
+        "What listens at {url} broke the connection off: it may be no coordinator, or one that wants https://.",
+    ),
+    (OSError, "{url} cannot be reached: {cause.strerror}."),
+)
+"""Why no answer came, by the error, and what may be done about it. The first that fits counts."""
 
 
 class RestClient:
@@ -111,7 +130,8 @@ class RestClient:
     async def events(self, job: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """What happened with id > after, then what happens, until the job has ended.
 
-        A broken connection is resumed without a gap; CoordinatorUnreachable when it stays away for a minute.
+        A broken connection is resumed without a gap; CoordinatorUnreachable when the coordinator stays away for a
+        minute, or has answered nothing yet and is away.
         """
         last, deadline, pause = after, None, FIRST_PAUSE_SECONDS
         while True:
@@ -133,7 +153,7 @@ class RestClient:
                     return
             except (aiohttp.ClientError, TimeoutError, CoordinatorUnreachable) as error:
                 now = time.monotonic()
-                deadline = deadline or now + RESTART_PATIENCE_SECONDS
+                deadline = deadline or now + self._patience_seconds
                 if now > deadline:
                     raise self._unreachable(error) from error
             except ValueError as error:
@@ -291,13 +311,9 @@ class RestClient:
     def _unreachable(self, error: Exception) -> CoordinatorUnreachable:
         if isinstance(error, CoordinatorUnreachable):
             return error
-        if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return CoordinatorUnreachable(f"The certificate of {self.url} is not trusted: {error}")
-        why = "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
-        return CoordinatorUnreachable(
-            f"The coordinator at {self.url} {why}. Start one with `apollo up`, or name another one with --coordinator "
-            "or APOLLO_COORDINATOR."
-        )
+        cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+        said = next(sentence for kind, sentence in _CAUSES if isinstance(cause, kind))
+        return CoordinatorUnreachable(f"{said.format(url=self.url, cause=cause)} {_ANOTHER}")
 
 
 async def _pause(seconds: float) -> float:
