@@ -7,14 +7,14 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from apollo_client.cli.log_lines import MAX_LINE_BYTES
 from apollo_common.ids import AttemptId, WorkerId
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, TaskStatus, Worker
 from support.api_server import running_api
 from support.apollo_cli import command, environment
 
@@ -133,9 +133,28 @@ async def test_a_job_shows_what_runs_and_what_is_tried_again(api, apollo):
     )
     shown = (await apollo("job", job.id)).out
     assert re.search(
-        rf"^running   {attempt.id} on {attempt.worker} for .*, has read 25 %, says: loading$", shown, re.MULTILINE
+        rf"^running   {attempt.id} on {attempt.worker} for .*, was given 25 % of its input, says: loading$",
+        shown,
+        re.MULTILINE,
     )
     assert f"retried   {job.id}-m-00001 after 1 of its attempts: it ended with status 3\n" in shown
+
+
+async def test_a_job_says_who_has_the_workers_it_waits_for(api, apollo):
+    first, second = [api.jobs.job((await apollo("submit", *JOB)).out.strip()) for _ in range(2)]
+    for job in (first, second):
+        api.jobs.start(job, maps=1, reduces=1)
+    attempt = first.maps[0].attempts[0]
+    second.maps[0].status = TaskStatus.SCHEDULED
+    second.maps[0].attempts.clear()
+    busy, idle = Worker(attempt.worker, "w1:8090", attempt=attempt.id), Worker(WorkerId("w2"), "w2:8090")
+    says = f"\nwaiting   the only worker is at work for other jobs: {first.id}\n"
+    api.jobs.given_workers = [busy]
+    assert says in (await apollo("job", second.id)).out
+    assert "waiting" not in (await apollo("job", first.id)).out
+    for others in ([], [busy, idle], [replace(busy, job=first.id)]):
+        api.jobs.given_workers = others
+        assert "waiting" not in (await apollo("job", second.id)).out
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:4750", "ftp://localhost"])

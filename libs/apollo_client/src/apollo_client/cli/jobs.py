@@ -11,6 +11,7 @@ from apollo_client.cli.output import json_option, local_time, print_json, print_
 from apollo_client.cli.running import run_async
 from apollo_client.cli.wording import in_command_words
 from apollo_client.rest import Document, RestClient
+from apollo_common.ids import job_of
 
 MAX_SHOWN_TASKS = 10
 
@@ -41,17 +42,20 @@ def jobs(*, coordinator: str | None, as_json: bool) -> int:
 @coordinator_option
 @json_option
 def job(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
-    """Show one job: what it is, how far it is, what runs and what is tried again, why it failed."""
+    """Show one job: what it is, how far it is, what runs and what is tried again, why it waits or failed."""
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
             document = await client.job(job_id)
             tasks = [] if as_json else [task async for task in client.tasks(job_id)]
             running = await _running_attempts(client, tasks)
+            waits = _waits_for_a_worker(document, tasks, running)
+            busy = _busy_lines([worker async for worker in client.workers()]) if waits else []
         if as_json:
             print_json(document)
         else:
-            click.echo("\n".join(_description(document, tasks) + _attempt_lines(running, tasks) + _end_lines(document)))
+            lines = _description(document, tasks) + busy + _attempt_lines(running, tasks)
+            click.echo("\n".join(lines + _end_lines(document)))
         return 0
 
     return run_async(work())
@@ -147,7 +151,7 @@ def _description(job: Document, tasks: list[Document]) -> list[str]:
 def _attempt_lines(running: list[Document], tasks: list[Document]) -> list[str]:
     """What runs, where and for how long, and why tasks wait to be tried again."""
     lines = [
-        f"running   {attempt['id']} on {attempt['worker']} for {duration(attempt)}, {_share_read(attempt)}"
+        f"running   {attempt['id']} on {attempt['worker']} for {duration(attempt)}, {_share_given(attempt)}"
         + (f", says: {attempt['programStatus']}" if attempt["programStatus"] else "")
         for attempt in running
     ]
@@ -159,9 +163,26 @@ def _attempt_lines(running: list[Document], tasks: list[Document]) -> list[str]:
     ]
 
 
-def _share_read(attempt: Document) -> str:
+def _share_given(attempt: Document) -> str:
+    """Of the input: what went to the program, which may not have looked at it yet."""
     total_bytes = attempt["inputBytesTotal"]
-    return f"has read {100 * attempt['inputBytes'] // total_bytes} %" if total_bytes else "has read nothing yet"
+    share = f"{100 * attempt['inputBytes'] // total_bytes} %" if total_bytes else "nothing"
+    return f"was given {share} of its input"
+
+
+def _waits_for_a_worker(job: Document, tasks: list[Document], running: list[Document]) -> bool:
+    """Whether none of its tasks is run, and the coordinator does not say why."""
+    explained = running or job.get("trouble")
+    return job["status"] == "running" and not explained and any(task["status"] == "scheduled" for task in tasks)
+
+
+def _busy_lines(workers: list[Document]) -> list[str]:
+    """That other jobs have all workers, if they do. Those of one job alone, as in Kubernetes, keep nobody waiting."""
+    if not workers or any("attempt" not in worker or "job" in worker for worker in workers):
+        return []
+    others = ", ".join(sorted({job_of(worker["attempt"]) for worker in workers})[:MAX_SHOWN_TASKS])
+    at_work = "the only worker is" if len(workers) == 1 else f"all {len(workers)} workers are"
+    return [f"waiting   {at_work} at work for other jobs: {others}"]
 
 
 def _end_lines(job: Document) -> list[str]:
