@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from apollo_client.cli.log_lines import MAX_LINE_BYTES
+from apollo_client.cli.root import cli
 from apollo_common.ids import AttemptId, WorkerId
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, TaskStatus, Worker
 from support.api_server import running_api
@@ -259,10 +262,36 @@ async def test_a_run_whose_coordinator_is_away_says_how_to_do_without(apollo):
     assert "`apollo run` runs" not in (await apollo("submit", *options)).err
 
 
-async def test_an_unknown_artifact_is_named_with_status_1(apollo):
+async def test_a_program_that_is_nowhere_is_named_with_its_option_and_status_1(apollo, tmp_path):
     ended = await apollo("submit", *JOB, "--mapper", "nobody.py")
     assert ended.status == 1, ended
-    assert "nobody.py" in ended.err
+    assert "--mapper nobody.py: this is neither a file here nor an artifact" in ended.err
+    (tmp_path / "job.yaml").write_text("combiner: nobody.py\n")
+    ended = await apollo("submit", *JOB, "--job-file", "job.yaml")
+    assert "apollo: --job-file job.yaml: combiner nobody.py: this is neither" in ended.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("job",), ("wait",), ("stop",), ("counters",), ("logs",), ("artifacts", "rm")],
+    ids=" ".join,
+)
+def test_an_empty_name_is_wrong_usage(command):
+    refused = CliRunner().invoke(cli, [*command, ""])
+    assert refused.exit_code == 2
+    assert re.search(r"Error: (JOB|JOB\|TASK\|ATTEMPT|NAME) is empty; ", refused.output), refused.output
+
+
+async def test_a_working_directory_that_is_gone_is_said_to_be(tmp_path):
+    script = (
+        f"cd gone && rmdir ../gone && exec {sys.executable} -m apollo_client submit {shlex.join(JOB[:6])} --output y"
+    )
+    (tmp_path / "gone").mkdir()
+    shell = await asyncio.create_subprocess_shell(
+        script, cwd=tmp_path, env=environment(), stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await shell.communicate()
+    assert err == b"apollo: The working directory is gone: change into another one.\n"
 
 
 async def test_lists_and_single_jobs(api, apollo):

@@ -1,6 +1,6 @@
 """What a waiting user reads."""
 
-from apollo_client.cli.display import MAX_SHOWN_COUNTERS, LineDisplay, counter_lines, progress_line
+from apollo_client.cli.display import MAX_SHOWN_COUNTERS, LineDisplay, counter_lines, failure_lines, progress_line
 
 
 def a_job(status="running", *, planned=True, maps=(1, 8), reduces=(0, 4), **more):
@@ -45,3 +45,17 @@ def test_a_line_is_shown_once(capsys):
         "running: map 1/8, reduce 0/4",
         "committing: map 8/8, reduce 4/4; it waits: s3 is away",
     ]
+
+
+def test_a_failure_says_which_attempt_of_its_task_it_was():
+    def told(attempt: str) -> list[str]:
+        return failure_lines(
+            {
+                "id": "j1",
+                "status": "failed",
+                "failure": {"message": "it gave up.", "program": "map.py", "attempt": attempt},
+            }
+        )
+
+    assert told("j1-m-00000-0") == ["Job j1 failed: it gave up.", "  program: map.py", "  attempt: j1-m-00000-0"]
+    assert told("j1-m-00000-3")[-1] == "  attempt: j1-m-00000-3 (attempt 4 of its task)"

@@ -140,6 +140,7 @@ class TestRefusals:
             ((*MINIMAL, "--mapper", "/"), ["--mapper /", "directory"]),
             ((*MINIMAL, "--file", "nowhere"), ["--file nowhere", "no such file"]),
             ((*MINIMAL, "--input", ""), ["--input is empty"]),
+            ((*MINIMAL, "--mapper", ""), ["--mapper is empty", "builtin:NAME"]),
             ((*MINIMAL, "--protocol", "grpc"), ["--protocol", "frames"]),
         ],
     )
@@ -227,6 +228,9 @@ class TestJobFile:
             ("overwrite: 7", ["overwrite: write true or false."]),
             ("combiner: ./nowhere", ["combiner ", "/nowhere: there is no such file"]),
             ("file: nowhere", ["file ", "/nowhere: there is no such file"]),
+            ("combiner: ''", ["combiner is empty"]),
+            ("name: a\nname: b", ["no YAML: line 2: 'name' is there twice."]),
+            ("param: {a: 1, b: 2, a: 3}", ["no YAML: line 1: 'a' is there twice."]),
         ],
     )
     def test_what_is_wrong_with_it_is_named(self, tmp_path, content, words):
@@ -235,6 +239,38 @@ class TestJobFile:
         assert message.startswith("--job-file bad.yaml: "), message
         assert all(word in message for word in words), message
         assert "--" not in message.removeprefix("--job-file")
+
+    @pytest.mark.parametrize(
+        ("paths", "said"), [("input: ''\noutput: y", "input is empty"), ("input: x\noutput: ''", "output is empty")]
+    )
+    def test_an_empty_path_is_not_the_directory_of_the_file(self, tmp_path, paths, said):
+        (tmp_path / "bad.yaml").write_text(f"{paths}\nmapper: shell:cat\nreducers: 0")
+        assert said in refusal("--job-file", "bad.yaml")
+
+    def test_a_tilde_is_the_home_directory(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "map.py").touch()
+        (tmp_path / "project" / "home.yaml").write_text(
+            "mapper: ~/map.py\nreducers: 0\ninput: [~/in/*.txt, ./~/x]\noutput: ~/out/"
+        )
+        request = parse("--job-file", "project/home.yaml")
+        assert request.programs == {"mapperName": tmp_path / "map.py"}
+        assert request.body["inputPath"] == [f"file://{tmp_path}/in/*.txt", f"file://{tmp_path}/project/~/x"]
+        assert request.body["outputPath"] == f"file://{tmp_path}/out/"
+
+    def test_map_only_on_the_command_line_leaves_out_what_the_file_says_of_reducing(self, tmp_path):
+        (tmp_path / "job.yaml").write_text("reducer: builtin:sum\ncombiner: builtin:sum\nreducers: 4")
+        rest = (*MINIMAL[:2], *MINIMAL[4:], "--job-file", "job.yaml")
+        body = parse(*rest, "--reducers", "0").body
+        assert body["nReducers"] == 0
+        assert not {"reducerName", "combinerName"} & body.keys()
+        assert "leave --reducer out" in refusal(*rest, "--reducers", "0", "--reducer", "builtin:sum")
+
+    def test_map_only_in_the_file_alone_is_said_of_the_file(self, tmp_path):
+        (tmp_path / "job.yaml").write_text("reducer: builtin:sum\nreducers: 0")
+        rest = (*MINIMAL[:2], *MINIMAL[4:], "--job-file", "job.yaml")
+        assert refusal(*rest) == "--job-file job.yaml: reducers 0 is a map-only job: leave reducer out."
+        assert refusal(*rest, "--reducer", "x").endswith("leave --reducer out.")
 
     def test_what_options_replace_is_not_looked_at(self, tmp_path):
         (tmp_path / "bad.yaml").write_text("reducers: many")

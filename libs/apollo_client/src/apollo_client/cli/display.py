@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 import click
 
 from apollo_client.cli.wording import in_command_words
+from apollo_common.ids import parse_attempt_id
 from apollo_common.units import format_size
 
 LINE_INTERVAL_SECONDS = 2.0
@@ -152,7 +153,10 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
         return [f"Job {job['id']} was stopped."]
     failure = job.get("failure") or {"message": "the coordinator does not say why."}
     lines = [f"Job {job['id']} failed: {in_command_words(failure['message'])}"]
-    lines += [f"  {name}: {failure[name]}" for name in ("program", "input", "attempt") if failure.get(name)]
+    lines += [f"  {name}: {failure[name]}" for name in ("program", "input") if failure.get(name)]
+    if attempt := failure.get("attempt"):
+        number = parse_attempt_id(attempt).number + 1
+        lines.append(f"  attempt: {attempt}" + (f" (attempt {number} of its task)" if number > 1 else ""))
     tail = failure.get("stderrTail", "").rstrip()
     if tail and tail not in failure["message"]:
         lines += ["  The program's last words on standard error:", *(f"  | {line}" for line in tail.splitlines())]

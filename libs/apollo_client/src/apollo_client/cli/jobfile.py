@@ -37,10 +37,13 @@ class JobOption(click.Option):
 
 def as_given(flag: str) -> str:
     """An option as the user gave it to the command that runs: as it is, or as a line of the job file."""
+    return _line(click.get_current_context(), flag) if is_in_file(flag) else flag
+
+
+def is_in_file(flag: str) -> bool:
+    """Whether the command that runs has the option from its job file."""
     ctx = click.get_current_context(silent=True)
-    if ctx is None or ctx.get_parameter_source(_variable(flag)) is not ParameterSource.DEFAULT_MAP:
-        return flag
-    return _line(ctx, flag)
+    return ctx is not None and ctx.get_parameter_source(_variable(flag)) is ParameterSource.DEFAULT_MAP
 
 
 def _line(ctx: click.Context, flag: str) -> str:
@@ -79,7 +82,7 @@ def read_job_file(path: Path, fields: Mapping[str, str]) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_JOB_FILE_BYTES + 1)
-        document = yaml.safe_load(text)
+        document = _parsed(text)
     except OSError as error:
         raise click.UsageError(f"--job-file {path}: cannot be read: {error.strerror}.") from error
     except yaml.MarkedYAMLError as error:
@@ -92,6 +95,23 @@ def read_job_file(path: Path, fields: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise click.UsageError(f"--job-file {path}: holds no mapping; write lines such as `mapper: map.py`.")
     return {key: _value(path, key, value, fields) for key, value in document.items()}
+
+
+def _parsed(text: str) -> Any:
+    """Of YAML in which no mapping has a key twice: PyYAML alone would take the last without a word."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            node = super().compose_mapping_node(anchor)
+            keys = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                    raise yaml.MarkedYAMLError(problem=f"{key.value!r} is there twice", problem_mark=key.start_mark)
+                keys.add(str(key.value))
+            return node
+
+    return Loader(text).get_single_data()
 
 
 def _value(file: Path, key: Any, value: Any, fields: Mapping[str, str]) -> Any:
@@ -135,7 +155,9 @@ def _text(file: Path, key: str, value: Any) -> str:
 
 
 def _beside(file: Path, text: str) -> str:
-    if "://" in text or text.startswith("/"):
+    if text.startswith("~/"):  # which the shell would have replaced on a command line
+        text = os.path.expanduser(text)  # noqa: PTH111  # as below
+    if not text or "://" in text or text.startswith("/"):
         return text
     folder = os.path.abspath(file.parent)  # noqa: PTH100  # a pattern may follow: Path would tidy it
     return os.path.join(folder, text)  # noqa: PTH118  # keeps a slash at the end
@@ -143,6 +165,7 @@ def _beside(file: Path, text: str) -> str:
 
 def _program(file: Path, text: str) -> str:
     """A file beside the job file; else it may be the name of an artifact."""
+    if not text or text.startswith(_NO_FILES):
+        return text
     beside = _beside(file, text)
-    is_path = "/" in text or Path(beside).exists()
-    return beside if is_path and not text.startswith(_NO_FILES) else text
+    return beside if "/" in text or Path(beside).exists() else text

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import click
 
 from apollo_client.cli.connection import RUN_HERE
-from apollo_client.cli.jobfile import JobOption, as_given, job_file_option
+from apollo_client.cli.jobfile import JobOption, as_given, is_in_file, job_file_option
 from apollo_common.units import parse_size_bytes
 
 PROGRAM_PREFIXES = ("builtin:", "shell:")
+PROGRAM = "a file, builtin:NAME, shell:COMMAND, or the name of an uploaded artifact"
 
 
 class _Size(click.ParamType[int]):
@@ -61,9 +62,8 @@ def _option(flag: str, json_field: str, **settings: Any) -> tuple[str, str, dict
     return flag, json_field, settings
 
 
-_PROGRAM = "a file, builtin:NAME, shell:COMMAND, or the name of an uploaded artifact"
 _OPTIONS = (
-    _option("--mapper", "mapperName", required=True, metavar="PROGRAM", help=f"The map program: {_PROGRAM}."),
+    _option("--mapper", "mapperName", required=True, metavar="PROGRAM", help=f"The map program: {PROGRAM}."),
     _option("--reducer", "reducerName", metavar="PROGRAM", help="The reduce program; none with --reducers 0."),
     _option("--combiner", "combinerName", metavar="PROGRAM", help="Reduces map output before it is shuffled."),
     _option(
@@ -163,6 +163,7 @@ FLAG_OF = {name: flag.split("/")[0] for flag, name, _ in _OPTIONS}
 _SIDE_OF = {"inputStorageCredentials": "--input", "outputStorageCredentials": "--output"}
 """What the command does not send is missed where it would have been needed."""
 _PROGRAMS = ("mapper", "reducer", "combiner")
+PROGRAM_FIELDS = frozenset(_FIELD_OF[name] for name in _PROGRAMS)
 
 
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,6 +198,7 @@ def job_request(options: Mapping[str, Any], *, embedded: bool, local_paths: bool
     `embedded`: there is no coordinator that artifacts could have been uploaded to. `local_paths`: paths without a
     scheme are this machine's.
     """
+    options = _without_reducer(options)
     body = {_FIELD_OF[name]: options[name] for name in _FIELD_OF if options[name] not in (None, ())}
     body |= {name: dict(body[name]) for name in ("params", "env") if name in body}
     body["inputPath"] = [_location("--input", text, local_paths=local_paths, globs=True) for text in options["input"]]
@@ -213,9 +215,18 @@ def job_request(options: Mapping[str, Any], *, embedded: bool, local_paths: bool
     return JobRequest(body, {name: path for name, path in files.items() if path is not None}, side_files)
 
 
+def _without_reducer(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With --reducers 0 on the command line, what a job file says of reducing is replaced, too."""
+    if options["reducers"] != 0 or is_in_file("--reducers"):
+        return options
+    replaced = {name: None for name in ("reducer", "combiner") if is_in_file(f"--{name}")}
+    return {**options, **replaced}
+
+
 def _check_reducer(body: Mapping[str, Any]) -> None:
     if body.get("nReducers") == 0 and "reducerName" in body:
-        raise click.UsageError("--reducers 0 is a map-only job: leave --reducer out.")
+        reducer = "reducer" if is_in_file("--reducer") else "--reducer"
+        raise click.UsageError(f"{as_given('--reducers')} 0 is a map-only job: leave {reducer} out.")
     if body.get("nReducers") != 0 and "reducerName" not in body:
         raise click.UsageError("--reducer is missing: name a program, or give --reducers 0 for a map-only job.")
 
@@ -224,6 +235,8 @@ def _program_file(flag: str, value: str | None, *, embedded: bool) -> Path | Non
     """The file to upload; None for what needs no upload."""
     if value is None or value.startswith(PROGRAM_PREFIXES):
         return None
+    if not value:
+        raise click.UsageError(f"{as_given(flag)} is empty. A program is {PROGRAM}.")
     path = Path(value)
     if path.is_file():
         _check_readable(flag, path)
@@ -231,7 +244,7 @@ def _program_file(flag: str, value: str | None, *, embedded: bool) -> Path | Non
     if path.is_dir():
         raise click.UsageError(f"{as_given(flag)} {value}: that is a directory; name a program.")
     if embedded or "/" in value:
-        raise click.UsageError(f"{as_given(flag)} {value}: there is no such file. A program is {_PROGRAM}.")
+        raise click.UsageError(f"{as_given(flag)} {value}: there is no such file. A program is {PROGRAM}.")
     return None
 
 

@@ -7,6 +7,7 @@ import click
 from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.display import duration, failure_lines, progress_line
 from apollo_client.cli.following import see_through
+from apollo_client.cli.names import NAME
 from apollo_client.cli.output import json_option, local_time, print_json, print_table
 from apollo_client.cli.running import run_async
 from apollo_client.cli.wording import in_command_words
@@ -15,7 +16,7 @@ from apollo_common.ids import job_of
 
 MAX_SHOWN_TASKS = 10
 
-_job_argument = click.argument("job_id", metavar="JOB")
+_job_argument = click.argument("job_id", metavar="JOB", type=NAME)
 
 
 @click.command(short_help="List jobs, in order of creation.")

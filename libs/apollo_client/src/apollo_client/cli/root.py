@@ -3,6 +3,7 @@
 import errno
 import os
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -74,6 +75,16 @@ def execute(arguments: list[str]) -> int:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
+    if isinstance(error, FileNotFoundError) and _here_is_gone():
+        return "The working directory is gone: change into another one."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # a file that is printed to has no name here
         return f"The output cannot be written: {error.strerror}."
     return f"an error that nobody foresaw: {error!r}. {_TRACEBACK}=1 shows where."
+
+
+def _here_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False

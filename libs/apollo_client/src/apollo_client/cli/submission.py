@@ -2,11 +2,12 @@
 
 import asyncio
 import hashlib
+from http import HTTPStatus
 from pathlib import Path
 
 import click
 
-from apollo_client.cli.joboptions import JobRequest
+from apollo_client.cli.joboptions import PROGRAM, PROGRAM_FIELDS, JobRequest, flag_of
 from apollo_client.cli.wording import field_in_command_words
 from apollo_client.errors import RequestRefused
 from apollo_client.rest import Document, RestClient
@@ -31,8 +32,10 @@ async def submit_job(client: RestClient, request: JobRequest) -> Document:
         await _abandon(client, answer)
         raise
     except RequestRefused as error:
-        if error.status == 422 and error.fields:
+        if error.status == HTTPStatus.UNPROCESSABLE_ENTITY and error.fields:
             raise _usage_error(error) from error
+        if error.status == HTTPStatus.NOT_FOUND and (unknown := _unknown_programs(error, request)):
+            raise RequestRefused("\n".join(unknown), status=error.status, fields=error.fields) from error
         raise
     job: Document = accepted["job"]
     return job
@@ -76,6 +79,16 @@ async def _abandon(client: RestClient, answer: asyncio.Future[Document]) -> None
             await client.stop((await answer)["job"]["id"])
     except (TimeoutError, ApolloError):
         answer.cancel()
+
+
+def _unknown_programs(error: RequestRefused, request: JobRequest) -> list[str]:
+    """What the coordinator took for names of artifacts may have been meant as files."""
+    return [
+        f"{flag_of(field.field)} {request.body[field.field]}: this is neither a file here nor an artifact of the "
+        f"coordinator. A program is {PROGRAM}."
+        for field in error.fields
+        if field.field in PROGRAM_FIELDS
+    ]
 
 
 def _usage_error(error: RequestRefused) -> click.UsageError:
