@@ -167,6 +167,19 @@ class TestInputAndOutput:
         assert_failed(outcome, "name another output or give --overwrite")
         assert [path.name for path in out.iterdir()] == ["precious.txt"]
 
+    @pytest.mark.parametrize("options", [["--overwrite"], []])
+    def test_an_output_that_holds_the_input(self, tmp_path: Path, options: list[str]) -> None:
+        out = tmp_path / "out"
+        out.mkdir()
+        for name in ("a.log", "part-m-00000"):
+            (out / name).write_text(f"{name}\n")
+        outcome = run(tmp_path, "shell:head -1", *options, source=out)
+        assert_failed(outcome, f"{out} holds an input of this job, file://{out}/part-m-00000,", "name another output")
+        assert {path.name: path.read_text() for path in out.iterdir()} == {
+            "a.log": "a.log\n",
+            "part-m-00000": "part-m-00000\n",
+        }
+
     def test_an_output_that_is_a_file(self, tmp_path: Path, words: Path) -> None:
         (tmp_path / "out").write_text("I am a file")
         assert_failed(run(tmp_path, "shell:cat", source=words), "out")

@@ -48,6 +48,17 @@ def test_word_count_from_s3_to_s3(s3_server, s3_bucket, counted):
     assert "overwrite" in again.stderr
 
 
+@pytest.mark.parametrize("output", ["in/", "/in"])
+def test_an_output_never_takes_the_place_of_the_input(s3_server, s3_bucket, output):
+    """This store takes both for one place, though only the first is listed as what it holds."""
+    client = s3_server.client()
+    client.put_object(Bucket=s3_bucket, Key="in/part-m-00000", Body=TEXT)
+    arguments = ["--mapper", "shell:cat", "--reducers", 0, "--overwrite", "--input", f"s3://{s3_bucket}/in"]
+    outcome = apollo("run", *arguments, "--output", f"s3://{s3_bucket}/{output}", **s3_server.environment)
+    assert (outcome.status, "holds an input of this job" in outcome.stderr) == (1, True), outcome.stderr
+    assert client.get_object(Bucket=s3_bucket, Key="in/part-m-00000")["Body"].read() == TEXT
+
+
 def test_what_is_wrong_with_s3_is_said(s3_server, s3_bucket):
     arguments = ["--mapper", "shell:cat", "--reducers", 0, "--output", f"s3://{s3_bucket}/out"]
     missing = apollo("run", *arguments, "--input", f"s3://{s3_bucket}/none.txt", **s3_server.environment)

@@ -10,6 +10,7 @@ from apollo_common.errors import (
     LimitExceeded,
     ObjectNotFound,
     OutputExists,
+    OutputHoldsInput,
     StorageUnavailable,
     VolumeFull,
 )
@@ -91,6 +92,7 @@ async def test_the_specification_holds_what_was_asked(api):
         (ObjectNotFound("Nothing at s3://in/books/."), 404),
         (BucketNotFound("There is no bucket in."), 404),
         (OutputExists("s3://out/words exists."), 409),
+        (OutputHoldsInput("s3://out/words holds s3://out/words/part-r-00000."), 409),
         (LimitExceeded("Too many jobs."), 429),
         (StorageUnavailable("The store does not answer."), 502),
         (VolumeFull("No space left."), 507),
@@ -100,6 +102,15 @@ async def test_what_submission_meets_has_its_status(api, error, status):
     api.jobs.refuse = error
     found, problem = await submit(api)
     assert (found, problem["status"], problem["detail"]) == (status, status, str(error))
+
+
+async def test_an_output_that_holds_the_input_is_told_with_its_field(api):
+    api.jobs.refuse = OutputHoldsInput("s3://out/words holds s3://out/words/part-r-00000.")
+    _, problem = await submit(api)
+    assert problem["type"] == "urn:apollo:problem:output_holds_input"
+    (told,) = problem["errors"]
+    assert told["field"] == "outputPath"
+    assert "overwrite" not in told["fix"]
 
 
 async def test_an_unexpected_error_is_500_without_a_word_of_it(api):

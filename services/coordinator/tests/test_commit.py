@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from apollo_common.errors import OutputExists, OutputNotWritable, PermanentError, StorageUnavailable
+from apollo_common.assignment import Split, SplitPiece
+from apollo_common.errors import OutputExists, OutputHoldsInput, OutputNotWritable, PermanentError, StorageUnavailable
 from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id
 from apollo_common.storage.file import FileStore
 from apollo_common.storage.memory import MemoryStore
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Attempt, AttemptOutput, Job, Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
-from apollo_coordinator.store.commit import StoredOutput, part_name
+from apollo_coordinator.store.commit import StoredOutput
+from apollo_coordinator.store.part_names import part_name
 
 NO_ACCESS = StorageAccess()
 PROGRAM = ProgramRef(ProgramSource.SHELL, "cat")
@@ -206,6 +208,23 @@ async def test_an_output_that_appeared_meanwhile_is_not_overwritten(place):
     with pytest.raises(OutputExists, match="appeared"):
         await StoredOutput(OneStore(store)).commit(job, NO_ACCESS)
     assert await content(store, f"{output}/_SUCCESS") == b'{"job": "another"}'
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("name", ["part-r-00000", "part-m-00004", "_SUCCESS"])
+async def test_what_the_job_has_read_is_never_replaced_nor_removed(place, name, overwrite):
+    store, output = place()
+    await store.put(f"{output}/{name}", b"input")  # since the job was submitted
+    read = await store.stat(f"{output}/{name}")
+    job = new_job(output, overwrite=overwrite)
+    piece = SplitPiece(read.url, 0, read.size_bytes, read.size_bytes, read.version)
+    job.maps = [Task(map_task_id(JOB, 0), 0, TaskKind.MAP, split=Split((piece,)))]
+    await run_job(store, job)
+    committer = StoredOutput(OneStore(store))
+    with pytest.raises(OutputExists if name == "_SUCCESS" and not overwrite else OutputHoldsInput):
+        await committer.commit(job, NO_ACCESS)
+    await committer.discard(job, NO_ACCESS)
+    assert await everything(store, output) == {name: b"input"}
 
 
 async def test_an_upload_that_somebody_removed_ends_the_commit_for_good(place):

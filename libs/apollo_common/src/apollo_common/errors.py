@@ -90,6 +90,12 @@ class OutputExists(PermanentError):
     reason = "output_exists"
 
 
+class OutputHoldsInput(OutputExists):
+    """A job reads what lies at its own output under a name that its commit removes or replaces."""
+
+    reason = "output_holds_input"
+
+
 class OutputNotWritable(PermanentError):
     reason = "output_not_writable"
 

@@ -53,7 +53,8 @@ class JobService(Protocol):
     async def submit(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:
         """Check input and output, journal the job, return it queued.
 
-        ObjectNotFound (no input), OutputExists (or reserved by another job), IdempotencyConflict, VolumeFull.
+        ObjectNotFound (no input), OutputExists (or reserved by another job), OutputHoldsInput, IdempotencyConflict,
+        VolumeFull.
         """
         ...
 

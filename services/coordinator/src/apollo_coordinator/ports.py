@@ -318,6 +318,10 @@ class InputPlanner(Protocol):
         """ObjectNotFound when an input path names nothing."""
         ...
 
+    async def check_apart(self, spec: JobSpec, access: JobSecrets) -> None:
+        """OutputHoldsInput when the job's commit would remove or replace what it reads."""
+        ...
+
     async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:
         """One split per map task; none when the input holds no bytes."""
         ...
@@ -335,7 +339,10 @@ class OutputCommitter(Protocol):
         ...
 
     async def commit(self, job: Job, access: StorageAccess) -> None:
-        """Publish the accepted outputs of `job.output_tasks`, `_SUCCESS` last. Run again after a crash, it goes on."""
+        """Publish the accepted outputs of `job.output_tasks`, `_SUCCESS` last. Run again after a crash, it goes on.
+
+        OutputHoldsInput, with nothing changed, when that would remove or replace what the job has read.
+        """
         ...
 
     async def discard(self, job: Job, access: StorageAccess) -> None:

@@ -1,11 +1,10 @@
 """What an operator lets jobs reach: which files, and where the environment's own credentials may go."""
 
 import os
-import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from apollo_common.storage.glob import Pattern, has_wildcard
+from apollo_common.storage.places import may_meet
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,7 @@ class StorePolicy:
 
     def owns(self, url: str) -> bool:
         """Whether a store URL, perhaps with wildcards, names something below Apollo's own prefix, or all around it."""
-        literal = _tidy(Pattern(url).literal_prefix if has_wildcard(url) else f"{url}/")
-        own = _tidy(f"{self.own_prefix}/")
-        return bool(self.own_prefix) and (literal.startswith(own) or own.startswith(literal))
+        return bool(self.own_prefix) and may_meet(url, self.own_prefix)
 
 
 NOTHING_ALLOWED = StorePolicy(file_roots=(), environment_endpoints=frozenset())
@@ -51,14 +48,6 @@ NOTHING_ALLOWED = StorePolicy(file_roots=(), environment_endpoints=frozenset())
 def _lies_below(real: str, directories: Iterable[str]) -> bool:
     roots = (os.path.realpath(directory).rstrip("/") for directory in directories)
     return any(f"{real}/".startswith(f"{root}/") for root in roots)
-
-
-def _tidy(url: str) -> str:
-    """Of what names the same object to some store, one form: those that keep objects in directories take repeated
-    slashes, and backslashes, for one slash.
-    """
-    path = url.partition("://")[2].replace("\\", "/")
-    return posixpath.normpath(f"/{path}").rstrip("/") + ("/" if path.endswith("/") else "")
 
 
 def same_endpoint(one: str, other: str) -> bool:

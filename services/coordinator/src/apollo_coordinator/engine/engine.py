@@ -306,6 +306,7 @@ class Engine:
         self._admit(spec)
         access = await named_secrets(spec, self._ports.credentials) or secrets or NO_SECRETS
         await self._ports.planner.check_input(spec, access.input_access)
+        await self._ports.planner.check_apart(spec, access)
         await self._ports.committer.check_free(spec, access.output_access)
         # Not undone when the caller goes away: half a submission must not stay.
         return await asyncio.shield(self._submissions.spawn(self._take(spec, secrets), name="submit"))

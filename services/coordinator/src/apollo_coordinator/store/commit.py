@@ -1,11 +1,11 @@
 """Opens, publishes and discards the parts of a job's output. The only code that makes an output visible.
 
-A commit removes an old `_SUCCESS`, completes every part, aborts what losing attempts left, deletes surplus parts of an
-older output, and writes `_SUCCESS` last. Each step does nothing when it was done before, so a commit that was cut off
-anywhere is finished by running it again. Readers that wait for `_SUCCESS` never see a mixture of outputs.
+A commit refuses to take the place of the job's own input, removes an old `_SUCCESS`, completes every part, aborts what
+losing attempts left, deletes surplus parts of an older output, and writes `_SUCCESS` last. Each step does nothing when
+it was done before, so a commit that was cut off anywhere is finished by running it again. Readers that wait for
+`_SUCCESS` never see a mixture of outputs.
 """
 
-import re
 from contextlib import aclosing
 
 from apollo_common.errors import ObjectNotFound, OutputExists, OutputNotWritable, PermanentError, UploadLost
@@ -18,23 +18,18 @@ from apollo_common.storage.location import resolve_output
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import ObjectStore, StorageAccess, Upload
 from apollo_common.threads import in_thread
-from apollo_coordinator.core.model import Job, JobStatus, Task, TaskKind
+from apollo_coordinator.core.model import Job, JobStatus, Task
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import OutputTarget
 from apollo_coordinator.store.manifest import MAX_MANIFEST_BYTES, SUCCESS, encode_manifest, job_in_manifest
+from apollo_coordinator.store.overlap import check_apart
+from apollo_coordinator.store.part_names import is_part, part_name
 
 CONCURRENT_REQUESTS = 16
 MAX_CLOCK_SKEW_MS = 15 * 60 * 1000  # S3 refuses requests of clocks that differ more (RequestTimeTooSkewed)
 ATTEMPT_METADATA = "apollo-attempt"
 
-_EXTENSIONS = {"": "", "gzip": ".gz", "bzip2": ".bz2", "zstd": ".zst"}
 _log = get_logger(__name__)
-_PART = re.compile(r"part-[mr]-\d{5,}(\.gz|\.bz2|\.zst)?")
-
-
-def part_name(kind: TaskKind, index: int, compression: str = "") -> str:
-    """`part-r-00000`, `part-m-00012.gz`."""
-    return f"part-{'m' if kind is TaskKind.MAP else 'r'}-{index:05d}{_EXTENSIONS[compression]}"
 
 
 class StoredOutput:
@@ -64,8 +59,8 @@ class StoredOutput:
     async def commit(self, job: Job, access: StorageAccess) -> None:
         """Publish the accepted outputs.
 
-        OutputExists when another one has appeared that may not be overwritten; OutputNotWritable when somebody else
-        has removed an upload: no further try brings it back.
+        OutputExists when another one has appeared that may not be overwritten; OutputHoldsInput; OutputNotWritable
+        when somebody else has removed an upload: no further try brings it back.
         """
         output, store = await self._open(job.spec, access)
         success = f"{output}/{SUCCESS}"
@@ -74,6 +69,7 @@ class StoredOutput:
             return
         if written_by is not None and not job.spec.overwrite:
             raise OutputExists(f"another output has appeared at {job.spec.output_path}; run the job to another place")
+        await check_apart(job.spec, store, _read_by(job))
         if written_by is not None:  # who writes fresh outputs only needs no right to delete
             await store.delete([success])
         await each(_accepted(job), lambda task: _complete(store, task), at_once=CONCURRENT_REQUESTS)
@@ -114,6 +110,12 @@ async def _written_by(store: ObjectStore, success: str) -> str | None:
         return job_in_manifest(b"".join([chunk async for chunk in store.read(success)]))
     except ObjectNotFound:
         return None
+
+
+def _read_by(job: Job) -> list[tuple[str, str]]:
+    """(URL, version) of the objects that the splits were planned from."""
+    pieces = (piece for task in job.maps if task.split is not None for piece in task.split.pieces)
+    return list(dict.fromkeys((piece.url, piece.version) for piece in pieces))
 
 
 def _accepted(job: Job) -> list[Task]:
@@ -180,4 +182,4 @@ async def _surplus_parts(store: ObjectStore, output: str, job: Job) -> list[str]
     """Parts of an older output, by their exact names, that this job has not replaced."""
     ours = {task.output.url for task in job.output_tasks if task.output is not None}
     found = [info.url async for info in store.find(f"{glob.escape(output)}/part-*")]
-    return [url for url in found if url not in ours and _PART.fullmatch(url.rpartition("/")[2])]
+    return [url for url in found if url not in ours and is_part(url.rpartition("/")[2])]

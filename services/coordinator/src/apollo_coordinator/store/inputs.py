@@ -6,12 +6,14 @@ from contextlib import aclosing
 from apollo_common.assignment import Split
 from apollo_common.errors import InputNotFound, TooManySplits
 from apollo_common.storage.file import why_nothing
-from apollo_common.storage.location import resolve_inputs
+from apollo_common.storage.location import resolve_inputs, resolve_output
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import ObjectInfo, StorageAccess
 from apollo_common.threads import in_thread
 from apollo_coordinator.core.plan import MAX_SPLITS, codec_of, plan_splits
 from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.ports import JobSecrets
+from apollo_coordinator.store.overlap import check_apart, may_overlap
 
 MAX_INPUT_OBJECTS = MAX_SPLITS  # empty ones too
 
@@ -40,6 +42,16 @@ class StoredInput:
             below = [info async for info in self._find(path, url, access)]
             objects += sorted(below, key=lambda info: info.url.encode())
         return plan_splits(objects, spec.split_size_bytes)
+
+    async def check_apart(self, spec: JobSpec, access: JobSecrets) -> None:
+        """OutputHoldsInput when the job's commit would remove or replace what it reads. Lists what may lie there."""
+        output, output_access = resolve_output(spec.output_path, access.output_access)
+        urls, input_access = resolve_inputs(spec.input_paths, access.input_access)
+        store = await self._stores.open(output, output_access)
+        for path, url in zip(spec.input_paths, urls, strict=True):
+            if await in_thread(may_overlap, url, output):
+                found = [(info.url, info.version) async for info in self._find(path, url, input_access)]
+                await check_apart(spec, store, found)
 
     async def _find(self, path: str, url: str, access: StorageAccess) -> AsyncGenerator[ObjectInfo, None]:
         """The objects of one input path: at least one, and a bounded number."""

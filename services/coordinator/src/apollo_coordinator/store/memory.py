@@ -152,6 +152,9 @@ class MemoryInput:
             if path not in self.inputs:
                 raise InputNotFound(f"nothing is at {path}; check inputPath")
 
+    async def check_apart(self, spec: JobSpec, access: JobSecrets) -> None:
+        """Its inputs lie nowhere."""
+
     async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:  # noqa: ARG002 - as above
         self.mishaps.meet()
         return [split for path in spec.input_paths for split in self.inputs[path]]
