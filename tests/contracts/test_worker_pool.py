@@ -95,10 +95,10 @@ async def test_workers_run_attempts_side_by_side(case):
 
 async def test_a_released_worker_is_gone_and_the_others_stay(case):
     released, other = await ups(case)
-    await case.pool.release(released)
+    await case.pool.release(released, "it had been silent")
     (gone,) = await case.heard.until(WorkerGone)
     assert gone.worker == released
-    assert gone.reason
+    assert gone.reason.endswith("it had been silent")
     with pytest.raises(WorkerUnreachable):
         case.pool.link(released)
     await case.pool.link(other).describe()

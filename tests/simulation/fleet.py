@@ -88,10 +88,10 @@ class SimulatedPool(MemoryPool):
             raise TemporaryError("the pool has no quota")
         await super().scale(job, workers, pods)
 
-    async def release(self, worker: WorkerId) -> None:
+    async def release(self, worker: WorkerId, reason: str = "") -> None:
         await asyncio.sleep(self._faults.seconds(ROUND_TRIP_SECONDS))
         released = self.workers.get(worker)
-        await super().release(worker)
+        await super().release(worker, reason)
         if isinstance(released, SimulatedWorker):
             await self._let_go(released)
 

@@ -143,6 +143,27 @@ async def test_a_job_shows_what_runs_and_what_is_tried_again(api, apollo):
     assert f"retried   {job.id}-m-00001 after 1 of its attempts: it ended with status 3\n" in shown
 
 
+async def test_a_job_shows_why_what_runs_was_started_again(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=1, reduces=1)
+    task = job.maps[0]
+    (runs,) = task.attempts
+    ended = [
+        (AttemptStatus.FAILED, Failure("program_exited", "it ended with status 3")),
+        (AttemptStatus.LOST, Failure("worker_unreachable", "worker at 127.0.0.1:1 was silent for too long")),
+        (AttemptStatus.CANCELLED, None),
+    ]
+    task.attempts = [
+        Attempt(AttemptId(f"{task.id}-{number}"), WorkerId("w2"), 1, status, failure=failure)
+        for number, (status, failure) in enumerate(ended)
+    ]
+    task.attempts.append(replace(runs, id=AttemptId(f"{task.id}-3")))
+    shown = (await apollo("job", job.id)).out
+    retried = [line for line in shown.splitlines() if line.startswith("retried")]
+    assert retried == [f"retried   {task.id} after 2 of its attempts: worker at 127.0.0.1:1 was silent for too long"]
+    assert f"running   {task.id}-3 on" in shown
+
+
 async def test_a_job_says_who_has_the_workers_it_waits_for(api, apollo):
     first, second = [api.jobs.job((await apollo("submit", *JOB)).out.strip()) for _ in range(2)]
     for job in (first, second):

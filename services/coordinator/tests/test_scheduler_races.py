@@ -179,6 +179,8 @@ def test_an_unreachable_worker_is_released_and_gets_nothing_more(world):
     world.workers("w1")
     asked = world.lost("j-m-00000-0")
     assert asked == [commands.ReleaseWorker(WorkerId("w1"))]
+    lost = world.state.jobs[JobId("j")].maps[0].attempts[0]
+    assert asked[0].reason == lost.failure.message  # the pool's log tells it
     assert world.tell(events.WorkerLeft(WorkerId("w1"), "released")) == []
 
 

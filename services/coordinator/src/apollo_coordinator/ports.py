@@ -115,8 +115,8 @@ class WorkerPool(Protocol):
         """
         ...
 
-    async def release(self, worker: WorkerId) -> None:
-        """The engine does not want this worker any more: idle, quarantined or unreachable."""
+    async def release(self, worker: WorkerId, reason: str = "") -> None:
+        """The engine does not want this worker any more: idle, quarantined or unreachable. `reason`: for the log."""
         ...
 
     def link(self, worker: WorkerId) -> WorkerLink: ...

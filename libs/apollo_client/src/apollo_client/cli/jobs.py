@@ -49,13 +49,13 @@ def job(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
         async with rest_client(coordinator) as client:
             document = await client.job(job_id)
             tasks = [] if as_json else [task async for task in client.tasks(job_id)]
-            running = await _running_attempts(client, tasks)
-            waits = _waits_for_a_worker(document, tasks, running)
+            attempts = await _attempts_in_progress(client, tasks)
+            waits = _waits_for_a_worker(document, tasks, attempts)
             busy = _busy_lines([worker async for worker in client.workers()]) if waits else []
         if as_json:
             print_json(document)
         else:
-            lines = _description(document, tasks) + busy + _attempt_lines(running, tasks)
+            lines = _description(document, tasks) + busy + _attempt_lines(attempts, tasks)
             click.echo("\n".join(lines + _end_lines(document)))
         return 0
 
@@ -125,11 +125,10 @@ def _row(job: Document) -> list[str]:
     ]
 
 
-async def _running_attempts(client: RestClient, tasks: list[Document]) -> list[Document]:
-    """Those of the tasks that have run longest: among them is what holds a job up."""
+async def _attempts_in_progress(client: RestClient, tasks: list[Document]) -> list[Document]:
+    """All of those tasks in progress that have run longest: among them is what holds a job up."""
     running = sorted((task for task in tasks if task["status"] == "in-progress"), key=lambda task: task["startTime"])
-    attempts = [attempt for task in running[:MAX_SHOWN_TASKS] async for attempt in client.attempts(task["id"])]
-    return [attempt for attempt in attempts if attempt["status"] == "running"]
+    return [attempt for task in running[:MAX_SHOWN_TASKS] async for attempt in client.attempts(task["id"])]
 
 
 def _description(job: Document, tasks: list[Document]) -> list[str]:
@@ -149,19 +148,24 @@ def _description(job: Document, tasks: list[Document]) -> list[str]:
     return lines + [f"tasks     {number} {kind} {status}" for (kind, status), number in statuses.items()]
 
 
-def _attempt_lines(running: list[Document], tasks: list[Document]) -> list[str]:
-    """What runs, where and for how long, and why tasks wait to be tried again."""
+def _attempt_lines(attempts: list[Document], tasks: list[Document]) -> list[str]:
+    """What runs, where and for how long, and why tasks are tried again, or wait to be. `attempts`: of what runs."""
     lines = [
         f"running   {attempt['id']} on {attempt['worker']} for {duration(attempt)}, {_share_given(attempt)}"
         + (f", says: {attempt['programStatus']}" if attempt["programStatus"] else "")
-        for attempt in running
+        for attempt in attempts
+        if attempt["status"] == "running"
     ]
+    ended = [attempt for attempt in attempts if attempt["status"] in ("failed", "lost")]
+    setbacks = Counter(attempt["task"] for attempt in ended)
+    last = {attempt["task"]: attempt["failure"] for attempt in ended}
+    lines += [_retried(task, number, last[task]) for task, number in setbacks.items()]
     waiting = [task for task in tasks if task["status"] == "scheduled" and task.get("failure")]
-    return lines + [
-        f"retried   {task['id']} after {task['attempts']} of its attempts: "
-        + in_command_words(task["failure"]["message"])
-        for task in waiting[:MAX_SHOWN_TASKS]
-    ]
+    return lines + [_retried(task["id"], task["attempts"], task["failure"]) for task in waiting[:MAX_SHOWN_TASKS]]
+
+
+def _retried(task: str, attempts: int, failure: Document) -> str:
+    return f"retried   {task} after {attempts} of its attempts: {in_command_words(failure['message'])}"
 
 
 def _share_given(attempt: Document) -> str:
@@ -171,9 +175,9 @@ def _share_given(attempt: Document) -> str:
     return f"was given {share} of its input"
 
 
-def _waits_for_a_worker(job: Document, tasks: list[Document], running: list[Document]) -> bool:
+def _waits_for_a_worker(job: Document, tasks: list[Document], attempts: list[Document]) -> bool:
     """Whether none of its tasks is run, and the coordinator does not say why."""
-    explained = running or job.get("trouble")
+    explained = attempts or job.get("trouble")
     return job["status"] == "running" and not explained and any(task["status"] == "scheduled" for task in tasks)
 
 

@@ -32,7 +32,9 @@ def next_move(state: State, now_ms: int) -> Move | None:
         return _scale(state, now_ms)
     if state.drained:
         worker = next(iter(state.drained))
-        return facts.WorkerRemoved(now_ms, worker, Departure.RELEASED), [commands.ReleaseWorker(worker)]
+        return facts.WorkerRemoved(now_ms, worker, Departure.RELEASED), [
+            commands.ReleaseWorker(worker, "it is idle, and was told to end")
+        ]
     if state.cleanable:
         job = next(iter(state.cleanable))
         return facts.CleanUpStarted(now_ms, job), [commands.CleanUp(job)]

@@ -3,7 +3,7 @@
 The outcome of each comes back as an event; all are safe to run twice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
 
@@ -70,6 +70,7 @@ class ScalePool:
 @dataclass(frozen=True, slots=True)
 class ReleaseWorker:
     worker: WorkerId
+    reason: str = field(default="", compare=False)  # for the pool's log
 
 
 @dataclass(frozen=True, slots=True)

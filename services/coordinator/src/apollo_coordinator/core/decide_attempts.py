@@ -84,7 +84,9 @@ def attempt_failed(state: State, event: events.AttemptFailed, now_ms: int, out: 
 
 def _suspect(state: State, running: Running, now_ms: int, out: Outcome, *, lost: bool) -> None:
     if suspect(state, running, now_ms, out, lost=lost):
-        out.commands.append(commands.ReleaseWorker(running.attempt.worker))
+        out.commands.append(
+            commands.ReleaseWorker(running.attempt.worker, "it fails or loses what other workers do not")
+        )
 
 
 def fetch_failed(state: State, event: events.FetchFailed, now_ms: int, out: Outcome) -> None:
@@ -143,4 +145,4 @@ def attempt_lost(state: State, event: events.AttemptLost, now_ms: int, out: Outc
         let_go = worker.draining or event.failure.reason in (WorkerDrained.reason, WorkerBusy.reason)
         cause = Departure.RELEASED if let_go else Departure.UNREACHABLE
         out.facts.append(facts.WorkerRemoved(now_ms, event.worker, cause))
-        out.commands.append(commands.ReleaseWorker(event.worker))
+        out.commands.append(commands.ReleaseWorker(event.worker, event.failure.message))

@@ -270,7 +270,7 @@ class Engine:
             described = await self._ports.pool.link(up.worker).describe()
         except ApolloError as error:
             _log.warning("worker does not answer", worker=up.worker, reason=error.reason, error=str(error))
-            await self._ports.pool.release(up.worker)
+            await self._ports.pool.release(up.worker, str(error))
             return
         finally:
             self._greetings.pop(up.worker, None)

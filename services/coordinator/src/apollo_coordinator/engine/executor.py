@@ -287,6 +287,6 @@ class Executor:
     async def _release_worker(self, command: commands.ReleaseWorker) -> None:
         try:
             async with self._worker_slots:
-                await self._ports.pool.release(command.worker)
+                await self._ports.pool.release(command.worker, command.reason)
         except ApolloError as error:
             _log.warning("worker not released", worker=command.worker, reason=error.reason, error=str(error))

@@ -177,9 +177,9 @@ class MemoryPool:
     ) -> None:
         self.wanted[job] = workers
 
-    async def release(self, worker: WorkerId) -> None:
+    async def release(self, worker: WorkerId, reason: str = "") -> None:
         self.released.append(worker)
-        self.remove(worker, "released by the coordinator")
+        self.remove(worker, reason or "released by the coordinator")
 
     def link(self, worker: WorkerId) -> MemoryWorker:
         try:

@@ -92,9 +92,9 @@ class ProcessPool:
             del self._wanted[job]
         self._fill()
 
-    async def release(self, worker: WorkerId) -> None:
+    async def release(self, worker: WorkerId, reason: str = "") -> None:
         """End the process; a new one takes its place."""
-        self._live.dismiss(worker)
+        self._live.dismiss(worker, reason)
 
     def link(self, worker: WorkerId) -> WorkerLink:
         return self._live.link(worker)

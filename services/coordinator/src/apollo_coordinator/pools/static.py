@@ -54,9 +54,9 @@ class StaticPool:
     async def scale(self, job: JobId | None, workers: int, pods: PodOverrides | None = None) -> None:
         """A fixed pool has the workers that it has."""
 
-    async def release(self, worker: WorkerId) -> None:
+    async def release(self, worker: WorkerId, reason: str = "") -> None:
         """Drop the link; the worker is met again, under a new id, once it answers."""
-        self._live.dismiss(worker)
+        self._live.dismiss(worker, reason)
 
     def link(self, worker: WorkerId) -> WorkerLink:
         return self._live.link(worker)

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,7 +34,7 @@ class LiveWorkers:
 
     def __init__(self) -> None:
         self._links: dict[WorkerId, WorkerLink] = {}
-        self._dismissals: dict[WorkerId, asyncio.Event] = {}
+        self._dismissals: dict[WorkerId, asyncio.Future[str]] = {}
         self._listener: Callable[[PoolEvent], None] = lambda _event: None
 
     def listen(self, listener: Callable[[PoolEvent], None]) -> None:
@@ -46,17 +45,18 @@ class LiveWorkers:
 
     def add(
         self, worker: WorkerId, address: str, link: WorkerLink, *, job: JobId | None = None, pod_name: str = ""
-    ) -> asyncio.Event:
-        """Announce a worker. The event is set when the engine dismisses it."""
+    ) -> asyncio.Future[str]:
+        """Announce a worker. The future holds why, once the engine dismisses it."""
         self._links[worker] = link
-        dismissed = self._dismissals[worker] = asyncio.Event()
+        dismissed = self._dismissals[worker] = asyncio.get_running_loop().create_future()
         self._listener(WorkerUp(worker, address, job, pod_name))
         return dismissed
 
-    def dismiss(self, worker: WorkerId) -> None:
-        """The engine does not want it any more; nothing happens when it is gone already."""
-        if worker in self._dismissals:
-            self._dismissals[worker].set()
+    def dismiss(self, worker: WorkerId, reason: str) -> None:
+        """The engine does not want it any more; nothing happens when it is gone already, or dismissed."""
+        dismissed = self._dismissals.get(worker)
+        if dismissed is not None and not dismissed.done():
+            dismissed.set_result(reason)
 
     async def remove(self, worker: WorkerId, reason: str, *, fault: str = "") -> None:
         """Announce that a worker is gone and close its link."""
@@ -77,7 +77,7 @@ async def watch_until_gone(
     link: WorkerLink,
     supervision: Supervision,
     expected: str,
-    dismissed: asyncio.Event,
+    dismissed: asyncio.Future[str],
     told_to_end: Callable[[], None] = lambda: None,
 ) -> str:
     """Describe a worker regularly until it is silent for too long, dismissed or another one: which, in words.
@@ -87,10 +87,10 @@ async def watch_until_gone(
     clock = asyncio.get_running_loop().time
     last_heard = clock()
     while clock() - last_heard < supervision.silence_seconds:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(supervision.describe_every_seconds):
-                await dismissed.wait()
-            return "it was released"
+        await asyncio.wait({dismissed}, timeout=supervision.describe_every_seconds)
+        if dismissed.done():
+            why = dismissed.result()
+            return f"it was released: {why}" if why else "it was released"
         try:
             description = await link.describe()
         except ApolloError:

@@ -124,8 +124,8 @@ class KubernetesPool:
             self._demands.pop(job, None)
         self._wake.set()
 
-    async def release(self, worker: WorkerId) -> None:
-        self._live.dismiss(worker)
+    async def release(self, worker: WorkerId, reason: str = "") -> None:
+        self._live.dismiss(worker, reason)
 
     def link(self, worker: WorkerId) -> WorkerLink:
         return self._live.link(worker)
