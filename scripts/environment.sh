@@ -70,8 +70,10 @@ make_environment() {
   shift
   python=$(find_python) || exit 1
   say "Making $venv with $("$python" -V 2>&1); this happens once and takes about half a minute."
+  trap 'say "Interrupted. The next call begins anew."; exit 130' INT
   rm -rf "$venv"
-  "$python" -m venv "$venv" || fail "Could not make a virtual environment in $PWD/$venv."
+  # What it says is kept for its failure: interrupted, it would show a traceback.
+  said=$("$python" -m venv "$venv" 2>&1) || fail "Could not make a virtual environment in $PWD/$venv: $said"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
     -r requirements/bootstrap.txt || fail "Could not install the installer; pip says why above. Is there a network?"
   tell_uv "$venv/bin/python"
@@ -87,6 +89,7 @@ make_environment() {
   # Where PYTHONDONTWRITEBYTECODE is set, every start would compile our own sources anew.
   # shellcheck disable=SC2086
   "$venv/bin/python" -m compileall -q $PACKAGE_FOLDERS || say "Could not compile the sources; commands start slower."
+  trap - INT
 }
 
 # ensure_environment VENV LOCK...: makes VENV, or makes it again when LOCK... or a pyproject changed. Call it in the

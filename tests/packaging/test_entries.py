@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,11 +31,11 @@ def checkout(tmp_path) -> Path:
     return checkout
 
 
-def start(checkout: Path, *arguments: str, **env: str) -> subprocess.Popen:
+def start(checkout: Path, *arguments: str, start_new_session: bool = False, **env: str) -> subprocess.Popen:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("APOLLO_", "PYTHON", "VIRTUAL"))}
     return subprocess.Popen(
         [checkout / "apollo", *arguments], cwd="/", env=kept | env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, start_new_session=start_new_session,
     )  # fmt: skip
 
 
@@ -106,3 +108,18 @@ def test_a_wrong_apollo_python_is_named(checkout):
     status, _, err = apollo(checkout, "version", APOLLO_PYTHON="/nowhere/python")
     assert status == 1
     assert "APOLLO_PYTHON=/nowhere/python" in err
+
+
+def test_an_interrupted_first_call_says_what_comes_next(checkout, bare_path):
+    """The terminal sends SIGINT to every process in its foreground, so to the Python that makes the environment."""
+    hanging = f"{sys.executable} -c 'print(\"begun\", flush=True); import time; time.sleep(60)' >begun"
+    add_python(bare_path, f'case "$*" in *"-m venv"*) {hanging} ;; *) exec {sys.executable} "$@" ;; esac')
+    process = start(checkout, "version", PATH=str(bare_path), start_new_session=True)
+    begun = checkout / "begun"
+    while not (begun.exists() and begun.read_text()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=50)
+    assert err.splitlines()[1:] == ["apollo: Interrupted. The next call begins anew."], err
+    assert process.returncode in (130, -signal.SIGINT)
