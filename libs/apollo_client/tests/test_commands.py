@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from apollo_client.cli.log_lines import MAX_LINE_BYTES
 from apollo_client.cli.root import cli
+from apollo_common.errors import StorageAccessDenied
 from apollo_common.ids import AttemptId, WorkerId
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, TaskStatus, Worker
 from support.api_server import running_api
@@ -227,7 +228,9 @@ async def test_an_interrupted_wait_leaves_the_job_alone(api, apollo, start):
     waiting = await start("wait", job.id)
     await waiting.process.stderr.readuntil(b"queued")
     waiting.process.send_signal(signal.SIGINT)
-    assert (await waiting.end()).status == 130
+    ended = await waiting.end()
+    assert ended.status == 130
+    assert ended.err.endswith(f"The job goes on. Wait for it again with `apollo wait {job.id}`.\n")
     assert job.status is JobStatus.QUEUED
 
 
@@ -301,6 +304,29 @@ def test_an_empty_name_is_wrong_usage(command):
     refused = CliRunner().invoke(cli, [*command, ""])
     assert refused.exit_code == 2
     assert re.search(r"Error: (JOB|JOB\|TASK\|ATTEMPT|NAME) is empty; ", refused.output), refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rum"], "No such command 'rum'. Did you mean run?"),
+        (["frobnicate"], "No such command 'frobnicate'."),
+        (["run", *JOB, "--reducers", "two"], "'two' is not a valid whole number."),
+        (["up", "--workers", "0"], "0 is not in the range 1<=x<=1000."),
+        (["up", "--host", "nowhere.invalid"], "--host nowhere.invalid: this name does not resolve"),
+    ],
+)
+def test_wrong_usage_says_what_is_wrong(arguments, said):
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code == 2
+    assert said in refused.output
+
+
+async def test_who_takes_an_s3_server_for_the_web_is_told(api, apollo):
+    api.jobs.refuse = StorageAccessDenied("s3://a/b at the S3 server https://site needs credentials.")
+    hint = "to read a page of the web, fetch it first"
+    assert hint in (await apollo("submit", *JOB[:4], "--input", "https://site/a/b", *JOB[6:])).err
+    assert hint not in (await apollo("submit", *JOB)).err
 
 
 async def test_a_working_directory_that_is_gone_is_said_to_be(tmp_path):

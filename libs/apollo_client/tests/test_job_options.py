@@ -215,6 +215,7 @@ class TestJobFile:
             ("nReducers: 2", ["'nReducers'", "Did you mean reducers?"]),
             ("maxWorkers: 2", ["'maxWorkers'", "Did you mean workers?"]),
             ("json: true", ["'json'", "There are: combiner, "]),
+            ("job-file: other.yaml", ["'job-file'", "It belongs on the command line."]),
             ("- a list", ["mapping"]),
             ("mapper: [", ["no YAML: line 1: "]),
             ("mapper: x\nreducer: y: z", ["no YAML: line 2: "]),

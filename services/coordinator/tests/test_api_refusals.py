@@ -126,6 +126,28 @@ async def test_the_least_budget_is_said_as_people_write_it(idle, budget):
     assert problem["errors"][0]["fix"] == "Give 8MiB or more."
 
 
+@pytest.mark.parametrize(
+    ("changes", "message", "fix"),
+    [
+        ({"partitioner": "fild:2"}, "There is no partitioner 'fild:2'.", "Use hash, field:N (N from 1) or hadoop."),
+        ({"mapperName": "builtin:x"}, "There is no built-in 'builtin:x' for this role.", "Use builtin:identity."),
+        ({"env": {"A B": "1"}}, "'A B' is no variable's name.", "Use letters, digits and _, and no digit first."),
+        (
+            {"env": {"é" * 500: "1"}},
+            f"'{'é' * 80}…' is no variable's name.",
+            "Use letters, digits and _, and no digit first.",
+        ),
+        ({"splitSize": 0}, "This is too small.", "Give a number of 1 or more."),
+        ({"priority": 101}, "This is too large.", "Give a number of 100 or less."),
+        ({"stdio": "tty"}, "There is no such value.", "Use one of 'socket' or 'pipe'."),
+    ],
+)
+@on_idle
+async def test_what_is_wrong_and_what_to_do_are_two_sentences(idle, changes, message, fix):
+    _, problem = await submit(idle, **changes)
+    assert [(error["message"], error["fix"]) for error in problem["errors"]] == [(message, fix)]
+
+
 async def test_all_wrong_fields_are_named_at_once(api):
     status, problem = await api.call("POST", "/api/v1/jobs", json={"nReducers": "2", "outPath": "s3://out/x"})
     assert status == 422

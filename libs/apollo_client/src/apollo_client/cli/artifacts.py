@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from apollo_client.cli.connection import coordinator_option, rest_client
-from apollo_client.cli.names import NAME
 from apollo_client.cli.output import json_option, local_time, print_json, print_table
 from apollo_client.cli.running import run_async
+from apollo_client.cli.values import Name
 from apollo_common.units import format_size
 
 
@@ -67,7 +67,7 @@ def ls(*, coordinator: str | None, as_json: bool) -> int:
 
 
 @artifacts.command
-@click.argument("names", nargs=-1, required=True, metavar="NAME...", type=NAME)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", type=Name())
 @coordinator_option
 def rm(*, names: tuple[str, ...], coordinator: str | None) -> int:
     """Delete artifacts. One that an unfinished job needs stays."""

@@ -135,6 +135,8 @@ def _value(file: Path, key: Any, value: Any, fields: Mapping[str, str]) -> Any:
 
 def _meant(key: str, fields: Mapping[str, str]) -> str:
     """What somebody meant who wrote the API's name of an option, or one that is nearly right."""
+    if f"--{key}" in {flag for option in click.get_current_context().command.params for flag in option.opts}:
+        return "It belongs on the command line."
     near = [option for option, field in fields.items() if field == key] or get_close_matches(key, fields, 1)
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(fields))}."
 

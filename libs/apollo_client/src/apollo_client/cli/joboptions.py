@@ -13,6 +13,7 @@ import click
 
 from apollo_client.cli.connection import RUN_HERE
 from apollo_client.cli.jobfile import JobOption, as_given, is_in_file, job_file_option
+from apollo_client.cli.values import Number
 from apollo_common.units import parse_size_bytes
 
 PROGRAM_PREFIXES = ("builtin:", "shell:")
@@ -81,14 +82,12 @@ _OPTIONS = (
     _option(
         "--reducers",
         "nReducers",
-        type=click.IntRange(0, 10_000),
+        type=Number(0, 10_000),
         metavar="N",
         help="Reduce partitions; 0: map-only. [1]",
     ),
     _option("--split-size", "splitSize", type=_Size(), help="Input of one map task. [64MiB]"),
-    _option(
-        "--workers", "maxWorkers", type=click.IntRange(1, 100_000), metavar="N", help="At most so many workers. [all]"
-    ),
+    _option("--workers", "maxWorkers", type=Number(1, 100_000), metavar="N", help="At most so many workers. [all]"),
     _option(
         "--protocol", "protocol", type=click.Choice(["auto", "frames", "text"]), help="What programs speak. [auto]"
     ),
@@ -111,26 +110,26 @@ _OPTIONS = (
     _option(
         "--max-attempts",
         "maxAttempts",
-        type=click.IntRange(1, 100),
+        type=Number(1, 100),
         metavar="N",
         help="Failures of a task that are borne. [4]",
     ),
     _option(
         "--timeout-seconds",
         "timeoutSeconds",
-        type=click.IntRange(0),
+        type=Number(0),
         metavar="N",
         help="Of silence by a program. [0: no limit]",
     ),
     _option(
         "--job-timeout-seconds",
         "jobTimeoutSeconds",
-        type=click.IntRange(0),
+        type=Number(0),
         metavar="N",
         help="Of the whole job, from its start. [0: no limit]",
     ),
     _option("--name", "name", help="A name for people."),
-    _option("--priority", "priority", type=click.IntRange(-100, 100), metavar="N", help="Higher goes first. [0]"),
+    _option("--priority", "priority", type=Number(-100, 100), metavar="N", help="Higher goes first. [0]"),
     _option(
         "--speculation/--no-speculation",
         "speculation",
@@ -140,7 +139,7 @@ _OPTIONS = (
     _option(
         "--max-bad-records",
         "maxBadRecords",
-        type=click.IntRange(0),
+        type=Number(0),
         hidden=True,  # 0 is all that coordinators of this version take, and say so
     ),
     _option("--ignore-input", "ignoreInput", is_flag=True, default=None, help="The mapper need not read its input."),

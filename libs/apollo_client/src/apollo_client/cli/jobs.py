@@ -1,5 +1,6 @@
 """apollo jobs, job, wait, stop, counters: look at a coordinator's jobs and end them."""
 
+import asyncio
 from collections import Counter
 
 import click
@@ -7,16 +8,16 @@ import click
 from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.display import duration, failure_lines, progress_line
 from apollo_client.cli.following import see_through
-from apollo_client.cli.names import NAME
 from apollo_client.cli.output import json_option, local_time, print_json, print_table
 from apollo_client.cli.running import run_async
+from apollo_client.cli.values import Name
 from apollo_client.cli.wording import in_command_words
 from apollo_client.rest import Document, RestClient
 from apollo_common.ids import job_of
 
 MAX_SHOWN_TASKS = 10
 
-_job_argument = click.argument("job_id", metavar="JOB", type=NAME)
+_job_argument = click.argument("job_id", metavar="JOB", type=Name())
 
 
 @click.command(short_help="List jobs, in order of creation.")
@@ -71,7 +72,11 @@ def wait(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
-            return await see_through(client, job_id, as_json=as_json)
+            try:
+                return await see_through(client, job_id, as_json=as_json)
+            except asyncio.CancelledError:
+                click.echo(f"The job goes on. Wait for it again with `apollo wait {job_id}`.", err=True)
+                raise
 
     return run_async(work())
 

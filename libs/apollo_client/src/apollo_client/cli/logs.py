@@ -8,9 +8,9 @@ import click
 from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.following import ENDED
 from apollo_client.cli.log_lines import LogLines
-from apollo_client.cli.names import NAME
 from apollo_client.cli.output import json_option, print_json
 from apollo_client.cli.running import run_async
+from apollo_client.cli.values import Name
 from apollo_client.rest import RestClient
 
 LOOK_AGAIN_SECONDS = 0.5
@@ -20,7 +20,7 @@ _TASK = re.compile(r"[a-z0-9]+-[mr]-\d+")
 
 
 @click.command(short_help="Show what a job's programs wrote to standard error.")
-@click.argument("what", metavar="JOB|TASK|ATTEMPT", type=NAME)
+@click.argument("what", metavar="JOB|TASK|ATTEMPT", type=Name())
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job, task or attempt has ended.")
 @coordinator_option
 @json_option

@@ -28,4 +28,4 @@ def local_time(at_ms: int | None) -> str:
     """A moment of the API (ms since 1970) in this machine's time zone."""
     if at_ms is None:
         return "-"
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

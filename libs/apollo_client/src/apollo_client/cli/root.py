@@ -2,6 +2,7 @@
 
 import errno
 import os
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -41,6 +42,17 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = getattr(import_module(f"apollo_client.cli.{module}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], _COMMANDS, 1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

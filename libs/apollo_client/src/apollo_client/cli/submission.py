@@ -16,6 +16,8 @@ from apollo_common.errors import ApolloError
 INTERRUPTED_SUBMISSION_SECONDS = 5
 MAX_NAME_BYTES = 255
 _DIGEST_DIGITS = 8
+_STATUSES_OF_INPUT = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY)
+_NO_WEB_PAGE = "An http:// or https:// location is an S3 server's: to read a page of the web, fetch it first."
 
 
 async def submit_job(client: RestClient, request: JobRequest) -> Document:
@@ -36,6 +38,8 @@ async def submit_job(client: RestClient, request: JobRequest) -> Document:
             raise _usage_error(error) from error
         if error.status == HTTPStatus.NOT_FOUND and (unknown := _unknown_programs(error, request)):
             raise RequestRefused("\n".join(unknown), status=error.status, fields=error.fields) from error
+        if _may_mean_a_web_page(error, request):
+            raise RequestRefused(f"{error} {_NO_WEB_PAGE}", status=error.status, fields=error.fields) from error
         raise
     job: Document = accepted["job"]
     return job
@@ -89,6 +93,12 @@ def _unknown_programs(error: RequestRefused, request: JobRequest) -> list[str]:
         for field in error.fields
         if field.field in PROGRAM_FIELDS
     ]
+
+
+def _may_mean_a_web_page(error: RequestRefused, request: JobRequest) -> bool:
+    """Whether an input is read from an S3 server whose address may have been meant as a site's."""
+    of_input = {field.field for field in error.fields} <= {"inputPath"} and error.status in _STATUSES_OF_INPUT
+    return of_input and any(location.startswith(("http://", "https://")) for location in request.body["inputPath"])
 
 
 def _usage_error(error: RequestRefused) -> click.UsageError:

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import click
 
 from apollo_client.cli.running import run_async
+from apollo_client.cli.values import Number
 from apollo_client.errors import LocalModeFailed
 from apollo_client.local import coordinator_app, default_workers, sandbox_of_own_programs
 from apollo_common.addresses import is_loopback
@@ -21,18 +23,23 @@ In another terminal:
 
 @click.command(short_help="Run a coordinator with workers on this machine.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=4750, show_default=True, type=click.IntRange(1, 65535), help="The port to listen on.")
-@click.option("--workers", type=click.IntRange(1, 1000), help="Worker processes.  [one for each processor]")
+@click.option(
+    "--port", default=4750, show_default=True, type=Number(1, 65535), metavar="N", help="The port to listen on."
+)
+@click.option("--workers", type=Number(1, 1000), metavar="N", help="Worker processes.  [one for each processor]")
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where jobs and artifacts are kept.  [$XDG_STATE_HOME/apollo or ~/.local/state/apollo]",
 )
 def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> int:
-    """Run a coordinator with worker processes on this machine, until Ctrl-C. Jobs that are cut off go on next time.
+    """Run a coordinator with worker processes on this machine, until Ctrl-C. Started again, it goes on with
+    the jobs that were cut off.
 
     On any other address than loopback clients need the token of APOLLO_TOKEN, or one of those in APOLLO_TOKENS_FILE.
     """
+    if not _resolves(host):
+        raise click.UsageError(f"--host {host}: this name does not resolve; give an address of this machine.")
     if not is_loopback(host) and not any(map(os.environ.get, _TOKENS)):
         raise click.UsageError(
             f"--host {host} can be reached from other machines: set APOLLO_TOKEN, here and where the commands run, "
@@ -78,6 +85,14 @@ async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
     finally:
         await coordinator.close()
     return 0
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host or None, 0)
+    except socket.gaierror:
+        return False
+    return True
 
 
 def _explained(error: OSError, host: str, port: int, directory: Path) -> LocalModeFailed:

@@ -119,13 +119,24 @@ def problem_of_error(error: errors.ApolloError) -> ApiProblem:
 
 
 def problem_of_validation(error: ValidationError, model: type[BaseModel]) -> ApiProblem:
-    """400 for a body that is not JSON, 422 with each field otherwise. Never repeats the values: they may be secret."""
+    """400 for a body that is not JSON, 422 with each field otherwise.
+
+    Values may be secret: none is repeated, but by a validator that knows better.
+    """
     found = error.errors(include_url=False, include_input=False)
     if any(item["type"] == "json_invalid" for item in found):
         return ApiProblem(400, "The request's body is not JSON. Send one JSON object.", reason="not_json")
     return invalid(*(_field_error(item, model) for item in found))
 
 
+_MESSAGES = {
+    "greater_than_equal": "This is too small",
+    "less_than_equal": "This is too large",
+    "string_too_long": "This is too long",
+    "string_too_short": "This is too short",
+    "literal_error": "There is no such value",
+}
+"""Where pydantic's own words would say the same as the fix."""
 _FIXES = {
     "missing": "Add it.",
     "int_type": "Give a whole number, without quotes.",
@@ -156,7 +167,7 @@ def _field_error(item: Any, model: type[BaseModel]) -> FieldError:
         return FieldError(
             field=field, message="There is no such field.", fix=f"Did you mean {near[0]}?" if near else "Remove it."
         )
-    message = item["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(kind) or item["msg"].removeprefix("Value error, ")
     default = _FIXES.get(kind, "Change it to what /docs describes.").format(**context)
     fix = str(context.get("fix", default))
     return FieldError(field=field, message=f"{message}.".replace("..", "."), fix=fix)

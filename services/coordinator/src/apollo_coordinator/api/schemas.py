@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretSt
 
 from apollo_common.units import parse_size_bytes
 from apollo_coordinator.api.pod_fields import PodField
-from apollo_coordinator.api.strictness import STRICT, wrong
+from apollo_coordinator.api.strictness import STRICT, shortened, wrong
 from apollo_coordinator.core.spec import DEFAULT_MAX_ATTEMPTS, DEFAULT_MEMORY_BUDGET_BYTES, DEFAULT_SPLIT_SIZE_BYTES
 
 MAX_REDUCERS = 10_000
@@ -79,7 +79,7 @@ def _program(value: str) -> str:
 
 def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
-        raise wrong("This is no variable's name", "Use letters, digits and _, and no digit first.")
+        raise wrong(f"{shortened(name)} is no variable's name", "Use letters, digits and _, and no digit first.")
     return name
 
 
@@ -94,7 +94,7 @@ def _partitioner(value: str) -> str:
         return value
     if value == "range":
         raise wrong("range is not available in this version", "Use hash, field:N or hadoop.")
-    raise wrong("There is no such partitioner", "Use hash, field:N (N from 1) or hadoop.")
+    raise wrong(f"There is no partitioner {shortened(value)}", "Use hash, field:N (N from 1) or hadoop.")
 
 
 _SIZE_SCHEMA = {

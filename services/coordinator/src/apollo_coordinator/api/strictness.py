@@ -10,6 +10,14 @@ STRICT: Final = ConfigDict(extra="forbid", strict=True, frozen=True, alias_gener
 """A number in quotes is no number, and a field that a model does not name is an error."""
 
 
+MAX_SHOWN_CHARACTERS: Final = 80
+
+
+def shortened(value: str) -> str:
+    """For a message, in quotes; of values that are no secret, as the name of something is none."""
+    return repr(value if len(value) <= MAX_SHOWN_CHARACTERS else f"{value[:MAX_SHOWN_CHARACTERS]}…")
+
+
 def wrong(message: str, fix: str) -> PydanticCustomError:
     """For a validator to raise: what is wrong with the value, and what to do."""
     return PydanticCustomError("apollo", "{message}", {"message": message, "fix": fix})

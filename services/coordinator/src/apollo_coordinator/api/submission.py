@@ -13,6 +13,7 @@ from apollo_coordinator.api.pod_fields import check_pods, to_overrides
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.schemas import Credentials, JobBody
 from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.api.strictness import shortened
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
 from apollo_coordinator.ports import ArtifactInfo, ArtifactStore, JobSecrets
 
@@ -109,8 +110,10 @@ def _check_programs(body: JobBody) -> list[FieldError]:
         if name is None:
             continue
         if name.startswith("builtin:") and name.removeprefix("builtin:") not in builtins:
-            fix = f"Use one of {', '.join(f'builtin:{builtin}' for builtin in builtins)}."
-            wrong.append(FieldError(field=field, message="There is no such built-in for this role.", fix=fix))
+            choice = "one of " if len(builtins) > 1 else ""
+            fix = f"Use {choice}{', '.join(f'builtin:{builtin}' for builtin in builtins)}."
+            message = f"There is no built-in {shortened(name)} for this role."
+            wrong.append(FieldError(field=field, message=message, fix=fix))
         if name.startswith("shell:") and body.protocol == "frames":
             fix = "Leave protocol out: programs that speak frames are recognised."
             wrong.append(FieldError(field="protocol", message="Shell commands speak the text protocol.", fix=fix))

@@ -1,12 +1,15 @@
-"""Arguments that name a job, a task or an artifact."""
+"""What arguments and options of several commands take."""
 
 from typing import Any
 
 import click
 
 
-class _Name(click.ParamType[str]):
-    """Never empty: a script whose variable is not set would ask for the list instead of the one that it means."""
+class Name(click.ParamType[str]):
+    """Of a job, a task or an artifact.
+
+    Never empty: a script whose variable is not set would ask for the list instead of the one that it means.
+    """
 
     name = "NAME"
 
@@ -20,4 +23,7 @@ class _Name(click.ParamType[str]):
         return text
 
 
-NAME = _Name()
+class Number(click.IntRange):
+    """A whole number within bounds, called so where something else was given."""
+
+    name = "whole number"
