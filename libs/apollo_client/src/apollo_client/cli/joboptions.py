@@ -112,7 +112,7 @@ _OPTIONS = (
         "maxAttempts",
         type=Number(1, 100),
         metavar="N",
-        help="Failures of a task that are borne. [4]",
+        help="A task that failed so often fails the job. [4]",
     ),
     _option(
         "--timeout-seconds",

@@ -57,7 +57,11 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "--version", message="apollo %(version)s")
-@click.option("--coordinator", metavar="URL", help="As the option of the same name of the commands that have one.")
+@click.option(
+    "--coordinator",
+    metavar="URL",
+    help="The address of the coordinator that the command speaks with, also taken from APOLLO_COORDINATOR.",
+)
 def cli(coordinator: str | None) -> None:  # the commands look it up
     """Run MapReduce jobs: here on this machine (run), or on a coordinator (submit and the others)."""
 
