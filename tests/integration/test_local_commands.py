@@ -125,6 +125,12 @@ def sandbox_of_worker(up: CoordinatorProcess, user: str = "") -> str:
     return str(worker["sandbox"])
 
 
+def said_at_first(directory: Path) -> str:
+    """What an `up` has said, once it has said how to go on."""
+    log = directory / "coordinator.log"
+    return wait_for(lambda: text if "apollo submit" in (text := log.read_text()) else "", "the first words")
+
+
 class TestUp:
     def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
         with socket.socket() as taken:
@@ -145,6 +151,7 @@ class TestUp:
         with CoordinatorProcess(tmp_path / "up", {"APOLLO_TOKEN": "of-another-coordinator"}, workers=1) as up:
             assert up.request("GET", "/jobs") == []
             assert sandbox_of_worker(up) == "off"
+            assert "APOLLO_TOKEN is for commands and is not asked for on 127.0.0.1." in said_at_first(tmp_path / "up")
 
     def test_on_loopback_a_file_of_tokens_is_and_confines_the_programs(self, tmp_path: Path) -> None:
         """They may be others' then."""
@@ -152,6 +159,7 @@ class TestUp:
         with CoordinatorProcess(tmp_path / "up", {"APOLLO_TOKENS_FILE": str(file)}, workers=1) as up:
             assert up.request("GET", "/jobs")["status"] == 401
             assert sandbox_of_worker(up, user="vera") == establish("prefer").description != "off"
+            assert "APOLLO_TOKEN " not in said_at_first(tmp_path / "up")
 
     @pytest.mark.parametrize("folder", ["/proc/apollo", "/dev/null/apollo"])
     def test_a_data_directory_that_cannot_be(self, folder: str) -> None:

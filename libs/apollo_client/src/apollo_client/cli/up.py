@@ -15,6 +15,10 @@ from apollo_common.addresses import is_loopback
 from apollo_common.logging import configure_logging
 
 _TOKENS = ("APOLLO_TOKEN", "APOLLO_TOKENS_FILE")
+_NOT_ASKED_FOR = (
+    "APOLLO_TOKEN is for commands and is not asked for on {host}. For a coordinator that asks for tokens there, "
+    "set APOLLO_TOKENS_FILE."
+)
 _EXAMPLE = """\
 In another terminal:
   export APOLLO_COORDINATOR={url}
@@ -80,6 +84,8 @@ async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
         except OSError as error:
             raise _explained(error, host, port, directory) from error
         click.echo(f"Apollo listens at {coordinator.url} and keeps its data in {directory}.", err=True)
+        if is_loopback(host) and os.environ.get("APOLLO_TOKEN"):
+            click.echo(_NOT_ASKED_FOR.format(host=host), err=True)
         click.echo(_EXAMPLE.format(url=coordinator.url), err=True)
         await coordinator.wait()
     finally:
