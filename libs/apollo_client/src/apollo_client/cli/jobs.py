@@ -72,6 +72,7 @@ def wait(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
+            await client.job(job_id)  # tells sooner than a stream of events that nobody answers
             try:
                 return await see_through(client, job_id, as_json=as_json)
             except asyncio.CancelledError:
