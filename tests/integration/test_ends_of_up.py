@@ -182,6 +182,19 @@ def test_a_coordinator_that_is_back_in_time_has_its_workers_again(up: Up) -> Non
     wait_for(lambda: not up.left(), "an end of all")
 
 
+def test_an_up_that_ended_its_workers_does_not_wait_for_them_when_it_is_back(up: Up) -> None:
+    job = up.waiting("map")
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait()
+    up.start()
+    attempts = wait_for(
+        lambda: two if len(two := up.ask("GET", f"/tasks/{job}-m-00000/attempts")) == 2 else None, "another attempt"
+    )
+    assert [attempt["status"] for attempt in attempts] == ["lost", "running"]
+    assert attempts[0]["failure"]["message"] == "the worker ended while the coordinator was away"
+    up.stop(job)
+
+
 def test_what_is_killed_with_its_workers_is_swept_by_the_next(up: Up) -> None:
     job = up.waiting("reduce")
     for victim in (up.process.pid, up.worker):

@@ -40,6 +40,11 @@ def telling(pool: MemoryPool) -> MemoryPool:
     return pool
 
 
+def adopting(pool: MemoryPool) -> MemoryPool:
+    pool.adopts_at_start = True
+    return pool
+
+
 async def first_attempt(engine: Engine) -> Attempt:
     job = engine.state.jobs[await submit(engine)]
     await until(lambda: job.maps and job.maps[0].attempts)
@@ -100,6 +105,31 @@ def test_a_worker_of_whose_end_the_pool_hears_nothing_has_lost_its_attempt_after
         assert SETTINGS.end_told_seconds <= seconds < SETTINGS.end_told_seconds + 1
         assert site.pool.released == [attempt.worker]
         assert job.status is JobStatus.SUCCEEDED
+
+    run_virtually(story())
+
+
+def test_workers_that_a_pool_has_not_adopted_when_it_has_started_are_not_waited_for():
+    """Those that it has are asked what they do before anything is lost."""
+
+    async def story() -> None:
+        site = Site()
+        site.make_pool = lambda: adopting(MemoryPool([worker for worker in site.workers if worker.reachable]))
+        site.add_workers(2, hang_on("m-00000-0", "m-00001-0"))
+        async with site.coordinator(SETTINGS) as engine:
+            job = await submit(engine)
+            await until(lambda: all(worker.busy_with for worker in site.workers))
+        gone, back = site.workers
+        await gone.kill()
+        began = asyncio.get_running_loop().time()
+        async with site.coordinator(SETTINGS) as engine:
+            attempts = {task.attempts[0].worker: task.attempts[0] for task in engine.state.jobs[job].maps[:2]}
+            await until(lambda: attempts[gone.id].status.ended)
+            assert asyncio.get_running_loop().time() - began < 1
+            assert attempts[gone.id].failure.message == "the worker ended while the coordinator was away"
+            assert attempts[back.id].status is AttemptStatus.RUNNING
+            assert engine.state.running(attempts[back.id].id).attempt.worker in engine.state.workers
+        await site.close()
 
     run_virtually(story())
 

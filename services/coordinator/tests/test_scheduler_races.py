@@ -157,6 +157,25 @@ def test_an_attempt_that_used_up_what_its_worker_has_failed_and_was_not_lost(wor
     assert not world.state.records
 
 
+def test_who_is_not_back_when_all_are_has_lost_its_attempt(world):
+    job = world.job(maps=2)
+    world.workers("w1", "w2")
+    gone, back = (task.attempts[0] for task in job.maps)
+    later = World(world.limits, world.now_ms)
+    later.state = fold(world.limits, world.journal)
+    later.tell(events.Restarted())
+    later.workers(back.worker)
+    asked = later.tell(events.PoolStarted(all_back=True))
+    lost, runs = (task.attempts[0] for task in later.state.jobs["j"].maps)
+    assert (lost.id, lost.status) == (gone.id, AttemptStatus.LOST)
+    assert lost.failure.message == "the worker ended while the coordinator was away"
+    assert runs.status is AttemptStatus.RUNNING
+    assert later.state.orphans_due_ms is None
+    assert asked == []  # its worker is at work
+    later.workers("w3")
+    assert [attempt.worker for attempt in later.state.jobs["j"].maps[0].attempts] == [gone.worker, "w3"]
+
+
 def test_after_a_restart_the_grace_of_workers_begins_when_the_pool_has(world):
     """Before that, none of them can come back."""
     world.job()

@@ -104,6 +104,9 @@ class WorkerPool(Protocol):
     tells_ends: bool
     """Whether it soon tells how a worker ended that cannot be reached any more: WorkerGone, perhaps with a fault."""
 
+    adopts_at_start: bool
+    """Whether it has announced every worker that it will ever adopt when `start` returns."""
+
     async def start(self, listener: Callable[[PoolEvent], None]) -> None:
         """Begin; the listener is called on the event loop and does not block. Adopts workers that still live."""
         ...

@@ -105,8 +105,11 @@ def restarted(state: State, _event: events.Restarted, now_ms: int, out: Outcome)
     )
 
 
-def pool_started(_state: State, _event: events.PoolStarted, now_ms: int, out: Outcome) -> None:
-    out.facts.append(facts.GraceBegan(now_ms))
+def pool_started(state: State, event: events.PoolStarted, now_ms: int, out: Outcome) -> None:
+    if event.all_back:
+        _lose_orphans(state, "the worker ended while the coordinator was away", now_ms, out)
+    else:
+        out.facts.append(facts.GraceBegan(now_ms))
 
 
 def _end_lost_races(queue: JobQueue, now_ms: int, out: Outcome) -> None:
@@ -120,16 +123,16 @@ def tick(state: State, _event: events.Tick, now_ms: int, out: Outcome) -> None:
     if state.timers and state.timers[0].due_ms <= now_ms:
         out.facts.append(facts.TimersFired(now_ms))
     if state.orphans_due_ms is not None and state.orphans_due_ms <= now_ms:
-        _lose_orphans(state, now_ms, out)
-        out.facts.append(facts.GraceEnded(now_ms))
+        _lose_orphans(state, "the worker did not come back after the coordinator was restarted", now_ms, out)
     else:  # a job ends once: what the orphans left is judged on the next tick
         end_overdue(state, now_ms, out)
     end_quarantines(state, now_ms, out)
     _forget_oldest(state, now_ms, out)
 
 
-def _lose_orphans(state: State, now_ms: int, out: Outcome) -> None:
-    failure = Failure(WorkerUnreachable.reason, "the worker did not come back after the coordinator was restarted")
+def _lose_orphans(state: State, why: str, now_ms: int, out: Outcome) -> None:
+    """Nobody waits any more for workers to come back."""
+    failure = Failure(WorkerUnreachable.reason, why)
     for queue in state.queues.values():
         lost: dict[TaskId, int] = {}
         for running in queue.running.values():
@@ -139,6 +142,7 @@ def _lose_orphans(state: State, now_ms: int, out: Outcome) -> None:
             if lose(state, running, failure, now_ms, out, lost_beside=beside):
                 break
             lost[running.task.id] = beside + 1
+    out.facts.append(facts.GraceEnded(now_ms))
 
 
 def _forget_oldest(state: State, now_ms: int, out: Outcome) -> None:

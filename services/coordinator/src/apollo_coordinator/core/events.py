@@ -190,7 +190,9 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class PoolStarted:
-    """After `Restarted`: from now on workers may come back with what they run."""
+    """After `Restarted`: from now on workers may come back with what they run; with `all_back`, they all have."""
+
+    all_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,10 @@ class Engine:
         )
         self._tasks.spawn(sweeper.run(), name="sweep")
         await self._ports.pool.start(self._on_pool_event)
-        self.post(events.PoolStarted())
+        if self._ports.pool.adopts_at_start:
+            self._tasks.spawn(self._greet_adopted(), name="greet adopted workers")
+        else:
+            self.post(events.PoolStarted())
 
     async def close(self) -> None:
         """Stop working. The ports stay open: who made them closes them. A close that is cancelled ends all, too."""
@@ -263,6 +266,12 @@ class Engine:
             self.post(events.WorkerDraining(worker))
         else:
             greeting.add_done_callback(lambda _: self.post(events.WorkerDraining(worker)))
+
+    async def _greet_adopted(self) -> None:
+        """Of a pool that has announced all that will come back: they join, and who has not by then is gone."""
+        if self._greetings:
+            await asyncio.wait(self._greetings.values())
+        self.post(events.PoolStarted(all_back=True))
 
     async def _greet(self, up: WorkerUp) -> None:
         """Ask a worker what it is doing before it gets work."""

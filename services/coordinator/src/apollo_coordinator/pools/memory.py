@@ -159,6 +159,7 @@ class MemoryPool:
 
     def __init__(self, workers: list[MemoryWorker] | None = None) -> None:
         self.tells_ends = False
+        self.adopts_at_start = False
         self.workers = {worker.id: worker for worker in workers or []}
         self.wanted: dict[JobId | None, int] = {}
         self.released: list[WorkerId] = []

@@ -58,6 +58,7 @@ class ProcessPool:
     """
 
     tells_ends = False  # it knows no more of how they ended than their streams do
+    adopts_at_start = True
 
     def __init__(self, settings: ProcessPoolSettings, connect: Connect) -> None:
         self._settings = settings
@@ -205,6 +206,7 @@ class ProcessPool:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         elif await self._answers(worker):
             self._open_place(worker)
+            await asyncio.sleep(0)  # the place announces it at once
         else:
             await worker.end(self._settings.stop_seconds)
         self._undecided -= 1

@@ -36,6 +36,7 @@ class StaticPool:
     """See apollo_coordinator.ports.WorkerPool. Neither starts nor ends a worker."""
 
     tells_ends = False  # it knows no more of how they ended than their streams do
+    adopts_at_start = False
 
     def __init__(self, settings: StaticPoolSettings, connect: Connect) -> None:
         """InvalidSetting for an entry that is no host:port."""

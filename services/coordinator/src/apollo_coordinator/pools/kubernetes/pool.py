@@ -67,6 +67,7 @@ class KubernetesPool:
     """See apollo_coordinator.ports.WorkerPool. Pods outlive `close`: the next coordinator takes them up."""
 
     tells_ends = True
+    adopts_at_start = False
 
     def __init__(
         self,
