@@ -69,6 +69,27 @@ def test_reports_of_an_unknown_job_free_the_worker(world):
     assert len(job.maps[0].attempts) == 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "named"),
+    [
+        ("program_exited", True),
+        ("record_too_large", True),
+        ("input_corrupt", False),
+        ("input_changed", False),
+        ("object_not_found", False),
+        ("storage_access_denied", False),
+        ("output_not_writable", False),
+        ("memory_budget_too_large", False),
+    ],
+)
+def test_a_failure_names_the_program_where_one_may_be_to_blame(world, reason, named):
+    job = world.job()
+    world.workers("w1")
+    world.failed("j-m-00000-0", Failure(reason, "no further attempt would do better", retryable=False))
+    assert (job.failure.reason, job.failure.task) == (reason, "j-m-00000")
+    assert job.failure.program == (job.spec.mapper.given_name if named else "")
+
+
 def test_a_lost_attempt_does_not_count_as_failed(world):
     job = world.job(max_attempts=1)
     for number in range(5):

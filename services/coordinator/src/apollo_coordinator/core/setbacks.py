@@ -9,7 +9,7 @@ A task whose budget is used up ends its job, but not while another attempt of it
 from collections.abc import Sequence
 from dataclasses import replace
 
-from apollo_common.errors import WorkerDrained, WorkerUnreachable
+from apollo_common import errors
 from apollo_common.ids import job_of
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.decide_jobs import end_job
@@ -27,6 +27,25 @@ from apollo_coordinator.core.state import (
     is_hand_back,
     is_loss,
 )
+
+_NOT_OF_A_PROGRAM = frozenset(
+    error.reason
+    for error in (
+        errors.ObjectNotFound,
+        errors.BucketNotFound,
+        errors.StorageAccessDenied,
+        errors.StorageUnavailable,
+        errors.CredentialsUnusable,
+        errors.InvalidLocation,
+        errors.InputChanged,
+        errors.InputCorrupt,
+        errors.UnsupportedCompression,
+        errors.OutputNotWritable,
+        errors.UploadLost,
+        errors.MemoryBudgetTooLarge,
+    )
+)
+"""Reasons of failures that come from a job's input, its output or its settings: no program is named for them."""
 
 
 def fail(state: State, running: Running, failure: Failure, now_ms: int, out: Outcome) -> None:
@@ -46,8 +65,8 @@ def lose(state: State, running: Running, failure: Failure, now_ms: int, out: Out
     `lost_beside`: other attempts of the task that the same event has lost.
     """
     worker = state.workers.get(running.attempt.worker)
-    if failure.reason == WorkerUnreachable.reason and worker is not None and worker.draining:
-        failure = replace(failure, reason=WorkerDrained.reason)
+    if failure.reason == errors.WorkerUnreachable.reason and worker is not None and worker.draining:
+        failure = replace(failure, reason=errors.WorkerDrained.reason)
     out.facts.append(facts.AttemptLost(now_ms, running.attempt.id, failure))
     return _judge(state, running, AttemptStatus.LOST, failure, now_ms, out, lost_beside)
 
@@ -115,7 +134,8 @@ def _failure_of(attempt: Attempt) -> Failure:
 def _blame(failure: Failure, queue: JobQueue, task: Task, attempt: Attempt) -> Failure:
     """The failure, with what a user needs to find its cause."""
     spec = queue.job.spec
-    program = spec.mapper if task.kind is TaskKind.MAP else spec.reducer
+    ran = spec.mapper if task.kind is TaskKind.MAP else spec.reducer
+    program = ran if failure.reason not in _NOT_OF_A_PROGRAM else None
     first = task.split.pieces[0] if task.split is not None and task.split.pieces else None
     return replace(
         failure,
