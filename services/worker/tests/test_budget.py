@@ -37,7 +37,10 @@ def test_a_jobs_own_budget_wins_within_the_limit():
     assert limit.budget_bytes(64 << 20) == 64 << 20
     assert limit.budget_bytes(1) == MIN_BUDGET_BYTES
     assert limit.budget_bytes(GIB // 2) == GIB // 2
-    with pytest.raises(MemoryBudgetTooLarge, match=f"{GIB // 2} at most: lower memoryBudget"):
+    words = r"memoryBudget is 1\.5 GiB, but this worker's memory limit of 1\.0 GiB allows 512MiB at most: lower"
+    with pytest.raises(MemoryBudgetTooLarge, match=words):
+        limit.budget_bytes(3 * GIB // 2)
+    with pytest.raises(MemoryBudgetTooLarge):
         limit.budget_bytes(GIB // 2 + 1)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from apollo_common.errors import MemoryBudgetTooLarge
+from apollo_common.units import format_size
 
 DEFAULT_BUDGET_BYTES = 256 << 20
 MIN_BUDGET_BYTES = 64 << 10
@@ -24,8 +25,9 @@ class MemoryLimit:
         largest = max(self.limit_bytes // LARGEST_SHARE, MIN_BUDGET_BYTES)
         if asked_bytes > largest:
             raise MemoryBudgetTooLarge(
-                f"memoryBudget is {asked_bytes} bytes, but this worker's memory limit of {self.limit_bytes} bytes "
-                f"allows {largest} at most: lower memoryBudget, or give the workers more memory"
+                f"memoryBudget is {format_size(asked_bytes)}, but this worker's memory limit of "
+                f"{format_size(self.limit_bytes)} allows {largest >> 20}MiB at most: lower memoryBudget, or give the "
+                "workers more memory"
             )
         share = self.limit_bytes // DEFAULT_SHARE
         default = share if self.of_cgroup else min(share, DEFAULT_BUDGET_BYTES)
