@@ -16,6 +16,7 @@ from support.apollo_cli import apollo, command, environment
 from support.coordinator_process import CoordinatorProcess, wait_for
 from support.corpus import coreutils_word_count, read_parts, sorted_lines
 from support.leftovers import Scene
+from support.ports import free_port
 from support.tokens import bearer, tokens_file
 
 
@@ -160,6 +161,17 @@ class TestUp:
             assert up.request("GET", "/jobs")["status"] == 401
             assert sandbox_of_worker(up, user="vera") == establish("prefer").description != "off"
             assert "APOLLO_TOKEN " not in said_at_first(tmp_path / "up")
+
+    def test_a_data_directory_that_holds_the_users_own_files(self, tmp_path: Path) -> None:
+        """A coordinator would sweep there."""
+        own = [tmp_path / name for name in ("logs/2024/app.log", "secrets/prod.json", "workers/mine/a")]
+        for path in own:
+            path.parent.mkdir(parents=True)
+            path.write_text("keep me")
+        outcome = apollo("up", "--port", free_port(), "--data-dir", tmp_path)
+        assert outcome.status == 1, outcome
+        assert f"{tmp_path}/logs is not of a coordinator" in outcome.stderr
+        assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == own
 
     @pytest.mark.parametrize("folder", ["/proc/apollo", "/dev/null/apollo"])
     def test_a_data_directory_that_cannot_be(self, folder: str) -> None:

@@ -5,7 +5,6 @@ import os
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 
 from apollo_common.addresses import is_loopback
 from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
@@ -37,6 +36,7 @@ from apollo_coordinator.pools.supervision import Connect
 from apollo_coordinator.ports import Clock, CredentialSource, IntermediateStore, SecretStore, WorkerPool
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
+from apollo_coordinator.store import data_directory
 from apollo_coordinator.store.artifacts import ArtifactFiles
 from apollo_coordinator.store.commit import StoredOutput
 from apollo_coordinator.store.inputs import StoredInput
@@ -72,7 +72,8 @@ class Coordinator:
     async def start(self) -> None:
         """Recover what the data directory holds, then take jobs and workers.
 
-        InvalidSetting, DataDirectoryInUse, JournalUnusable, VolumeFull; OSError when an address cannot be listened on.
+        InvalidSetting, DataDirectoryForeign, DataDirectoryInUse, JournalUnusable, VolumeFull; OSError when an address
+        cannot be listened on.
         """
         _check_exposure(self._settings)
         collect_garbage_rarely()
@@ -105,7 +106,9 @@ class Coordinator:
 
     async def _open(self, opened: AsyncExitStack) -> None:
         settings, data = self._settings, self._settings.data_dir
-        _make_directories(*(path for path in (data, settings.volume) if path is not None))
+        await asyncio.to_thread(data_directory.take, data)
+        if settings.volume is not None:
+            settings.volume.mkdir(parents=True, exist_ok=True, mode=0o700)
         journal = await SqliteJournal.open(data)
         opened.push_async_callback(journal.close)
         metrics = CoordinatorMetrics()
@@ -322,11 +325,6 @@ async def _expire_artifacts(artifacts: ArtifactFiles, engine: Engine, clock: Clo
             if expired or collected:
                 _log.info("artifacts expired", names=expired, files=collected)
         await asyncio.sleep(COLLECT_EVERY_SECONDS)
-
-
-def _make_directories(*directories: Path) -> None:
-    for directory in directories:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _store_policy(settings: Settings) -> StorePolicy:

@@ -26,6 +26,7 @@ from apollo_coordinator.ports import StoredFact, StoredSummary
 from apollo_coordinator.store.schema import JournalUnusable, damaged, prepare
 
 JOURNAL_FILE = "journal.db"
+LOCK_FILE = "lock"
 
 READ_PAGE = 1_000
 """Facts or summaries that a full read holds in memory at a time."""
@@ -206,7 +207,7 @@ def _lock_directory(directory: Path) -> int:
     """An open file descriptor that holds the directory; the lock ends with the process, however that ends."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise JournalUnusable(f"the data directory {directory} cannot be used: {error.strerror}") from error
     try:
