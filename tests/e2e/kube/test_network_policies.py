@@ -16,6 +16,8 @@ from support.apollo_cli import REPOSITORY
 from support.cluster.binaries import ensure_binaries
 from support.manifests import KUSTOMIZE, coordinator_pod, of_kind, render, worker_pod
 
+pytestmark = pytest.mark.timeout(900)  # with a cold cache the first of them builds cyclonus
+
 NAMESPACE = "apollo"
 PORTS = [("TCP", 53), ("UDP", 53), *(("TCP", port) for port in (22, 80, 443, 4750, 6443, 8080, 8090, 8091, 8333))]
 ELSEWHERE = "default"
