@@ -75,7 +75,7 @@ class Up:
 
     def waiting(self, phase: str) -> str:
         """A job whose map or reduce program runs and never ends."""
-        program = f"shell:touch {self.seen}; cat; exec sleep 1000"
+        program = f"shell:cat; : >{self.seen}; exec sleep 1000"  # with no process of its own that comes and goes
         job = self.submit(program) if phase == "map" else self.submit("shell:cat", program)
         wait_for(self.seen.exists, "the program")
         return job
