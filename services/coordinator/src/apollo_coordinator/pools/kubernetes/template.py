@@ -93,9 +93,8 @@ class PodTemplate:
         beside: Mapping[str, str] | None = None,
     ) -> "PodTemplate":
         """`image` and `priority_class` take the place of the file's, `annotations`, NAME=VALUE each, are beside its
-        own. Without a `shared_volume`, because map outputs lie
-        in a bucket, what the file mounts for it is left out, and workers are told. InvalidSetting when the file cannot
-        be read or describes no worker.
+        own. Without a `shared_volume`, because map outputs lie in a bucket, what the file mounts for it is left out,
+        and workers are told. InvalidSetting when the file cannot be read or describes no worker.
         """
         try:
             manifest = yaml.safe_load(path.read_text())
