@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, ShellProgram
+from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, ShellProgram, TextProtocol
 from apollo_worker.artifact.session import ProgramSession
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.shuffle.group import grouped
@@ -60,7 +60,11 @@ async def measure(directory: Path, size_bytes: int) -> None:
         ("frames, C, reduce", {"program": identity, "protocol": "frames", "role": "reduce"}, pair),
         ("text, cat, map", {"program": cat, "protocol": "text"}, line),
         ("text, cat, map, pipe", {"program": cat, "protocol": "text", "stdio": "pipe"}, line),
-        ("text, cat, reduce, raw", {"program": cat, "protocol": "text", "role": "reduce", "raw_output": True}, pair),
+        (
+            "text, cat, reduce, raw",
+            {"program": cat, "protocol": "text", "role": "reduce", "text": TextProtocol(raw_output=True)},
+            pair,
+        ),
     ]
     print(
         f"{'conversation':26} {'MB/s':>8} {'M records/s':>12} {'MB per worker CPU-s':>20} {'MB per program CPU-s':>21}"

@@ -49,6 +49,8 @@ class TestBody:
             "--param", "n=3", "--param", "m=", "--partitioner", "field:2", "--output-format", "jsonl",
             "--compression", "gzip", "--memory-budget", 9000000, "--max-attempts", 2, "--timeout-seconds", 5,
             "--job-timeout-seconds", 60,
+            "--map-output-separator", ",", "--map-output-key-fields", 2, "--reduce-input-separator", "=",
+            "--reduce-output-separator", "::", "--reduce-output-key-fields", 3, "--output-separator", " ",
             "--name", "mine", "--priority", -3, "--no-speculation", "--max-bad-records", 7, "--ignore-input",
             "--keep-intermediate", "--credentials-secret", "s", "--kubernetes", '{"labels": {"team": "data"}}',
         ).body  # fmt: skip
@@ -58,6 +60,8 @@ class TestBody:
             "combinerName": "builtin:sum", "overwrite": True, "nReducers": 4, "splitSize": 1 << 20, "maxWorkers": 2,
             "protocol": "text", "stdio": "pipe", "files": ["stop.txt"], "env": {"A": "1=2"},
             "params": {"n": "3", "m": ""}, "partitioner": "field:2", "outputFormat": "jsonl", "compression": "gzip",
+            "mapOutputSeparator": ",", "mapOutputKeyFields": 2, "reduceInputSeparator": "=",
+            "reduceOutputSeparator": "::", "reduceOutputKeyFields": 3, "outputSeparator": " ",
             "memoryBudget": 9000000, "maxAttempts": 2, "timeoutSeconds": 5, "jobTimeoutSeconds": 60,
             "name": "mine", "priority": -3,
             "speculation": False, "maxBadRecords": 7, "ignoreInput": True, "keepIntermediate": True,

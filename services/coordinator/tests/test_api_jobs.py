@@ -16,7 +16,7 @@ from apollo_common.errors import (
 )
 from apollo_common.ids import JobId
 from apollo_coordinator.core.model import Failure, JobStatus, Worker
-from apollo_coordinator.core.spec import ProgramSource
+from apollo_coordinator.core.spec import ProgramSource, TextFields
 from support.api_jobs import BODY, submit, upload_programs
 from support.api_server import running_api
 
@@ -84,6 +84,20 @@ async def test_the_specification_holds_what_was_asked(api):
     assert spec.files[0].digest == spec.mapper.digest
     assert spec.mapper.protocol == "frames"
     assert answer["job"]["inputData"]["path"] == ["s3://in/a", "s3://in/b"]
+
+
+async def test_the_specification_holds_how_lines_are_cut(api):
+    _, answer = await submit(
+        api,
+        mapOutputSeparator="\u0001",
+        mapOutputKeyFields=2,
+        reduceInputSeparator=" ",
+        reduceOutputSeparator="::",
+        reduceOutputKeyFields=3,
+        outputSeparator=",",
+    )
+    spec = api.jobs.job(JobId(answer["job"]["id"])).spec
+    assert spec.text == TextFields("\u0001", 2, " ", "::", 3, ",")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from apollo_common.assignment import (
 from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Task, TaskKind
-from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
+from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef, TextFields
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -51,6 +51,7 @@ SPEC = JobSpec(
     memory_budget_bytes=1 << 28,
     ignore_input=True,
     network=True,
+    text=TextFields("::", 2, "=", ",", 3, " "),
 )
 MAP = Task(map_task_id(JOB, 3), 3, TaskKind.MAP, split=SPLIT)
 REDUCE = Task(reduce_task_id(JOB, 2), 2, TaskKind.REDUCE)
@@ -85,6 +86,9 @@ def test_a_map_attempt_carries_split_programs_and_where_its_output_goes():
     assert [(file.name, file.digest) for file in got.files] == [("stop.txt", "cd" * 32)]
     assert (got.timeout_ms, got.memory_budget_bytes) == (90_000, 1 << 28)
     assert (got.ignore_input, got.network) == (True, True)
+    assert (got.text.map_output_separator, got.text.map_output_key_fields) == ("::", 2)
+    assert got.text.reduce_input_separator == "="
+    assert (got.text.reduce_output_separator, got.text.reduce_output_key_fields) == (",", 3)
 
 
 def test_a_reduce_attempt_carries_its_map_outputs_in_order_and_its_upload():
@@ -99,7 +103,7 @@ def test_a_reduce_attempt_carries_its_map_outputs_in_order_and_its_upload():
         v1.Stdio.PIPE,
     )
     assert (got.output.url, got.output.upload_id) == ("s3://b/out/part-r-00002", "up1")
-    assert (got.output.format, got.output.compression) == ("jsonl", "zstd")
+    assert (got.output.format, got.output.compression, got.output.separator) == ("jsonl", "zstd", " ")
     assert got.output.access.secret_access_key == "secret-out"
     assert got.map is None
 

@@ -31,6 +31,11 @@ def test_text(pairs, first):
     assert formatted("text", pairs, first) == b"".join(key + b"\t" + value + b"\n" for key, value in pairs)
 
 
+def test_text_with_a_separator_of_the_jobs_own():
+    pairs = PairBatch.from_pairs([(b"a", b"1"), (b"", b"")])
+    assert bytes(formatter("text", b" => ")(pairs)) == b"a => 1\n => \n"
+
+
 @settings(deadline=None)
 @given(pairs=PAIRS, first=st.integers(0, 3))
 def test_raw(pairs, first):

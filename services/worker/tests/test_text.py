@@ -1,11 +1,12 @@
 """The text codec against a loop over lines, and the filter of standard error against whole lines."""
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apollo_worker.artifact.stderr import TAIL_BYTES, CounterLine, StatusLine, StderrFilter
 from apollo_worker.core.columns import PairBatch
+from apollo_worker.core.fields import LineFields
 from apollo_worker.core.text import count_lines, join_pairs, join_records, longest_line_bytes, parse_lines
 
 soup = st.text(alphabet="ab\t\r\n\0é", max_size=60).map(str.encode)
@@ -24,6 +25,23 @@ def test_lines_are_parsed_as_a_loop_would(content):
     assert parse_lines(array).to_pairs() == [tuple(line.partition(b"\t")[::2]) for line in lines]
     assert count_lines(array) == len(lines)
     assert longest_line_bytes(array) == max(map(len, lines), default=0)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.text(alphabet=":,aé\t", max_size=20).map(str.encode), max_size=20),
+    st.sampled_from([b":", b"::", b",", b":,:", b"\t", "é".encode(), b"a:a"]),
+    st.integers(1, 5),
+)
+def test_keys_of_several_fields_are_cut_as_split_would(lines, separator, key_fields):
+    content = np.frombuffer(b"".join(line + b"\n" for line in lines), np.uint8)
+    expected = []
+    for line in lines:
+        fields = line.split(separator, key_fields)
+        expected.append((separator.join(fields[:key_fields]), b"".join(fields[key_fields:])))
+    assert parse_lines(content, LineFields(separator, key_fields)).to_pairs() == expected
+    joined = b"".join(key + separator + value + b"\n" for key, value in expected)
+    assert bytes(join_pairs(PairBatch.from_pairs(expected), separator)) == joined
 
 
 @given(st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=9))), st.data())

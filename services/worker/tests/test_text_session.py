@@ -16,10 +16,13 @@ from apollo_common.errors import (
     ProgramTimeout,
     RecordTooLarge,
 )
+from apollo_worker.artifact.context import TextProtocol
 from apollo_worker.artifact.text_dialogue import READ_BUFFER_BYTES
 from apollo_worker.core.columns import PairBatch
+from apollo_worker.core.fields import LineFields
 from support.sessions import INPUT_URL, Bench, lines_block, sized_block, stream
 
+RAW = TextProtocol(raw_output=True)
 STDIO = pytest.mark.parametrize("stdio", ["socket", "pipe"])
 
 
@@ -64,17 +67,24 @@ async def test_sized_records_become_lines(tmp_path):
 
 
 async def test_a_reducer_gets_sorted_lines_with_a_tab_each(tmp_path):
-    bench = Bench(tmp_path, "cat", role="reduce", raw_output=True)
+    bench = Bench(tmp_path, "cat", role="reduce", text=RAW)
     result = await bench.reduce([(b"a", b"1"), (b"a", b"")], [(b"b", b"\xff\x00")])
     assert bench.sink.content == b"a\t1\na\t\nb\t\xff\x00\n"
     assert (result.input_records, result.output_records) == (3, 3)
 
 
 async def test_raw_output_is_passed_on_as_it_is(tmp_path):
-    bench = Bench(tmp_path, "cat >/dev/null; printf 'x\\r\\n\\n\\ty\\nlast'", role="reduce", raw_output=True)
+    bench = Bench(tmp_path, "cat >/dev/null; printf 'x\\r\\n\\n\\ty\\nlast'", role="reduce", text=RAW)
     result = await bench.reduce([(b"a", b"1")])
     assert bench.sink.content == b"x\r\n\n\ty\nlast\n"
     assert result.output_records == 4
+
+
+async def test_a_job_cuts_and_joins_lines_as_it_says(tmp_path):
+    text = TextProtocol(input_separator=b"=>", output_fields=LineFields(b"::", 2))
+    bench = Bench(tmp_path, "sed 's/=>/::/'", role="reduce", text=text)
+    await bench.reduce([(b"a", b"1::2::3"), (b"b", b""), (b"c\td", b"4")])
+    assert bench.sink.emitted == [(b"a::1", b"2::3"), (b"b::", b""), (b"c\td::4", b"")]
 
 
 async def test_the_environment_is_told_and_scrubbed(tmp_path, monkeypatch):

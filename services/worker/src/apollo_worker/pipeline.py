@@ -13,6 +13,7 @@ from apollo_common.storage.port import Upload
 from apollo_proto.apollo import v1
 from apollo_worker.access import storage_access
 from apollo_worker.core.columns import PairBatch, RecordBlock
+from apollo_worker.core.fields import TAB_SEPARATED
 from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.reader import SplitReader
 from apollo_worker.output.part import PartWriter, WrittenPart
@@ -181,7 +182,13 @@ class Pipeline:
             raise PermanentError(f"attempt {self._assignment.attempt_id} has no output part to write")
         store = await self._places.stores.open(target.url, storage_access(target.access))
         upload = Upload(target.url, target.upload_id)
-        return PartWriter(store, upload, output_format=target.format or "text", compression=target.compression)
+        return PartWriter(
+            store,
+            upload,
+            output_format=target.format or "text",
+            compression=target.compression,
+            separator=target.separator.encode() or TAB_SEPARATED.separator,
+        )
 
     def _done(self, part: WrittenPart) -> v1.Done:
         self._reporter.add("output_records", part.records)

@@ -5,10 +5,11 @@ from typing import Final
 
 from apollo_common.assignment import decode_split
 from apollo_common.errors import ProgramStartFailed, UnknownBuiltin
-from apollo_proto.apollo.v1 import Program, ProgramSource, Protocol, Stdio, TaskAssignment
-from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, Role, ShellProgram
+from apollo_proto.apollo.v1 import Program, ProgramSource, Protocol, Stdio, TaskAssignment, TextFields
+from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, Role, ShellProgram, TextProtocol
 from apollo_worker.artifact.session import ProgramSession
 from apollo_worker.cache import ArtifactCache
+from apollo_worker.core.fields import TAB_SEPARATED, LineFields
 from apollo_worker.identity_mapper import IdentityMapper
 from apollo_worker.ports import Mapper, ProgramObserver, Reducer
 from apollo_worker.sandbox.sandbox import Sandbox
@@ -53,7 +54,7 @@ class AttemptPrograms:
         if program.name.removeprefix("builtin:") != "identity":
             raise UnknownBuiltin(f"{program.name!r} is no built-in mapper; there is builtin:identity")
         self._observer.started(0)
-        return IdentityMapper()
+        return IdentityMapper(self._text("map").output_fields)
 
     def reducer(self) -> Reducer:
         program = self._program()
@@ -99,7 +100,19 @@ class AttemptPrograms:
             ignore_input=task.ignore_input,
             network=task.network,
             sandbox=self._sandbox,
-            raw_output=role != "combine" and task.output is not None and task.output.format == _RAW,
+            text=self._text(role),
+        )
+
+    def _text(self, role: Role) -> TextProtocol:
+        fields = self._assignment.text or TextFields()
+        separator, key_fields = fields.map_output_separator, fields.map_output_key_fields
+        if role != "map":
+            separator, key_fields = fields.reduce_output_separator, fields.reduce_output_key_fields
+        output = self._assignment.output
+        return TextProtocol(
+            input_separator=fields.reduce_input_separator.encode() or TAB_SEPARATED.separator,
+            output_fields=LineFields(separator.encode() or TAB_SEPARATED.separator, key_fields or 1),
+            raw_output=role != "combine" and output is not None and output.format == _RAW,
         )
 
     def _executable(self, program: Program) -> ArtifactProgram | ShellProgram:

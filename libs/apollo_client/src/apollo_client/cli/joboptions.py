@@ -105,6 +105,44 @@ _OPTIONS = (
     _option(
         "--output-format", "outputFormat", type=click.Choice(["text", "jsonl", "raw"]), help="Of part files. [text]"
     ),
+    _option(
+        "--map-output-separator",
+        "mapOutputSeparator",
+        metavar="TEXT",
+        help="Ends the key in lines of a text mapper. [a tab]",
+    ),
+    _option(
+        "--map-output-key-fields",
+        "mapOutputKeyFields",
+        type=click.IntRange(1, 10_000),
+        metavar="N",
+        help="So many fields of such a line are the key. [1]",
+    ),
+    _option(
+        "--reduce-input-separator",
+        "reduceInputSeparator",
+        metavar="TEXT",
+        help="Between key and value in lines that a text reducer or combiner reads. [a tab]",
+    ),
+    _option(
+        "--reduce-output-separator",
+        "reduceOutputSeparator",
+        metavar="TEXT",
+        help="Ends the key in lines of a text reducer or combiner. [a tab]",
+    ),
+    _option(
+        "--reduce-output-key-fields",
+        "reduceOutputKeyFields",
+        type=click.IntRange(1, 10_000),
+        metavar="N",
+        help="So many fields of such a line are the key. [1]",
+    ),
+    _option(
+        "--output-separator",
+        "outputSeparator",
+        metavar="TEXT",
+        help="Between key and value in part files of the format text. [a tab]",
+    ),
     _option("--compression", "compression", type=click.Choice(["gzip", "bzip2", "zstd"]), help="Of part files. [none]"),
     _option("--memory-budget", "memoryBudget", type=_Size(), help="Memory of one attempt's shuffle. [256MiB]"),
     _option(

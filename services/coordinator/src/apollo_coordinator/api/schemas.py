@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretSt
 
 from apollo_common.units import parse_size_bytes
 from apollo_coordinator.api.pod_fields import PodField
-from apollo_coordinator.api.strictness import STRICT, shortened, wrong
+from apollo_coordinator.api.strictness import RequestModel, shortened, wrong
+from apollo_coordinator.api.text_fields import TextBody
 from apollo_coordinator.core.spec import DEFAULT_MAX_ATTEMPTS, DEFAULT_MEMORY_BUDGET_BYTES, DEFAULT_SPLIT_SIZE_BYTES
 
 MAX_REDUCERS = 10_000
@@ -125,12 +126,6 @@ Program = Annotated[str, Field(min_length=1, max_length=MAX_SHELL_CHARACTERS), A
 Value = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS), AfterValidator(_text)]
 
 
-class RequestModel(BaseModel):
-    """The base of all that requests hold."""
-
-    model_config = STRICT
-
-
 class Credentials(RequestModel):
     """An access key and its secret. They are never shown, logged or written to the database."""
 
@@ -138,7 +133,7 @@ class Credentials(RequestModel):
     password: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 
-class JobBody(RequestModel):
+class JobBody(TextBody, BaseModel):
     """A job to run. Programs are names of artifacts, `builtin:NAME`, or `shell:COMMAND`."""
 
     input_path: Annotated[

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -16,6 +16,12 @@ MAX_SHOWN_CHARACTERS: Final = 80
 def shortened(value: str) -> str:
     """For a message, in quotes; of values that are no secret, as the name of something is none."""
     return repr(value if len(value) <= MAX_SHOWN_CHARACTERS else f"{value[:MAX_SHOWN_CHARACTERS]}…")
+
+
+class RequestModel(BaseModel):
+    """The base of all that requests hold."""
+
+    model_config = STRICT
 
 
 def wrong(message: str, fix: str) -> PydanticCustomError:

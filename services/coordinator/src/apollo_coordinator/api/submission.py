@@ -14,6 +14,7 @@ from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.schemas import Credentials, JobBody
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.strictness import shortened
+from apollo_coordinator.api.text_fields import check_text_fields, to_text_fields
 from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
 from apollo_coordinator.ports import ArtifactInfo, ArtifactStore, JobSecrets
 
@@ -51,7 +52,10 @@ async def check(body: JobBody, settings: ApiSettings) -> None:
 async def resolve(
     body: JobBody, store: ArtifactStore, *, user: str, idempotency_key: str, body_digest: str
 ) -> Submission:
-    """Look the artifacts up and make the specification. 404 when one does not exist."""
+    """Look the artifacts up and make the specification.
+
+    404 when one does not exist, 422 for fields that make no sense with what it is.
+    """
     artifacts = await _find_artifacts(body, store)
     spec = JobSpec(
         input_paths=tuple(body.input_path),
@@ -82,12 +86,18 @@ async def resolve(
         max_bad_records=body.max_bad_records,
         ignore_input=body.ignore_input,
         network=body.network,
+        text=to_text_fields(body),
         credentials_secret=body.credentials_secret or "",
         kubernetes=to_overrides(body.kubernetes),
         user=user,
         idempotency_key=idempotency_key,
         body_digest=body_digest,
     )
+    unheeded = check_text_fields(
+        spec.text, spec.mapper, [*filter(None, (spec.reducer, spec.combiner))], spec.output_format
+    )
+    if wrong := list(unheeded):
+        raise invalid(*wrong)
     return Submission(spec, _secrets(body), artifacts)
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from apollo_coordinator.core.pod_overrides import PodOverrides
 
 MIB = 1 << 20
+TAB = "\t"
 
 DEFAULT_SPLIT_SIZE_BYTES = 64 * MIB
 DEFAULT_MEMORY_BUDGET_BYTES = 256 * MIB
@@ -41,6 +42,18 @@ class SideFileRef:
 
 
 @dataclass(frozen=True, slots=True)
+class TextFields:
+    """Where a line of a text program's output is cut into key and value, and what joins them elsewhere."""
+
+    map_output_separator: str = TAB
+    map_output_key_fields: int = 1
+    reduce_input_separator: str = TAB  # also the combiner's, as the two that follow
+    reduce_output_separator: str = TAB
+    reduce_output_key_fields: int = 1
+    output_separator: str = TAB  # of the output format `text`
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job as accepted. Holds no credentials: those live in the secret store, by job id."""
 
@@ -72,6 +85,7 @@ class JobSpec:
     max_bad_records: int = 0
     ignore_input: bool = False
     network: bool = False  # the programs may use TCP and UDP
+    text: TextFields = field(default_factory=TextFields)
     credentials_secret: str = ""
     brings_credentials: bool = False  # they came in its body
     kubernetes: PodOverrides | None = None  # of the worker pods

@@ -6,7 +6,7 @@ from apollo_common.assignment import decode_counters, decode_part_uploads, encod
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import TaskKind
-from apollo_coordinator.core.spec import ProgramRef, ProgramSource
+from apollo_coordinator.core.spec import ProgramRef, ProgramSource, TextFields
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -56,6 +56,7 @@ def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
         ignore_input=spec.ignore_input,
         intermediate=_intermediate(order),
         network=spec.network,
+        text=_text_fields(spec.text),
     )
 
 
@@ -140,6 +141,17 @@ def _output(order: AttemptOrder) -> v1.OutputTarget | None:
         format=order.spec.output_format,
         compression=order.spec.compression,
         access=_access(order.output_access),
+        separator=order.spec.text.output_separator,
+    )
+
+
+def _text_fields(text: TextFields) -> v1.TextFields:
+    return v1.TextFields(
+        map_output_separator=text.map_output_separator,
+        map_output_key_fields=text.map_output_key_fields,
+        reduce_input_separator=text.reduce_input_separator,
+        reduce_output_separator=text.reduce_output_separator,
+        reduce_output_key_fields=text.reduce_output_key_fields,
     )
 
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from apollo_coordinator.core.model import Job
-from apollo_coordinator.core.spec import JobSpec, ProgramRef
+from apollo_coordinator.core.spec import JobSpec, ProgramRef, TextFields
 
 SUCCESS = "_SUCCESS"
 MAX_MANIFEST_BYTES = 64 << 20
@@ -52,7 +53,18 @@ def _spec(spec: JobSpec) -> Mapping[str, Any]:
         "partitioner": spec.partitioner,
         "outputFormat": spec.output_format,
         "compression": spec.compression,
+        **_differing(spec.text, TextFields()),
     }
+
+
+def _differing(given: TextFields, usual: TextFields) -> Mapping[str, Any]:
+    """Fields that a job has set, under their names in its body."""
+    return {_camel_case(name): value for name, value in asdict(given).items() if value != getattr(usual, name)}
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def _program(program: ProgramRef | None) -> Mapping[str, str] | None:

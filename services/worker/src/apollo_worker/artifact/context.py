@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from apollo_worker.core.fields import TAB_SEPARATED, LineFields
 from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox
 
 Role = Literal["map", "combine", "reduce"]
@@ -38,12 +39,23 @@ class ShellProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class TextProtocol:
+    """How lines and pairs become each other around a text program.
+
+    `raw_output` hands its lines to `PairSink.raw` as they are instead of parsing them into pairs.
+    """
+
+    input_separator: bytes = TAB_SEPARATED.separator  # between key and value
+    output_fields: LineFields = TAB_SEPARATED
+    raw_output: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramContext:
     """One program of one attempt.
 
     `input_url` is the split's first object (map); `files` are side files, name to cached bytes; `timeout_ms` of
-    silence end the program (0: never); `ignore_input` lets it succeed without reading; `raw_output` hands the lines
-    of a text program to `PairSink.raw` as they are instead of parsing them into pairs; `network` lets it use TCP and
+    silence end the program (0: never); `ignore_input` lets it succeed without reading; `network` lets it use TCP and
     UDP from inside its sandbox.
     """
 
@@ -63,7 +75,7 @@ class ProgramContext:
     files: Mapping[str, Path] = field(default_factory=dict)
     timeout_ms: int = 0
     ignore_input: bool = False
-    raw_output: bool = False
+    text: TextProtocol = field(default_factory=TextProtocol)
     network: bool = False
     sandbox: Sandbox = NO_SANDBOX
     rlimits: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RLIMITS))

@@ -90,7 +90,7 @@ class ProgramSession:
         context = self._context
         limits = Limits.of_budget(context.memory_budget_bytes)
         if context.protocol == "text":
-            return TextDialogue(context.stdio, limits, silence, raw_output=context.raw_output)
+            return TextDialogue(context.stdio, context.text, limits, silence)
         return FramesDialogue(
             directory.socket, hello_settings(context), limits, silence, group=self._group, observer=self._observer
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from apollo_common.threads import in_thread
 from apollo_worker.artifact.channel import Channel
-from apollo_worker.artifact.context import StdioName
+from apollo_worker.artifact.context import StdioName, TextProtocol
 from apollo_worker.artifact.dialogue import Chunk
 from apollo_worker.artifact.silence import Silence
 from apollo_worker.core.columns import PairBatch, RecordBlock
@@ -27,7 +27,7 @@ class TextDialogue:
 
     broken = False
 
-    def __init__(self, stdio: StdioName, limits: Limits, silence: Silence, *, raw_output: bool) -> None:
+    def __init__(self, stdio: StdioName, text: TextProtocol, limits: Limits, silence: Silence) -> None:
         make_ends = _socket_ends if stdio == "socket" else _pipe_ends
         self.stdin, our_stdin = make_ends()
         our_stdout, self._program_stdout = make_ends()
@@ -35,7 +35,7 @@ class TextDialogue:
         self._output = Channel(our_stdout, silence)
         self._silence = silence
         self._limits = limits
-        self._raw_output = raw_output
+        self._text = text
         self.output_records = 0
 
     @property
@@ -52,7 +52,7 @@ class TextDialogue:
 
     async def encode_pairs(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[Chunk, None]:
         async for batch in pairs:
-            yield Chunk([await in_thread(join_pairs, batch)], len(batch))
+            yield Chunk([await in_thread(join_pairs, batch, self._text.input_separator)], len(batch))
 
     def program_started(self) -> None:
         os.close(self._program_stdout)
@@ -122,12 +122,12 @@ class TextDialogue:
             longest = longest_line_bytes(content)
             if longest > self._limits.record_bytes:
                 raise record_too_large(longest, self._limits)
-        if self._raw_output:
+        if self._text.raw_output:
             self.output_records += count_lines(content)
             with self._silence.paused():
                 await sink.raw(content.data)
             return
-        batch = await in_thread(parse_lines, content)
+        batch = await in_thread(parse_lines, content, self._text.output_fields)
         self.output_records += len(batch)
         with self._silence.paused():
             await sink.pairs(batch)

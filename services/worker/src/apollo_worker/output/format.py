@@ -1,12 +1,13 @@
 r"""Pairs -> the bytes of an output format.
 
-- `text`: `key<TAB>value<NEWLINE>`. Written as they are: a key with a tab or a newline, or a value with a newline, does
-  not read back as it was.
+- `text`: `key<TAB>value<NEWLINE>`, or with the job's own separator. Written as they are: a key with a separator or a
+  newline, or a value with a newline, does not read back as it was.
 - `jsonl`: `{"key":"...","value":"..."}<NEWLINE>`. Bytes that are no UTF-8 become U+FFFD.
 - `raw`: the values' bytes back to back, without their keys.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,21 +15,26 @@ import pyarrow.compute as pc
 from apollo_common.errors import PermanentError
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import PairBatch
+from apollo_worker.core.fields import TAB_SEPARATED
+from apollo_worker.core.text import join_pairs
 from apollo_worker.output.json_escape import escape_column
 
 Formatter = Callable[[PairBatch], bytes | memoryview]
 
 
-def formatter(name: str) -> Formatter:
-    """The function that formats a batch, which must be a few MiB at most (see slices). PermanentError."""
-    if name not in _FORMATTERS:
-        raise PermanentError(f"{name!r} is no output format: use {', '.join(_FORMATTERS)}")
-    return _FORMATTERS[name]
+def formatter(name: str, separator: bytes = TAB_SEPARATED.separator) -> Formatter:
+    """The function that formats a batch, which must be a few MiB at most (see slices). PermanentError.
 
-
-def _text(batch: PairBatch) -> memoryview:
-    keys = binary_array(batch.key_offsets, batch.key_bytes)
-    return _joined(keys, b"\t", binary_array(batch.value_offsets, batch.value_bytes), b"\n")
+    `separator` stands between key and value of `text`.
+    """
+    formatters: dict[str, Formatter] = {
+        "text": partial(join_pairs, separator=separator),
+        "jsonl": _json_lines,
+        "raw": _raw,
+    }
+    if name not in formatters:
+        raise PermanentError(f"{name!r} is no output format: use {', '.join(formatters)}")
+    return formatters[name]
 
 
 def _json_lines(batch: PairBatch) -> bytes | memoryview:
@@ -49,6 +55,3 @@ def _joined(*parts: pa.Array | bytes) -> memoryview:
     rows = pc.binary_join_element_wise(*scalars, pa.scalar(b"", pa.binary()))
     offsets, content = binary_columns(rows)
     return content[offsets[0] : offsets[-1]].data
-
-
-_FORMATTERS: dict[str, Formatter] = {"text": _text, "jsonl": _json_lines, "raw": _raw}

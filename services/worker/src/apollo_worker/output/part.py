@@ -11,6 +11,7 @@ from apollo_common.lifecycle import cancel_and_wait, to_the_end
 from apollo_common.storage.port import ObjectStore, Upload
 from apollo_common.threads import in_thread
 from apollo_worker.core.columns import PairBatch
+from apollo_worker.core.fields import TAB_SEPARATED
 from apollo_worker.output.compress import compressor
 from apollo_worker.output.format import formatter
 from apollo_worker.output.slices import SLICE_BYTES, bounded_slices
@@ -41,11 +42,19 @@ class PartWriter:
     Holds one piece that grows and one that is being uploaded.
     """
 
-    def __init__(self, store: ObjectStore, upload: Upload, *, output_format: str, compression: str = "") -> None:
-        """PermanentError for an unknown format or compression."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        upload: Upload,
+        *,
+        output_format: str,
+        compression: str = "",
+        separator: bytes = TAB_SEPARATED.separator,
+    ) -> None:
+        """PermanentError for an unknown format or compression. `separator`: of `text`, between key and value."""
         self._store = store
         self._upload = upload
-        self._format = formatter(output_format)
+        self._format = formatter(output_format, separator)
         self._compressor = compressor(compression)
         self._hash = hashlib.sha256()
         self._piece: list[bytes] = []

@@ -33,6 +33,7 @@ __all__ = (
     "TaskAssignment",
     "TaskEvent",
     "TaskKind",
+    "TextFields",
     "WorkerBase",
     "WorkerStub",
 )
@@ -436,6 +437,11 @@ class OutputTarget(betterproto2.Message):
 
     access: "StorageAccess | None" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
 
+    separator: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    text: between key and value; empty: a tab
+    """
+
 
 default_message_pool.register_message("apollo.v1", "OutputTarget", OutputTarget)
 
@@ -642,6 +648,11 @@ class TaskAssignment(betterproto2.Message):
     the programs may use TCP and UDP
     """
 
+    text: "TextFields | None" = betterproto2.field(19, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    absent: tabs, and keys of one field
+    """
+
 
 default_message_pool.register_message("apollo.v1", "TaskAssignment", TaskAssignment)
 
@@ -685,6 +696,30 @@ class TaskEvent(betterproto2.Message):
 
 
 default_message_pool.register_message("apollo.v1", "TaskEvent", TaskEvent)
+
+
+@dataclass(eq=False, repr=False)
+class TextFields(betterproto2.Message):
+    """
+    Where a line of a text program's output is cut into key and value, and what joins them in its input. An empty separator
+    is a tab, 0 key fields are 1.
+    """
+
+    map_output_separator: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+
+    map_output_key_fields: "int" = betterproto2.field(2, betterproto2.TYPE_UINT32)
+
+    reduce_input_separator: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    also the combiner's, as the two that follow
+    """
+
+    reduce_output_separator: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+
+    reduce_output_key_fields: "int" = betterproto2.field(5, betterproto2.TYPE_UINT32)
+
+
+default_message_pool.register_message("apollo.v1", "TextFields", TextFields)
 
 
 class WorkerStub(betterproto2_grpclib.ServiceStub):
