@@ -6,16 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 from apollo_common.assignment import MapOutputRef
+from apollo_common.key_parts import KeyPart, parse_key_parts
 from apollo_worker.core.columns import GroupBatch, PairBatch
 from apollo_worker.shuffle.combine import Combiner
+from apollo_worker.shuffle.key_rules import KeyRules
 from apollo_worker.shuffle.map_output import MapOutputSummary, MapOutputWriter
 from apollo_worker.shuffle.merge import merged
-from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.shuffle.store import MapOutputStore
 from apollo_worker.shuffle.volume_store import VolumeStore
 
 Pair = tuple[bytes, bytes]
 WORD = 1 << 64
+PLAIN = KeyRules()
 
 
 def reference_hash(key: bytes) -> int:
@@ -39,10 +41,37 @@ def reference_partition_by_fields(key: bytes, fields: int, partitions: int) -> i
 
 
 def reference_partition_of_hadoop(key: bytes, partitions: int) -> int:
-    result = 1
-    for byte in key:
-        result = (31 * result + (byte - 256 if byte > 127 else byte)) % (1 << 32)
+    return (_java_hash(key, 1) & 0x7FFFFFFF) % partitions
+
+
+def reference_partition_by_key_fields(key: bytes, options: str, separator: bytes, partitions: int) -> int:
+    """What Hadoop's KeyFieldBasedPartitioner does with the parts that the options name."""
+    result = 0
+    for part in parse_key_parts(options):
+        result = _java_hash(part_of(key, part, separator) or b"", result)
     return (result & 0x7FFFFFFF) % partitions
+
+
+def part_of(key: bytes, part: KeyPart, separator: bytes) -> bytes | None:
+    """What Hadoop's KeyFieldHelper takes of a key, None where it finds nothing."""
+    fields = key.split(separator)
+    places = [0]
+    for field in fields:
+        places.append(places[-1] + len(field) + len(separator))
+    begin = places[part.first_field - 1] + part.first_byte - 1 if part.first_field <= len(fields) else len(key)
+    if begin >= len(key):
+        return None
+    end = len(key)
+    if part.last_field and part.last_field <= len(fields):
+        last = part.last_field - 1
+        end = min(end, places[last] + (part.last_byte or len(fields[last])))
+    return key[begin:end]
+
+
+def _java_hash(content: bytes, result: int) -> int:
+    for byte in content:
+        result = (31 * result + (byte - 256 if byte > 127 else byte)) % (1 << 32)
+    return result
 
 
 def batches(pairs: list[Pair], size: int) -> list[PairBatch]:
@@ -74,17 +103,23 @@ async def write_map_output(
     *,
     budget_bytes: int = 1 << 20,
     partitioner: str = "hash",
+    rules: KeyRules = PLAIN,
     combiner: Combiner | None = None,
     batch_size: int = 100,
 ) -> tuple[MapOutputRef, MapOutputSummary]:
     path = f"job/m-{number}/0"
     store = store_at(place)
     writer = MapOutputWriter(
-        store.directory(path), partitions, parse_partitioner(partitioner), budget_bytes, combiner, store.space()
+        store.directory(path),
+        partitions,
+        rules.partitioner(partitioner),
+        budget_bytes,
+        rules.combiner(combiner),
+        store.space(),
     )
     try:
         for batch in batches(pairs, batch_size):
-            await writer.add(batch)
+            await writer.add(rules.order.add_prefixes(batch) if rules.order else batch)
         summary = await writer.finish()
         await store.publish(path)
     except BaseException:
@@ -99,6 +134,7 @@ async def read_partition(
     partition: int,
     *,
     budget_bytes: int = 1 << 20,
+    rules: KeyRules = PLAIN,
     patience_s: float = 0,
     scratch: Path | None = None,
     scratch_limit_bytes: int = sys.maxsize,
@@ -113,7 +149,7 @@ async def read_partition(
         scratch=scratch,
         scratch_limit_bytes=scratch_limit_bytes,
     )
-    async for batch in source:
+    async for batch in rules.restored(source):
         pairs += batch.to_pairs()
     return pairs
 

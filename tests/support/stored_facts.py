@@ -15,7 +15,7 @@ from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import encode
 from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, TaskTotals
 from apollo_coordinator.core.pod_overrides import PodOverrides, Toleration
-from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef, TextFields
+from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
 from apollo_coordinator.core.summary import JobSummary
 
 STORED = Path(__file__).with_suffix(".json")
@@ -116,6 +116,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobAccepted(19, JOB, replace(SPEC, network=True)),
     facts.JobAccepted(20, JOB, replace(SPEC, brings_credentials=True)),
     facts.JobAccepted(21, JOB, replace(SPEC, text=TextFields("::", 2, "=", ",", 3, " "))),
+    facts.JobAccepted(22, JOB, replace(SPEC, keys=KeyRules("::", "-k1,1 -k2,2nr", 1))),
 )
 
 SUMMARY = JobSummary(

@@ -16,7 +16,7 @@ from apollo_common.errors import (
 )
 from apollo_common.ids import JobId
 from apollo_coordinator.core.model import Failure, JobStatus, Worker
-from apollo_coordinator.core.spec import ProgramSource, TextFields
+from apollo_coordinator.core.spec import KeyRules, ProgramSource, TextFields
 from support.api_jobs import BODY, submit, upload_programs
 from support.api_server import running_api
 
@@ -97,7 +97,17 @@ async def test_the_specification_holds_how_lines_are_cut(api):
         outputSeparator=",",
     )
     spec = api.jobs.job(JobId(answer["job"]["id"])).spec
+    assert spec.keys == KeyRules("\u0001")
     assert spec.text == TextFields("\u0001", 2, " ", "::", 3, ",")
+
+
+async def test_the_specification_holds_the_order_of_keys(api):
+    _, answer = await submit(
+        api, partitioner="keyfields:-k1,1", keyOrder="-k1,1 -k2,2nr", groupKeyFields=1, keySeparator="::"
+    )
+    spec = api.jobs.job(JobId(answer["job"]["id"])).spec
+    assert (spec.partitioner, spec.keys) == ("keyfields:-k1,1", KeyRules("::", "-k1,1 -k2,2nr", 1))
+    assert (answer["job"]["keyOrder"], answer["job"]["groupKeyFields"]) == ("-k1,1 -k2,2nr", 1)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from apollo_common.assignment import (
 from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Task, TaskKind
-from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef, TextFields
+from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -52,6 +52,7 @@ SPEC = JobSpec(
     ignore_input=True,
     network=True,
     text=TextFields("::", 2, "=", ",", 3, " "),
+    keys=KeyRules(",", "-k1,1 -k2,2nr", 1),
 )
 MAP = Task(map_task_id(JOB, 3), 3, TaskKind.MAP, split=SPLIT)
 REDUCE = Task(reduce_task_id(JOB, 2), 2, TaskKind.REDUCE)
@@ -87,6 +88,7 @@ def test_a_map_attempt_carries_split_programs_and_where_its_output_goes():
     assert (got.timeout_ms, got.memory_budget_bytes) == (90_000, 1 << 28)
     assert (got.ignore_input, got.network) == (True, True)
     assert (got.text.map_output_separator, got.text.map_output_key_fields) == ("::", 2)
+    assert (got.keys.separator, got.keys.order, got.keys.group_fields) == (",", "-k1,1 -k2,2nr", 1)
     assert got.text.reduce_input_separator == "="
     assert (got.text.reduce_output_separator, got.text.reduce_output_key_fields) == (",", 3)
 

@@ -13,6 +13,7 @@ from support.shuffling import (
     reference_hash,
     reference_partition,
     reference_partition_by_fields,
+    reference_partition_by_key_fields,
     reference_partition_of_hadoop,
 )
 
@@ -70,6 +71,17 @@ def test_hadoop_agrees_with_its_definition(keys, partitions):
     assert found.tolist() == [reference_partition_of_hadoop(key, partitions) for key in keys]
 
 
+@given(
+    KEYS,
+    st.sampled_from(["-k1,1", "-k2", "-k1.2,2.1", "-k3,3 -k1,1", "-k2,2nr", "-n"]),
+    st.sampled_from([b"\t", b"a\t", b"\0"]),
+    st.sampled_from([1, 3, 1000]),
+)
+def test_key_fields_agree_with_their_definition(keys, options, separator, partitions):
+    found = parse_partitioner(f"keyfields:{options}", separator).partition(block(keys, b"a\tb"), partitions)
+    assert found.tolist() == [reference_partition_by_key_fields(key, options, separator, partitions) for key in keys]
+
+
 def test_hadoop_matches_the_documentation():
     for key, value, of_4, of_1000 in vectors("hadoop"):
         keys = block([key_of(key)])
@@ -100,7 +112,23 @@ def test_hadoop_cuts_long_keys_into_chunks_and_puts_them_together():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Hash", "hash:2", "hadoop:", "field", "field:", "field:0", "field:-1", "field:1.5", "field:٣", "mod"]
+    "text",
+    [
+        "",
+        "Hash",
+        "hash:2",
+        "hadoop:",
+        "field",
+        "field:",
+        "field:0",
+        "field:-1",
+        "field:1.5",
+        "field:٣",
+        "mod",
+        "keyfields:",
+        "keyfields:2",
+        "keyfields",
+    ],
 )
 def test_unknown_partitioners_are_refused(text):
     with pytest.raises(InvalidPartitioner, match="partitioner"):

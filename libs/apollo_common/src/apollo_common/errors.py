@@ -208,6 +208,12 @@ class InvalidPartitioner(PermanentError):
     reason = "invalid_partitioner"
 
 
+class InvalidKeyOrder(PermanentError):
+    """An order of keys that is written wrongly."""
+
+    reason = "invalid_key_order"
+
+
 class FetchFailed(TemporaryError):
     """A reduce cannot read an accepted map output; only that map task is run again."""
 

@@ -10,6 +10,7 @@ from apollo_common.assignment import decode_map_outputs, decode_split, encode_co
 from apollo_common.errors import PermanentError
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import Upload
+from apollo_common.threads import in_thread
 from apollo_proto.apollo import v1
 from apollo_worker.access import storage_access
 from apollo_worker.core.columns import PairBatch, RecordBlock
@@ -17,13 +18,15 @@ from apollo_worker.core.fields import TAB_SEPARATED
 from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.reader import SplitReader
 from apollo_worker.output.part import PartWriter, WrittenPart
+from apollo_worker.output.slices import bounded_slices
 from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.shuffle.bucket_store import BucketStore
-from apollo_worker.shuffle.group import group_starts, key_at
+from apollo_worker.shuffle.group import key_at
+from apollo_worker.shuffle.key_order import KeyOrder
+from apollo_worker.shuffle.key_rules import key_rules
 from apollo_worker.shuffle.map_output import MapOutputWriter, Spilled
 from apollo_worker.shuffle.merge import merged
-from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.shuffle.store import MapOutputStore
 from apollo_worker.shuffle.volume_store import VolumeStore
 
@@ -54,6 +57,7 @@ class Pipeline:
         self._places = places
         self._reporter = reporter
         self._budget_bytes = budget_bytes
+        self._keys = key_rules(assignment.keys)
         self._rows_expected = 0
         self._rows_read = 0
 
@@ -72,13 +76,13 @@ class Pipeline:
         writer = MapOutputWriter(
             store.directory(work.output_path),
             work.partitions,
-            parse_partitioner(work.partitioner),
+            self._keys.partitioner(work.partitioner),
             self._budget_bytes,
-            self._programs.combiner(),
+            self._keys.combiner(self._programs.combiner()),
             store.space(),
         )
         try:
-            sink = ShuffleSink(writer, self._reporter)
+            sink = ShuffleSink(writer, self._reporter, self._keys.order)
             await self._map(work, sink)
             summary = await writer.finish()
             sink.tell(summary.spilled)
@@ -126,7 +130,7 @@ class Pipeline:
         reducer = self._programs.reducer()
         writer = await self._part_writer()
         try:
-            async with aclosing(self._counted_groups(pairs)) as counted:
+            async with aclosing(pairs), aclosing(self._counted_groups(self._keys.restored(pairs))) as counted:
                 await reducer.reduce(counted, _PartSink(writer, self._reporter, ""))
             return self._done(await writer.finish())
         except BaseException:
@@ -147,12 +151,13 @@ class Pipeline:
         self._reporter.add("input_bytes", more_bytes)
 
     async def _counted_groups(self, pairs: AsyncGenerator[PairBatch, None]) -> AsyncGenerator[PairBatch, None]:
+        grouping = self._keys.grouping
         last_key: bytes | None = None
         async with aclosing(pairs):
             async for batch in pairs:
                 if len(batch):
-                    continues = last_key is not None and key_at(batch, 0) == last_key
-                    self._reporter.add("reduce_input_groups", len(group_starts(batch)) - continues)
+                    continues = last_key is not None and grouping.joins(last_key, key_at(batch, 0))
+                    self._reporter.add("reduce_input_groups", len(grouping.starts(batch)) - continues)
                     last_key = key_at(batch, len(batch) - 1)
                 yield batch
                 self._read_pairs(len(batch))
@@ -205,13 +210,19 @@ class Pipeline:
 class ShuffleSink:
     """What a mapper emits, on its way to the map output. Counts while that is written, spills too."""
 
-    def __init__(self, writer: MapOutputWriter, reporter: AttemptReporter) -> None:
+    def __init__(self, writer: MapOutputWriter, reporter: AttemptReporter, order: KeyOrder | None = None) -> None:
+        """`order`: what keys get prefixes for."""
         self._writer = writer
         self._reporter = reporter
+        self._order = order
         self._told = Spilled()
 
     async def pairs(self, batch: PairBatch) -> None:
-        await self._writer.add(batch)
+        if self._order is None:
+            await self._writer.add(batch)
+        else:
+            for piece in bounded_slices(batch):
+                await self._writer.add(await in_thread(self._order.add_prefixes, piece))
         self._reporter.add("map_output_records", len(batch))
         if (spilled := self._writer.spilled) != self._told:
             self.tell(spilled)

@@ -1,5 +1,6 @@
 """What an assignment's programs are here: sessions with user programs, or built-ins."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ from apollo_worker.ports import Mapper, ProgramObserver, Reducer
 from apollo_worker.sandbox.sandbox import Sandbox
 from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.combine import Combiner, ProgramCombiner
-from apollo_worker.shuffle.group import grouped
+from apollo_worker.shuffle.group import WHOLE_KEYS, Grouping, grouped
+from apollo_worker.shuffle.key_rules import key_rules
 
 _RAW: Final = "raw"
 _BUILTIN_BUDGET_SHARE: Final = 4  # of the memory budget, for the distinct values of one key
@@ -59,7 +61,7 @@ class AttemptPrograms:
     def reducer(self) -> Reducer:
         program = self._program()
         if program.source is not ProgramSource.BUILTIN:
-            return self._session(program, "reduce", self._observer)
+            return self._session(program, "reduce", self._observer, key_rules(self._assignment.keys).grouping)
         self._observer.started(0)
         return builtin(program.name, "reduce", budget_bytes=self._budget_bytes // _BUILTIN_BUDGET_SHARE)
 
@@ -76,8 +78,10 @@ class AttemptPrograms:
             raise ProgramStartFailed(f"attempt {self._assignment.attempt_id} names no program")
         return self._assignment.program
 
-    def _session(self, program: Program, role: Role, observer: ProgramObserver) -> ProgramSession:
-        return ProgramSession(self._context(program, role), observer, group=grouped)
+    def _session(
+        self, program: Program, role: Role, observer: ProgramObserver, grouping: Grouping = WHOLE_KEYS
+    ) -> ProgramSession:
+        return ProgramSession(self._context(program, role), observer, group=partial(grouped, grouping=grouping))
 
     def _context(self, program: Program, role: Role) -> ProgramContext:
         task = self._assignment

@@ -101,7 +101,26 @@ _OPTIONS = (
     ),
     _option("--env", "env", multiple=True, type=_Assignment(), help="A variable of the programs. Repeatable."),
     _option("--param", "params", multiple=True, type=_Assignment(), help="APOLLO_PARAM_KEY for programs. Repeatable."),
-    _option("--partitioner", "partitioner", metavar="NAME", help="hash, field:N or hadoop. [hash]"),
+    _option("--partitioner", "partitioner", metavar="NAME", help="hash, field:N, hadoop or keyfields:OPTIONS. [hash]"),
+    _option(
+        "--key-order",
+        "keyOrder",
+        metavar="OPTIONS",
+        help="Parts of keys in whose order they come, as sort names them: '-k1,1 -k2,2nr'. [their bytes]",
+    ),
+    _option(
+        "--key-separator",
+        "keySeparator",
+        metavar="TEXT",
+        help="Between the fields of a key. [--map-output-separator]",
+    ),
+    _option(
+        "--group-key-fields",
+        "groupKeyFields",
+        type=click.IntRange(0, 10_000),
+        metavar="N",
+        help="Keys whose first N fields agree are one group for the reducer. [0: equal keys]",
+    ),
     _option(
         "--output-format", "outputFormat", type=click.Choice(["text", "jsonl", "raw"]), help="Of part files. [text]"
     ),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from apollo_common.units import parse_size_bytes
+from apollo_coordinator.api.key_fields import KeyBody
 from apollo_coordinator.api.pod_fields import PodField
 from apollo_coordinator.api.strictness import RequestModel, shortened, wrong
 from apollo_coordinator.api.text_fields import TextBody
@@ -90,14 +91,6 @@ def _environment_variable(name: str) -> str:
     return _variable(name)
 
 
-def _partitioner(value: str) -> str:
-    if value in ("hash", "hadoop") or re.fullmatch(r"field:[1-9][0-9]{0,3}", value):
-        return value
-    if value == "range":
-        raise wrong("range is not available in this version", "Use hash, field:N or hadoop.")
-    raise wrong(f"There is no partitioner {shortened(value)}", "Use hash, field:N (N from 1) or hadoop.")
-
-
 _SIZE_SCHEMA = {
     "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+ ?[KMGTkmgt]?i?[Bb]?$"}]
 }
@@ -133,7 +126,7 @@ class Credentials(RequestModel):
     password: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 
-class JobBody(TextBody, BaseModel):
+class JobBody(TextBody, KeyBody, BaseModel):
     """A job to run. Programs are names of artifacts, `builtin:NAME`, or `shell:COMMAND`."""
 
     input_path: Annotated[
@@ -165,7 +158,6 @@ class JobBody(TextBody, BaseModel):
     job_timeout_seconds: Annotated[
         int, Field(ge=0, le=31_536_000, description="From the job's start until its output is committed; 0: no limit")
     ] = 0
-    partitioner: Annotated[str, AfterValidator(_partitioner), Field(description="hash, field:N or hadoop")] = "hash"
     output_format: Literal["text", "jsonl", "raw"] = "text"
     compression: Literal["", "gzip", "bzip2", "zstd"] = ""
     kubernetes: Annotated[PodField | None, Field(description="Of the worker pods, within what the operator allows")] = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from apollo_common.storage.location import endpoint_of
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.api.key_fields import check_key_fields, to_key_rules
 from apollo_coordinator.api.locations import check_form, check_own, out_of_reach
 from apollo_coordinator.api.pod_fields import check_pods, to_overrides
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
@@ -43,6 +44,7 @@ def digest_body(raw: bytes, idempotency_key: str) -> str:
 async def check(body: JobBody, settings: ApiSettings) -> None:
     """Raises a 422 that names every field that is wrong, before any artifact is looked at."""
     wrong = [*_check_programs(body), *_check_options(body, settings)]
+    wrong += check_key_fields(body, reducers=body.n_reducers, reducer_name=body.reducer_name or "")
     wrong += check_pods(body.kubernetes, settings.pod_policy)
     wrong += await asyncio.to_thread(_check_locations, body, settings)  # thousands of them take a second
     if wrong:
@@ -76,6 +78,7 @@ async def resolve(
         timeout_seconds=body.timeout_seconds,
         job_timeout_seconds=body.job_timeout_seconds,
         partitioner=body.partitioner,
+        keys=to_key_rules(body, body.map_output_separator),
         output_format=body.output_format,
         compression=body.compression,
         max_workers=body.max_workers,

@@ -124,6 +124,8 @@ class JobView(View):
     reducer: Maybe[ProgramView]
     combiner: Maybe[ProgramView]
     partitioner: str
+    key_order: Annotated[Maybe[str], Field(description="Parts of keys that order them, if not by their bytes")]
+    group_key_fields: int
     output_format: str
     compression: str
     overwrite: bool
@@ -262,6 +264,8 @@ def view_job(job: Job, intermediate_url: str = "") -> JobView:
         reducer=view_program(spec.reducer) if spec.reducer else None,
         combiner=view_program(spec.combiner) if spec.combiner else None,
         partitioner=spec.partitioner,
+        key_order=spec.keys.order or None,
+        group_key_fields=spec.keys.group_fields,
         output_format=spec.output_format,
         compression=spec.compression,
         overwrite=spec.overwrite,

@@ -54,6 +54,15 @@ class TextFields:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRules:
+    """What separates the fields of keys, which order keys have, and which of them one group."""
+
+    separator: str = TAB
+    order: str = ""  # parts of a key, such as "-k1,1 -k2,2nr"; empty: the order of their bytes
+    group_fields: int = 0  # keys whose first fields agree are one group; 0: only equal keys are
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job as accepted. Holds no credentials: those live in the secret store, by job id."""
 
@@ -86,6 +95,7 @@ class JobSpec:
     ignore_input: bool = False
     network: bool = False  # the programs may use TCP and UDP
     text: TextFields = field(default_factory=TextFields)
+    keys: KeyRules = field(default_factory=KeyRules)
     credentials_secret: str = ""
     brings_credentials: bool = False  # they came in its body
     kubernetes: PodOverrides | None = None  # of the worker pods

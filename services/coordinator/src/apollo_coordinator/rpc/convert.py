@@ -57,6 +57,7 @@ def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
         intermediate=_intermediate(order),
         network=spec.network,
         text=_text_fields(spec.text),
+        keys=v1.KeyRules(separator=spec.keys.separator, order=spec.keys.order, group_fields=spec.keys.group_fields),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from apollo_coordinator.core.model import Job
-from apollo_coordinator.core.spec import JobSpec, ProgramRef, TextFields
+from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, TextFields
 
 SUCCESS = "_SUCCESS"
 MAX_MANIFEST_BYTES = 64 << 20
@@ -53,6 +53,7 @@ def _spec(spec: JobSpec) -> Mapping[str, Any]:
         "partitioner": spec.partitioner,
         "outputFormat": spec.output_format,
         "compression": spec.compression,
+        **_keys(spec.keys),
         **_differing(spec.text, TextFields()),
     }
 
@@ -60,6 +61,12 @@ def _spec(spec: JobSpec) -> Mapping[str, Any]:
 def _differing(given: TextFields, usual: TextFields) -> Mapping[str, Any]:
     """Fields that a job has set, under their names in its body."""
     return {_camel_case(name): value for name, value in asdict(given).items() if value != getattr(usual, name)}
+
+
+def _keys(keys: KeyRules) -> Mapping[str, Any]:
+    if not keys.order and not keys.group_fields:
+        return {}
+    return {"keySeparator": keys.separator, "keyOrder": keys.order, "groupKeyFields": keys.group_fields}
 
 
 def _camel_case(name: str) -> str:

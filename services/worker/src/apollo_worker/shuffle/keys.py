@@ -6,15 +6,14 @@ of any key; the bytes beyond a key's end are masked off.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apollo_worker.core.columns import Bytes
+from apollo_worker.core.fields import Positions
 
 Words = NDArray[np.uint64]
-Positions = NDArray[np.signedinteger[Any]]
 
 SPARE_BYTES = 8
 _MASKS = np.array([(1 << (8 * count)) - 1 for count in range(9)], np.uint64)

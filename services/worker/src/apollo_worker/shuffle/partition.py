@@ -8,14 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apollo_common.errors import InvalidPartitioner
-from apollo_worker.shuffle.keys import KeyBlock, Positions, Words, words_at
+from apollo_common.key_parts import KeyPart, parse_key_parts
+from apollo_worker.core.columns import Bytes
+from apollo_worker.core.fields import TAB_SEPARATED, Positions, nth_separators
+from apollo_worker.shuffle.key_parts import find_parts
+from apollo_worker.shuffle.keys import KeyBlock, Words, words_at
 
 HASHED_BYTES = 1024  # of a longer key, only this many bytes are hashed; a giant key must not cost a loop over its words
 MAX_FIELDS = 10_000
 _LENGTH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _WORD_FACTOR = np.uint64(0xFF51AFD7ED558CCD)
 _HALF = np.uint64(32)
-_TAB = 9
+_OTHERS = "'hash', 'field:N', 'hadoop' or 'keyfields:OPTIONS'"
 _JAVA_FACTOR = 31
 _JAVA_INVERSE = pow(_JAVA_FACTOR, -1, 1 << 32)
 _JAVA_CHUNK_BYTES = 1 << 16
@@ -37,17 +41,17 @@ class HashPartitioner:
 
 @dataclass(frozen=True, slots=True)
 class FieldPartitioner:
-    """`field:N`: the same hash over the first N tab-separated fields of the key, the whole key if it has fewer."""
+    """`field:N`: the same hash over the first N fields of the key, the whole key if it has fewer."""
 
     fields: int
+    separator: bytes = TAB_SEPARATED.separator
 
     def partition(self, keys: KeyBlock, partitions: int) -> Words:
-        tabs = _tab_positions(keys)
-        ends = keys.starts + keys.lengths
-        nth = np.searchsorted(tabs, keys.starts) + (self.fields - 1)
-        cut = np.append(tabs, np.iinfo(np.int64).max)[np.minimum(nth, len(tabs))]
-        lengths = np.minimum(cut, ends) - keys.starts
-        return _scaled(hash_keys(KeyBlock(keys.content, keys.words, keys.starts, lengths)), partitions)
+        cuts = nth_separators(keys.content, keys.starts, keys.starts + keys.lengths, self.separator, self.fields)
+        return _scaled(
+            hash_keys(KeyBlock(keys.content, keys.words, keys.starts, cuts - keys.starts)),
+            partitions,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +62,52 @@ class HadoopPartitioner:
     """
 
     def partition(self, keys: KeyBlock, partitions: int) -> Words:
-        positive = java_hash_keys(keys) & np.uint32(0x7FFFFFFF)
-        return (positive % np.uint32(partitions)).astype(np.uint64)
+        return _as_java_does(java_hash_keys(keys), partitions)
 
 
-def parse_partitioner(text: str) -> Partitioner:
-    """The partitioner that a job names; InvalidPartitioner when there is none of that name."""
+@dataclass(frozen=True, slots=True)
+class KeyFieldsPartitioner:
+    """`keyfields:OPTIONS`: as Hadoop's KeyFieldBasedPartitioner places a key by the parts that the options name.
+
+    Source: org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedPartitioner.
+    """
+
+    parts: tuple[KeyPart, ...]
+    separator: bytes = TAB_SEPARATED.separator
+
+    def partition(self, keys: KeyBlock, partitions: int) -> Words:
+        hashes = np.zeros(len(keys), np.uint32)
+        ends = keys.starts + keys.lengths
+        for part in self.parts:
+            starts, stops, _ = find_parts(keys.content, keys.starts, ends, self.separator, part)
+            extend_java_hashes(hashes, keys.content, starts, stops)
+        return _as_java_does(hashes, partitions)
+
+
+def parse_partitioner(text: str, separator: bytes = TAB_SEPARATED.separator) -> Partitioner:
+    """The partitioner that a job names; InvalidPartitioner when there is none of that name.
+
+    `separator` is what fields of a key are separated by.
+    """
     match text.partition(":"):
         case ("hash", "", ""):
             return HashPartitioner()
         case ("hadoop", "", ""):
             return HadoopPartitioner()
         case ("field", ":", number) if number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= MAX_FIELDS:
-            return FieldPartitioner(int(number))
+            return FieldPartitioner(int(number), separator)
         case ("field", _, _):
             raise InvalidPartitioner(
                 f"partitioner {text!r}: give the number of fields, from 1 to {MAX_FIELDS}, as in 'field:2'"
             )
+        case ("keyfields", ":", options):
+            try:
+                return KeyFieldsPartitioner(parse_key_parts(options), separator)
+            except ValueError as error:
+                raise InvalidPartitioner(f"partitioner {text[:80]!r}: {error}") from None
         case ("range", _, _):
-            raise InvalidPartitioner(
-                "partitioner 'range' is not available in this version; use 'hash', 'field:N' or 'hadoop'"
-            )
-    raise InvalidPartitioner(f"unknown partitioner {text!r}; use 'hash', 'field:N' or 'hadoop'")
+            raise InvalidPartitioner(f"partitioner 'range' is not available in this version; use {_OTHERS}")
+    raise InvalidPartitioner(f"unknown partitioner {text[:80]!r}; use {_OTHERS}")
 
 
 def hash_keys(keys: KeyBlock) -> Words:
@@ -101,28 +129,32 @@ def hash_keys(keys: KeyBlock) -> Words:
 
 
 def java_hash_keys(keys: KeyBlock) -> NDArray[np.uint32]:
-    """Java's `hash = 31 * hash + signed byte`, from 1, over the bytes of every key, in 32 bits.
+    """Java's `hash = 31 * hash + signed byte`, from 1, over the bytes of every key, in 32 bits."""
+    hashes = np.ones(len(keys), np.uint32)
+    extend_java_hashes(hashes, keys.content, keys.starts, keys.starts + keys.lengths)
+    return hashes
 
-    Keys are cut into pieces that lie within one chunk of the content. Within a chunk the sum of
+
+def extend_java_hashes(hashes: NDArray[np.uint32], content: Bytes, starts: Positions, ends: Positions) -> None:
+    """Go on with every hash over the bytes content[starts[i] : ends[i]], which rise and do not overlap.
+
+    They are cut into pieces that lie within one chunk of the content. Within a chunk the sum of
     byte * 31 ** -position is a running sum, so a piece costs two look-ups however long it is.
     """
-    hashes = np.ones(len(keys), np.uint32)
-    starts, ends = keys.starts, keys.starts + keys.lengths
-    if not len(keys):
-        return hashes
+    if not len(hashes):
+        return
     powers = _powers(_JAVA_FACTOR)
     inverses = _powers(_JAVA_INVERSE)
     for chunk in range(int(starts[0]), int(ends[-1]), _JAVA_CHUNK_BYTES):
         stop = min(chunk + _JAVA_CHUNK_BYTES, int(ends[-1]))
         running = np.zeros(stop - chunk + 1, np.uint32)
-        signed = keys.content[chunk:stop].view(np.int8).astype(np.int32).view(np.uint32)
+        signed = content[chunk:stop].view(np.int8).astype(np.int32).view(np.uint32)
         np.cumsum(signed * inverses[: stop - chunk], dtype=np.uint32, out=running[1:])
         rows = slice(int(np.searchsorted(ends, chunk, "right")), int(np.searchsorted(starts, stop, "left")))
         first = np.maximum(starts[rows], chunk) - chunk
         last = np.minimum(ends[rows], stop) - chunk
         piece = (running[last] - running[first]) * powers[np.maximum(last - 1, 0)]
         hashes[rows] = hashes[rows] * powers[last - first] + piece
-    return hashes
 
 
 def _mix(hashes: Words, factor: np.uint64) -> None:
@@ -136,11 +168,8 @@ def _scaled(hashes: Words, partitions: int) -> Words:
     return scaled
 
 
-def _tab_positions(keys: KeyBlock) -> Positions:
-    if not len(keys):
-        return np.zeros(0, np.int64)
-    start, stop = int(keys.starts[0]), int(keys.starts[-1] + keys.lengths[-1])
-    return np.flatnonzero(keys.content[start:stop] == _TAB) + start
+def _as_java_does(hashes: NDArray[np.uint32], partitions: int) -> Words:
+    return ((hashes & np.uint32(0x7FFFFFFF)) % np.uint32(partitions)).astype(np.uint64)
 
 
 @cache

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import Bytes, Offsets
-from apollo_worker.shuffle.keys import SPARE_BYTES, KeyBlock, Positions, Words, bits_at, overlapping_words
+from apollo_worker.core.fields import Positions
+from apollo_worker.shuffle.keys import SPARE_BYTES, KeyBlock, Words, bits_at, overlapping_words
 from apollo_worker.shuffle.partition import Partitioner, hash_keys
 
 Rows = NDArray[np.int32]

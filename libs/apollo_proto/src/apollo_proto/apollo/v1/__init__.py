@@ -15,6 +15,7 @@ __all__ = (
     "Done",
     "Failed",
     "Intermediate",
+    "KeyRules",
     "LogChunk",
     "MapWork",
     "OutputTarget",
@@ -361,6 +362,31 @@ default_message_pool.register_message("apollo.v1", "Intermediate", Intermediate)
 
 
 @dataclass(eq=False, repr=False)
+class KeyRules(betterproto2.Message):
+    """
+    How a key's fields are told apart, which order keys have, and which of them one group.
+    """
+
+    separator: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    of fields; empty: a tab
+    """
+
+    order: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    parts of a key, such as `-k1,1 -k2,2nr`; empty: by their bytes
+    """
+
+    group_fields: "int" = betterproto2.field(3, betterproto2.TYPE_UINT32)
+    """
+    keys whose first fields agree are one group; 0: whole keys
+    """
+
+
+default_message_pool.register_message("apollo.v1", "KeyRules", KeyRules)
+
+
+@dataclass(eq=False, repr=False)
 class LogChunk(betterproto2.Message):
     content: "bytes" = betterproto2.field(1, betterproto2.TYPE_BYTES)
     """
@@ -387,7 +413,7 @@ class MapWork(betterproto2.Message):
 
     partitioner: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    hash | field:N | hadoop
+    hash | field:N | hadoop | keyfields:OPTIONS
     """
 
     partitions: "int" = betterproto2.field(4, betterproto2.TYPE_UINT32)
@@ -651,6 +677,11 @@ class TaskAssignment(betterproto2.Message):
     text: "TextFields | None" = betterproto2.field(19, betterproto2.TYPE_MESSAGE, optional=True)
     """
     absent: tabs, and keys of one field
+    """
+
+    keys: "KeyRules | None" = betterproto2.field(20, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    absent: tabs, bytes, whole keys
     """
 
 

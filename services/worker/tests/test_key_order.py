@@ -1,0 +1,253 @@
+"""Prefixed keys against GNU sort and against a plain comparator, and what becomes of them on the way."""
+
+import os
+import re
+import subprocess
+import tempfile
+from decimal import Decimal
+from functools import cmp_to_key
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from apollo_common.errors import InvalidKeyOrder
+from apollo_common.key_parts import KeyPart, keeping_groups, parse_key_parts
+from apollo_proto.apollo import v1
+from apollo_worker.core.columns import PairBatch
+from apollo_worker.shuffle.builtins import builtin
+from apollo_worker.shuffle.group import Grouping, grouped
+from apollo_worker.shuffle.key_order import KeyOrder
+from apollo_worker.shuffle.key_rules import KeyRules, key_rules
+from support.shuffling import (
+    batches,
+    groups_of,
+    part_of,
+    read_partition,
+    reference_partition,
+    streamed,
+    write_map_output,
+)
+
+OPTIONS = [
+    "-k1,1",
+    "-k2,2n",
+    "-k2,2nr",
+    "-k1,1r -k2,2n",
+    "-k2",
+    "-k2r -k1,1",
+    "-k1.2,1.3",
+    "-k1.2n,2.1",
+    "-k3,3n -k1.2r,2.1 -k2,2nr",
+    "-n",
+    "-r",
+    "-nr",
+    "-r -k2,2n -k1,1",
+]
+FIELDS = st.one_of(
+    st.sampled_from([b"", b"0", b"-0", b"007", b"-7", b"7.", b".5", b"-.5", b"10", b"9", b"-9.25", b"-9.3", b"1e3"]),
+    st.text(alphabet="0123456789.- ", max_size=6).map(str.encode),
+    st.binary(max_size=4).filter(lambda field: b"\t" not in field),
+    st.integers(95, 105).map(lambda digits: b"1" * digits),
+    st.integers(95, 105).map(lambda digits: b"-" + b"2" * digits),
+)
+KEYS = st.lists(st.lists(FIELDS, min_size=1, max_size=4).map(b"\t".join), max_size=30)
+
+
+def ordered(keys: list[bytes], options: str, separator: bytes = b"\t") -> list[bytes]:
+    """By the bytes of the prefixed keys."""
+    order = KeyOrder(parse_key_parts(options), separator)
+    batch = PairBatch.from_pairs([(b"be", b"fore")] + [(key, b"%d" % row) for row, key in enumerate(keys)])
+    prefixed = order.add_prefixes(batch.slice(1, len(batch)))
+    assert order.drop_prefixes(prefixed).to_pairs() == [(key, b"%d" % row) for row, key in enumerate(keys)]
+    found = sorted(prefixed.to_pairs(), key=lambda pair: pair[0])
+    return [keys[int(row)] for _, row in found]
+
+
+def number_of(text: bytes) -> Decimal:
+    match = re.match(rb"[ \t\n]*(-?[0-9]*(?:\.[0-9]*)?)", text)
+    digits = match[1].decode() if match else ""
+    return Decimal(digits) if re.search("[0-9]", digits) else Decimal(0)
+
+
+def compared(left: bytes, right: bytes, parts: tuple[KeyPart, ...], separator: bytes) -> int:
+    for part in parts:
+        sides = [part_of(key, part, separator) for key in (left, right)]
+        values = [(text is not None, number_of(text or b"") if part.numeric else text or b"") for text in sides]
+        if values[0] != values[1]:
+            return (-1 if values[0] < values[1] else 1) * (-1 if part.reverse else 1)
+    return (left > right) - (left < right)
+
+
+@settings(max_examples=400, deadline=None)
+@given(KEYS, st.sampled_from(OPTIONS), st.sampled_from([b"\t", b"--", b"\x01"]))
+@example([b"a\t-5", b"a\t-5.3", b"a\t", b"a"], "-k2,2n", b"\t")
+@example([b"a\t\tb", b"a\t", b"a", b"a\t\x00", b"a\t\x01", b"a\t\x01\x00"], "-k2,2", b"\t")
+def test_keys_are_in_the_order_of_a_plain_comparator(keys, options, separator):
+    parts = parse_key_parts(options)
+    expected = sorted(keys, key=cmp_to_key(lambda left, right: compared(left, right, parts, separator)))
+    assert ordered(keys, options, separator) == expected
+
+
+def sorted_by_gnu(keys: list[bytes], options: str) -> list[bytes]:
+    done = subprocess.run(
+        ["sort", "-t", "\t", *options.split()],
+        input=b"\n".join(keys) + b"\n",
+        env=os.environ | {"LC_ALL": "C"},
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    return done.stdout.split(b"\n")[:-1]
+
+
+# sort holds a part that a line lacks for an empty one, Hadoop for less than any: here every line has all fields.
+LINES = st.lists(
+    st.lists(FIELDS.filter(lambda field: b"\n" not in field and b"\0" not in field), min_size=4, max_size=4).map(
+        lambda fields: b"\t".join([*fields, b"end"])
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LINES, st.sampled_from([options for options in OPTIONS if options.startswith("-k")]))
+def test_keys_are_in_the_order_of_gnu_sort(keys, options):
+    """A global -r is left out: it also turns round how sort compares whole lines in the end."""
+    assert ordered(keys, options) == sorted_by_gnu(keys, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("-k2", [KeyPart(2)]),
+        ("-k 2,3", [KeyPart(2, 1, 3)]),
+        ("-k2.3,4.5nr", [KeyPart(2, 3, 4, 5, numeric=True, reverse=True)]),
+        ("-k1n,1r", [KeyPart(1, 1, 1, numeric=True, reverse=True)]),
+        ("-n -k1,1 -k2,2r", [KeyPart(1, 1, 1, numeric=True), KeyPart(2, 1, 2, reverse=True)]),
+        ("-nr", [KeyPart(numeric=True, reverse=True)]),
+    ],
+)
+def test_options_mean_parts(options, parts):
+    assert parse_key_parts(options) == tuple(parts)
+
+
+@pytest.mark.parametrize(
+    "options", ["", " ", "-k", "-k0", "-k1,0", "-k1.0", "-kx", "-k2,1", "-k1.5,1.4", "-k1,2f", "-f", "k1", "-k10001"]
+)
+def test_options_that_mean_nothing_are_refused(options):
+    with pytest.raises(ValueError, match="-k"):
+        parse_key_parts(options)
+
+
+def test_too_many_parts_are_refused():
+    with pytest.raises(ValueError, match="17 parts, more than 16"):
+        parse_key_parts("-k1 " * 17)
+
+
+def test_many_keys_are_in_the_order_of_gnu_sort():
+    keys = [b"k%d\t%d" % (row * 7919 % 1000, row * 104_729 % 50_021 - 20_000) for row in range(100_000)]
+    assert ordered(keys, "-k1,1r -k2,2n") == sorted_by_gnu(keys, "-k1,1r -k2,2n")
+
+
+MAPS = st.lists(st.lists(st.tuples(LINES.map(lambda keys: keys[0]), st.binary(max_size=9)), max_size=40), max_size=3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(MAPS, st.sampled_from(OPTIONS), st.sampled_from([1, 3]))
+async def test_reduces_get_their_pairs_in_the_order_of_the_job(maps, options, partitions):
+    parts = parse_key_parts(options)
+    rules = KeyRules(order=KeyOrder(parts))
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = []
+        for number, pairs in enumerate(maps):
+            output, _ = await write_map_output(Path(folder), number, pairs, partitions, rules=rules)
+            outputs.append(output)
+        for partition in range(partitions):
+            mine = [pair for pairs in maps for pair in pairs if reference_partition(pair[0], partitions) == partition]
+            mine.sort(key=cmp_to_key(lambda left, right: compared(left[0], right[0], parts, b"\t")))
+            assert await read_partition(outputs, Path(folder), partition, rules=rules) == mine
+
+
+async def test_spills_and_slices_keep_the_order_and_combiners_see_keys(tmp_path):
+    pairs = [(b"%d\t%d" % (row % 7, row * 7919 % 1000), b"%d" % row) for row in range(30_000)]
+    rules = KeyRules(order=KeyOrder(parse_key_parts("-k1,1r -k2,2n")))
+    sums: dict[bytes, int] = {}
+    for key, value in pairs:
+        sums[key] = sums.get(key, 0) + int(value)
+    output, summary = await write_map_output(
+        tmp_path,
+        0,
+        pairs,
+        2,
+        rules=rules,
+        partitioner="field:1",
+        combiner=builtin("sum", "combine"),
+        budget_bytes=1 << 18,
+    )
+    assert summary.spilled.runs > 1
+    totals: dict[bytes, int] = {}
+    for partition in range(2):
+        found = await read_partition([output], tmp_path, partition, rules=rules, budget_bytes=1 << 17)
+        users = [int(key.split(b"\t")[0]) for key, _ in found]
+        numbers = [int(key.split(b"\t")[1]) for key, _ in found]
+        assert sorted(zip([-user for user in users], numbers, strict=True)) == [
+            (-user, number) for user, number in zip(users, numbers, strict=True)
+        ]
+        for key, value in found:
+            totals[key] = totals.get(key, 0) + int(value)
+    assert totals == sums
+
+
+@settings(max_examples=200, deadline=None)
+@given(KEYS, st.integers(1, 3), st.integers(1, 7))
+async def test_groups_are_keys_that_begin_alike(keys, fields, size):
+    def head(key: bytes) -> list[bytes]:
+        return key.split(b"\t")[:fields]
+
+    keys = sorted(keys, key=lambda key: (head(key), key))
+    expected = [(key, [b"%d" % row]) for row, key in enumerate(keys)]
+    groups: list[tuple[bytes, list[bytes]]] = []
+    for key, values in expected:
+        if groups and head(groups[-1][0]) == head(key):
+            groups[-1][1].extend(values)
+        else:
+            groups.append((key, values))
+    pairs = [(key, b"%d" % row) for row, key in enumerate(keys)]
+    found: list[tuple[bytes, list[bytes]]] = []
+    async for batch in grouped(streamed(batches(pairs, size)), Grouping(fields)):
+        more = groups_of(batch)
+        if batch.continues:
+            key, values = more.pop(0)
+            assert key == found[-1][0]
+            found[-1][1].extend(values)
+        found += more
+    assert found == groups
+
+
+@pytest.mark.parametrize(
+    ("options", "fields", "used"),
+    [
+        ("-k1,1 -k2,2n", 1, "-k1,1 -k2,2n"),
+        ("-k2,2r -k1,1 -k3", 2, "-k2,2r -k1,1 -k3"),
+        ("-k1,1nr -k2,2", 1, "-k1,1nr -k1,1 -k2,2"),
+    ],
+)
+def test_groups_stay_side_by_side(options, fields, used):
+    assert keeping_groups(parse_key_parts(options), fields) == parse_key_parts(used)
+
+
+@pytest.mark.parametrize(("options", "fields"), [("-k2,2", 1), ("-k1", 1), ("-k1,2", 1), ("-k1.2,1", 1), ("-k1,1", 2)])
+def test_orders_that_would_cut_groups_are_refused(options, fields):
+    with pytest.raises(ValueError, match=f"does not begin with fields 1 to {fields}"):
+        keeping_groups(parse_key_parts(options), fields)
+
+
+def test_rules_come_from_the_assignment():
+    assert key_rules(None) == key_rules(v1.KeyRules()) == KeyRules()
+    rules = key_rules(v1.KeyRules(separator="::", order="-k1,1n", group_fields=1))
+    assert rules.order == KeyOrder(parse_key_parts("-k1,1n -k1,1"), b"::")
+    assert (rules.separator, rules.grouping) == (b"::", Grouping(1, b"::"))
+    with pytest.raises(InvalidKeyOrder, match="keyOrder '-kx'"):
+        key_rules(v1.KeyRules(order="-kx"))
