@@ -37,6 +37,28 @@ def test_word_count_in_python(tmp_path: Path) -> None:
     assert sorted_lines(read_parts(tmp_path / "out")) == expected("word_count")
 
 
+BY_USER_AND_TIME = ("--partitioner", "field:1", "--key-order", "-k1,1 -k2,2n")
+
+
+@pytest.mark.parametrize(
+    ("mapper", "reducer", "options"),
+    [
+        ("sessions.py", "sessions.py", ["--group-key-fields", 1]),
+        ("mapper.awk", "reducer.awk", ["--map-output-key-fields", 2]),
+    ],
+)
+def test_sessions_of_a_log(tmp_path: Path, mapper: str, reducer: str, options: list[object]) -> None:
+    folder, log = EXAMPLES / "sessions", EXAMPLES / "data" / "visits.log"
+    programs = ["--mapper", folder / mapper, "--reducer", folder / reducer]
+    outcome = apollo(
+        "run", "--input", log, "--output", tmp_path / "out", "--reducers", 2, "--split-size", "4KiB",
+        *programs, *BY_USER_AND_TIME, *options,
+    )  # fmt: skip
+    assert outcome.status == 0, outcome
+    script = subprocess.run([folder / "expected.sh", log], capture_output=True, check=True)
+    assert sorted_lines(read_parts(tmp_path / "out")) == script.stdout
+
+
 def test_grep_finds_and_counts(tmp_path: Path) -> None:
     pattern = "[Ll]iberty"
     program = EXAMPLES / "grep" / "grep.py"

@@ -105,6 +105,14 @@ def test_field_matches_the_documentation():
         assert parse_partitioner("hash").partition(block([key_of(hashed)]), 1000).tolist() == expected
 
 
+def test_key_fields_match_the_documentation():
+    """The table was made by Hadoop 3.4.2's own class."""
+    for key, partitioner, separator, of_4, of_1000 in vectors("keyfields:OPTIONS"):
+        chosen = parse_partitioner(partitioner, bytes.fromhex(separator))
+        found = [chosen.partition(block([key_of(key)]), partitions).tolist() for partitions in (4, 1000)]
+        assert found == [[int(of_4)], [int(of_1000)]]
+
+
 def test_hadoop_cuts_long_keys_into_chunks_and_puts_them_together():
     keys = [b"short", b"xy" * 70_000, b"", b"z" * 65_536, b"end"]
     found = parse_partitioner("hadoop").partition(block(keys), 1000)

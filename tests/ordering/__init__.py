@@ -1,0 +1,1 @@
+"""Keys, lines and their order as the real Hadoop Streaming has them."""

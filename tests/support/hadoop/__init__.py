@@ -1,0 +1,1 @@
+"""The real Hadoop Streaming and mrjob, as references for what `apollo hadoop` must do."""
