@@ -165,7 +165,7 @@ class CoreRun:
         return [
             (attempt.id, attempt.worker, attempt.status is AttemptStatus.RUNNING)
             for job in self.world.state.jobs.values()
-            for task in (*job.maps, *job.reduces)
+            for task in job.tasks
             for attempt in task.attempts
         ]
 

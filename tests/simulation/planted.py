@@ -49,7 +49,7 @@ def a_second_attempt_is_accepted(patch: pytest.MonkeyPatch) -> None:
             queue = state.queues.get(job_of(event.attempt))
             if queue is not None and queue.job.status is JobStatus.RUNNING:
                 place = locate(event.attempt)
-                task = (queue.job.maps if place.is_map else queue.job.reduces)[place.task_index]
+                task = queue.job.tasks_of(place.kind)[place.task_index]
                 if task.accepted not in (None, event.attempt):
                     out.facts.append(facts.AttemptAccepted(now_ms, event.attempt, task.output, event.counters))
 

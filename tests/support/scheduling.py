@@ -75,15 +75,19 @@ class World:
 
     def worker_of(self, attempt: str) -> WorkerId:
         for queue in self.state.queues.values():
-            for task in (*queue.job.maps, *queue.job.reduces):
+            for task in queue.job.tasks:
                 for known in task.attempts:
                     if known.id == attempt:
                         return known.worker
         raise LookupError(attempt)
 
-    def done(self, attempt: str) -> list[commands.Command]:
+    def done(self, attempt: str, sample: str = "", records: int = 0) -> list[commands.Command]:
         worker = self.worker_of(attempt)
-        return self.tell(events.AttemptDone(AttemptId(attempt), worker, COUNTERS, output_path=attempt))
+        return self.tell(
+            events.AttemptDone(
+                AttemptId(attempt), worker, COUNTERS, output_path=attempt, records=records, sample=sample
+            )
+        )
 
     def progress(self, attempt: str, read: int, total: int = 100) -> list[commands.Command]:
         """It has read so many bytes of so many."""
@@ -153,7 +157,7 @@ def durable_view(state: State, without_tasks: Container[JobId] = ()) -> object:
 
 
 def _job_view(job: Job, *, with_tasks: bool) -> object:
-    tasks = [_task_view(task) for task in (*job.maps, *job.reduces)] if with_tasks else []
+    tasks = [_task_view(task) for task in job.tasks] if with_tasks else []
     times = (job.created_ms, job.started_ms, job.ended_ms)
     return job.id, job.spec, job.status, times, job.planned, job.failure, job.counters, tasks
 

@@ -141,8 +141,3 @@ def test_hadoop_cuts_long_keys_into_chunks_and_puts_them_together():
 def test_unknown_partitioners_are_refused(text):
     with pytest.raises(InvalidPartitioner, match="partitioner"):
         parse_partitioner(text)
-
-
-def test_range_says_that_it_is_not_available():
-    with pytest.raises(InvalidPartitioner, match="'range' is not available in this version; use 'hash'"):
-        parse_partitioner("range")

@@ -3,7 +3,7 @@
 A task's id contains its job's, an attempt's contains its task's, so a log line that names one names all:
 
     job      k3v9d2m7q4xa                 12 letters and digits, made by an adapter, never by the core
-    task     k3v9d2m7q4xa-m-00012         m: map, r: reduce; the index within its phase
+    task     k3v9d2m7q4xa-m-00012         s: sample, m: map, r: reduce; the index within its phase
     attempt  k3v9d2m7q4xa-m-00012-0       counted from 0 within the task
 """
 
@@ -18,12 +18,16 @@ WorkerId = NewType("WorkerId", str)
 
 JOB_ID_LENGTH = 12
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: ids are read aloud and typed
-_ATTEMPT = re.compile(r"([a-z0-9]{1,40})-([mr])-(\d{5,})-(\d+)")
+_ATTEMPT = re.compile(r"([a-z0-9]{1,40})-([smr])-(\d{5,})-(\d+)")
 
 
 def new_job_id() -> JobId:
     """A random job id (60 bits)."""
     return JobId("".join(secrets.choice(_ALPHABET) for _ in range(JOB_ID_LENGTH)))
+
+
+def sample_task_id(job: JobId, index: int) -> TaskId:
+    return TaskId(f"{job}-s-{index:05d}")
 
 
 def map_task_id(job: JobId, index: int) -> TaskId:

@@ -49,6 +49,7 @@ class AttemptOrder:
     input_access: StorageAccess
     output_access: StorageAccess
     map_outputs: MapOutputs = NO_MAP_OUTPUTS  # reduce attempts
+    splitters: bytes = b""  # map attempts under the range partitioner: packed keys
     output: OutputTarget | None = None  # reduce and map-only attempts
     output_path: str = ""  # shuffling map attempts
     intermediate: IntermediatePlace | None = None  # None: the volume that the worker mounts, or nothing is shuffled
@@ -91,6 +92,7 @@ class AttemptDone:
     output_records: int = 0
     output_sha256: str = ""
     partition_bytes: tuple[int, ...] = ()
+    sample_keys: bytes = b""  # samplers: packed keys, out of `output_records`
 
 
 @dataclass(frozen=True, slots=True)

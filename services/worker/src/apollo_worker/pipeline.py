@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apollo_common.assignment import decode_map_outputs, decode_split, encode_counters, encode_part_uploads
 from apollo_common.errors import PermanentError
+from apollo_common.key_samples import pack_keys, unpack_keys
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import Upload
 from apollo_common.threads import in_thread
@@ -19,8 +20,10 @@ from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.reader import SplitReader
 from apollo_worker.output.part import PartWriter, WrittenPart
 from apollo_worker.output.slices import bounded_slices
+from apollo_worker.ports import PairSink
 from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter
+from apollo_worker.sampling import KeySampler, beginning
 from apollo_worker.shuffle.bucket_store import BucketStore
 from apollo_worker.shuffle.group import key_at
 from apollo_worker.shuffle.key_order import KeyOrder
@@ -67,16 +70,27 @@ class Pipeline:
             return await self._reduce(self._assignment.reduce)
         if self._assignment.map is None:
             raise PermanentError(f"attempt {self._assignment.attempt_id} neither maps nor reduces")
+        if self._assignment.map.sample_bytes:
+            return await self._sample(self._assignment.map)
         if self._assignment.map.partitions:
             return await self._map_to_shuffle(self._assignment.map)
         return await self._map_to_part(self._assignment.map)
+
+    async def _sample(self, work: v1.MapWork) -> v1.Done:
+        sampler = KeySampler(self._keys.order)
+        await self._map(work, sampler)
+        return v1.Done(
+            counters=encode_counters(self._reporter.counters()),
+            output_records=sampler.records,
+            sample_keys=pack_keys(sampler.keys()),
+        )
 
     async def _map_to_shuffle(self, work: v1.MapWork) -> v1.Done:
         store = await self._map_output_store()
         writer = MapOutputWriter(
             store.directory(work.output_path),
             work.partitions,
-            self._keys.partitioner(work.partitioner),
+            self._keys.partitioner(work.partitioner, unpack_keys(work.splitters)),
             self._budget_bytes,
             self._keys.combiner(self._programs.combiner()),
             store.space(),
@@ -107,13 +121,16 @@ class Pipeline:
             await writer.abort()
             raise
 
-    async def _map(self, work: v1.MapWork, sink: "ShuffleSink | _PartSink") -> None:
+    async def _map(self, work: v1.MapWork, sink: PairSink) -> None:
         split = decode_split(work.split)
         limits = InputLimits.for_memory_budget(self._budget_bytes)
         reader = SplitReader(self._places.stores, split, storage_access(work.access), limits)
         self._reporter.input_bytes_total = split.size_bytes
         mapper = self._programs.mapper()
-        async with aclosing(self._counted_blocks(reader)) as blocks:
+        records = self._counted_blocks(reader)
+        if work.sample_bytes:
+            records = beginning(records, work.sample_bytes)
+        async with aclosing(records) as blocks:
             await mapper.map(blocks, sink)
 
     async def _reduce(self, work: v1.ReduceWork) -> v1.Done:

@@ -21,7 +21,7 @@ from apollo_worker.sandbox.temporary import TemporaryPlace
 
 CANCEL_GRACE_SECONDS = 10.0
 
-_PHASES = {TaskKind.MAP: "map", TaskKind.REDUCE: "reduce"}
+_PHASES = {TaskKind.SAMPLE: "map", TaskKind.MAP: "map", TaskKind.REDUCE: "reduce"}  # a sample runs the mapper
 _OUTCOMES: dict[type, str] = {Done: "succeeded", Failed: "failed", Cancelled: "cancelled"}  # as the API calls them
 
 _log = get_logger(__name__)

@@ -101,7 +101,9 @@ _OPTIONS = (
     ),
     _option("--env", "env", multiple=True, type=_Assignment(), help="A variable of the programs. Repeatable."),
     _option("--param", "params", multiple=True, type=_Assignment(), help="APOLLO_PARAM_KEY for programs. Repeatable."),
-    _option("--partitioner", "partitioner", metavar="NAME", help="hash, field:N, hadoop or keyfields:OPTIONS. [hash]"),
+    _option(
+        "--partitioner", "partitioner", metavar="NAME", help="hash, field:N, hadoop, keyfields:OPTIONS or range. [hash]"
+    ),
     _option(
         "--key-order",
         "keyOrder",

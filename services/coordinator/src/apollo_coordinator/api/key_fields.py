@@ -16,17 +16,15 @@ MAX_OPTIONS_CHARACTERS = 1000
 
 _FIELDS = re.compile(r"field:([1-9][0-9]{0,3}|10000)")
 _KEY_FIELDS = "keyfields:"
-_PARTITIONERS = "hash, field:N, hadoop or keyfields:OPTIONS"
+_PARTITIONERS = "hash, field:N, hadoop, keyfields:OPTIONS or range"
 
 
 def _partitioner(value: str) -> str:
-    if value in ("hash", "hadoop") or _FIELDS.fullmatch(value):
+    if value in ("hash", "hadoop", "range") or _FIELDS.fullmatch(value):
         return value
     if value.startswith(_KEY_FIELDS):
         _key_parts(value.removeprefix(_KEY_FIELDS))
         return value
-    if value == "range":
-        raise wrong("range is not available in this version", f"Use {_PARTITIONERS}.")
     raise wrong(f"There is no partitioner {shortened(value)}", f"Use {_PARTITIONERS}, with N from 1 to 10000.")
 
 

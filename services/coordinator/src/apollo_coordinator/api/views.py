@@ -162,7 +162,10 @@ class SplitView(View):
 
 class TaskView(View):
     id: str
-    type: Literal["mapper", "reducer"]
+    type: Annotated[
+        Literal["mapper", "reducer", "sampler"],
+        Field(description="sampler: the mapper on the beginning of a split, for the range partitioner"),
+    ]
     status: TaskStatus
     program: ProgramView
     input_data: Maybe[SplitView]

@@ -16,6 +16,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.JobAccepted: apply_jobs.job_accepted,
     facts.JobStarted: apply_jobs.job_started,
     facts.MapsPlanned: apply_jobs.maps_planned,
+    facts.SplittersChosen: apply_jobs.splitters_chosen,
     facts.AttemptStarted: apply_attempts.attempt_started,
     facts.AttemptReattached: apply_attempts.attempt_reattached,
     facts.UploadOpened: apply_attempts.upload_opened,

@@ -67,7 +67,9 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     queue.pauses = 0
     if fact.at_ms >= queue.paused_until_ms:
         trouble_over(state, queue.job.id)
-    if task.kind is TaskKind.MAP:
+    if task.kind is TaskKind.SAMPLE:
+        queue.accepted_samplers += 1
+    elif task.kind is TaskKind.MAP:
         queue.accepted_maps += 1
         queue.map_outputs_version += 1
         if queue.maps_done:
@@ -184,7 +186,7 @@ def _again(state: State, queue: JobQueue, task: Task, fact: facts.Fact) -> None:
 def _task_of(state: State, attempt: AttemptId) -> tuple[JobQueue, Task]:
     place = locate(attempt)
     queue = state.queues[place.job]
-    return queue, (queue.job.maps if place.is_map else queue.job.reduces)[place.task_index]
+    return queue, queue.job.tasks_of(place.kind)[place.task_index]
 
 
 def _attempt_of(task: Task, attempt: AttemptId) -> Attempt:

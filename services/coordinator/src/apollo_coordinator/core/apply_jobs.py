@@ -1,13 +1,15 @@
 """How facts about jobs as a whole change the state."""
 
 import heapq
+from dataclasses import replace
 
-from apollo_common.ids import map_task_id, reduce_task_id
+from apollo_common.ids import map_task_id, reduce_task_id, sample_task_id
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply_attempts import end_attempt
 from apollo_coordinator.core.indexes import note_cleanable, refresh, trouble, trouble_over
 from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.plan import beginning
 from apollo_coordinator.core.state import State, new_queue
 from apollo_coordinator.core.summary import restored, task_totals
 from apollo_coordinator.core.transitions import JOB, TASK, moved
@@ -48,11 +50,36 @@ def maps_planned(state: State, fact: facts.MapsPlanned) -> None:
         Task(reduce_task_id(job.id, index), index, TaskKind.REDUCE, ready_ms=fact.at_ms)
         for index in range(job.spec.n_reducers)
     ]
+    job.samplers = [
+        Task(
+            sample_task_id(job.id, index),
+            index,
+            TaskKind.SAMPLE,
+            split=beginning(fact.splits[split]),
+            ready_ms=fact.at_ms,
+        )
+        for index, split in enumerate(fact.sampled)
+    ]
     queue = state.queues[job.id]
     queue.advanced_ms = fact.at_ms
+    queue.pending_samplers = list(range(len(job.samplers)))
     queue.pending_maps = list(range(len(job.maps)))
     queue.pending_reduces = list(range(len(job.reduces)))
     state.running_tasks += len(job.maps) + len(job.reduces)
+    state.unscaled[job.id] = None
+    refresh(state, queue)
+
+
+def splitters_chosen(state: State, fact: facts.SplittersChosen) -> None:
+    job = state.jobs[fact.job]
+    job.status = moved(JOB, job.status, fact, JobStatus.RUNNING, job)
+    job.splitters = fact.splitters
+    for task in job.samplers:
+        task.output = replace(task.output, sample="") if task.output is not None else None
+    for task in job.maps:
+        task.ready_ms = fact.at_ms
+    queue = state.queues[job.id]
+    queue.advanced_ms = fact.at_ms
     state.unscaled[job.id] = None
     refresh(state, queue)
 
@@ -77,7 +104,7 @@ def job_ended(state: State, fact: facts.JobEnded) -> None:
     queue.running.clear()
     queue.running_backups = 0
     culprit = fact.failure.task if fact.failure else ""
-    for task in (*job.maps, *job.reduces):
+    for task in job.tasks:
         if task.status is not TaskStatus.COMPLETED:
             ended = TaskStatus.FAILED if task.id == culprit else TaskStatus.STOPPED
             task.status = moved(TASK, task.status, fact, ended, task)
@@ -89,6 +116,7 @@ def job_ended(state: State, fact: facts.JobEnded) -> None:
     else:
         state.running_jobs -= 1
         state.running_tasks -= len(job.maps) + len(job.reduces)
+    queue.pending_samplers.clear()
     queue.pending_maps.clear()
     queue.pending_reduces.clear()
     refresh(state, queue)
@@ -134,7 +162,7 @@ def job_archived(state: State, fact: facts.JobArchived) -> None:
 def tasks_dropped(state: State, fact: facts.TasksDropped) -> None:
     job = state.jobs[fact.job]
     state.tasks_at_hand -= state.at_hand.pop(job.id)
-    job.maps, job.reduces = [], []
+    job.samplers, job.maps, job.reduces = [], [], []
 
 
 def job_forgotten(state: State, fact: facts.JobForgotten) -> None:

@@ -61,7 +61,9 @@ def _scale(state: State, now_ms: int) -> Move:
     workers = 0
     if not queue.job.status.ended:
         wanted = len(queue.job.reduces) - queue.accepted_reduces
-        if not queue.maps_done:
+        if queue.sampling:
+            wanted = len(queue.job.samplers) - queue.accepted_samplers
+        elif not queue.maps_done:
             wanted = len(queue.job.maps) - queue.accepted_maps
         workers = min(queue.worker_cap, wanted)
     changed = workers != queue.scaled_workers
@@ -103,7 +105,7 @@ def _start_attempt(state: State, queue: JobQueue, binding: JobId | None, now_ms:
 
 
 def first_command(queue: JobQueue, task: Task, attempt: AttemptId, worker: WorkerId) -> commands.Command:
-    if task.kind is TaskKind.REDUCE or queue.job.spec.n_reducers == 0:
+    if task.kind is TaskKind.REDUCE or queue.job.spec.n_reducers == 0:  # such a job has no samplers
         return commands.OpenOutput(attempt, worker)
     return commands.RunAttempt(attempt, worker)
 

@@ -61,7 +61,8 @@ def decode(kind: str, body: str, *, job: str, at_ms: int) -> facts.DurableFact:
     if fact is None or document.get("v", 1) > FACT_VERSION:
         raise UnreadableFact(f"the journal was written by a later version of Apollo ({kind}); start that version again")
     if fact is facts.MapsPlanned:
-        return facts.MapsPlanned(at_ms, JobId(job), _unpack_splits(document["splits"]))
+        sampled = tuple(document.get("sampled", ()))
+        return facts.MapsPlanned(at_ms, JobId(job), _unpack_splits(document["splits"]), sampled)
     document["at_ms"] = at_ms
     document["job"] = job
     value: facts.DurableFact = _build(fact, document)

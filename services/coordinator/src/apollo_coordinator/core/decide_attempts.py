@@ -4,11 +4,13 @@ Stale messages are ignored by name: an attempt that does not run any more (lost,
 whatever its worker reports; only the worker becomes free.
 """
 
+from dataclasses import replace
+
 from apollo_common.errors import FetchFailed, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.ids import job_of
 from apollo_coordinator.core import commands, events, facts
-from apollo_coordinator.core.decide_jobs import end_job, start_commit
-from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Departure, Failure, JobStatus
+from apollo_coordinator.core.decide_jobs import choose_splitters, end_job, start_commit
+from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Departure, Failure, JobStatus, TaskKind
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import fail, lose, verdict
 from apollo_coordinator.core.state import EXCUSED_REASONS, Running, State, counted_losses, locate
@@ -60,14 +62,22 @@ def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: i
         size_bytes=event.size_bytes,
         records=event.records,
         sha256=event.sha256,
+        sample=event.sample,
     )
-    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, event.counters))
+    # What a sampler reads is read again by a map, which counts it.
+    counters = {} if task.kind is TaskKind.SAMPLE else event.counters
+    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, counters))
     for other in task.attempts:
         if other.status is AttemptStatus.RUNNING and other is not attempt:
             message = f"attempt {attempt.id} was done first"
             out.facts.append(facts.AttemptCancelled(now_ms, other.id, message))
             out.commands.append(commands.CancelAttempt(other.id, other.worker, message))
     queue = state.queues[job_of(attempt.id)]
+    if task.kind is TaskKind.SAMPLE:
+        if queue.accepted_samplers + 1 == len(queue.job.samplers):
+            done = [replace(other, output=output) if other is task else other for other in queue.job.samplers]
+            choose_splitters(queue.job, done, now_ms, out)
+        return
     accepted = queue.accepted_maps + queue.accepted_reduces + 1
     if accepted == len(queue.job.maps) + len(queue.job.reduces):
         start_commit(queue.job, now_ms, out)
@@ -102,7 +112,7 @@ def _lose_map_output(state: State, event: events.FetchFailed, now_ms: int, out: 
     """Run the named map again, unless that has happened since the reduce got its list."""
     queue = state.queues[job_of(event.attempt)]
     place = locate(event.map_attempt)
-    if place.job != queue.job.id or not place.is_map or place.task_index >= len(queue.job.maps):
+    if place.job != queue.job.id or place.kind is not TaskKind.MAP or place.task_index >= len(queue.job.maps):
         return
     task = queue.job.maps[place.task_index]
     if task.accepted != event.map_attempt:

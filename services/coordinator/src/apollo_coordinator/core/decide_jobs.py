@@ -4,11 +4,14 @@ A job can be stopped until its commit begins. From there it ends by itself, sinc
 only a commit in trouble, which may last for ever, can be given up.
 """
 
+from collections.abc import Iterable
+
 from apollo_common.errors import JobTimeout, LimitExceeded, OutputIncomplete
 from apollo_common.ids import AttemptId, JobId
 from apollo_coordinator.core import commands, events, facts
-from apollo_coordinator.core.model import Failure, Job, JobStatus
+from apollo_coordinator.core.model import Failure, Job, JobStatus, Task
 from apollo_coordinator.core.outcome import Outcome
+from apollo_coordinator.core.splitters import needs_sampling, sampled_splits, splitters_of
 from apollo_coordinator.core.state import JobQueue, State
 
 
@@ -42,7 +45,8 @@ def input_planned(state: State, event: events.InputPlanned, now_ms: int, out: Ou
         failure = Failure(LimitExceeded.reason, message, retryable=False)
         end_job(queue, JobStatus.FAILED, failure, now_ms, out)
         return
-    out.facts.append(facts.MapsPlanned(now_ms, event.job, event.splits))
+    sampled = sampled_splits(len(event.splits)) if event.splits and needs_sampling(queue.job) else ()
+    out.facts.append(facts.MapsPlanned(now_ms, event.job, event.splits, sampled))
     if tasks == 0:
         start_commit(queue.job, now_ms, out)
 
@@ -118,6 +122,11 @@ def _overdue(queue: JobQueue) -> Failure:
         "raise jobTimeoutSeconds, or give the job more workers"
     )
     return Failure(JobTimeout.reason, message, retryable=False)
+
+
+def choose_splitters(job: Job, samplers: Iterable[Task], now_ms: int, out: Outcome) -> None:
+    """All samplers are done: let the maps begin."""
+    out.facts.append(facts.SplittersChosen(now_ms, job.id, splitters_of(samplers, job.spec.n_reducers)))
 
 
 def start_commit(job: Job, now_ms: int, out: Outcome) -> None:

@@ -3,7 +3,7 @@
 from apollo_common.errors import OutOfMemory, WorkerUnreachable
 from apollo_common.ids import TaskId
 from apollo_coordinator.core import commands, events, facts
-from apollo_coordinator.core.decide_jobs import end_overdue, start_commit
+from apollo_coordinator.core.decide_jobs import choose_splitters, end_overdue, start_commit
 from apollo_coordinator.core.model import Departure, Failure, JobStatus, Worker
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import end_if_spent, fail, lose
@@ -94,7 +94,9 @@ def restarted(state: State, _event: events.Restarted, now_ms: int, out: Outcome)
     for queue in state.queues.values():
         if queue.job.status is JobStatus.RUNNING and not queue.job.planned:
             out.commands.append(commands.PlanInput(queue.job.id))
-        elif queue.job.status is JobStatus.RUNNING and queue.all_done:  # the journal ends between two facts
+        elif queue.job.status is JobStatus.RUNNING and queue.sampling and queue.samplers_done:
+            choose_splitters(queue.job, queue.job.samplers, now_ms, out)  # the journal ends between two facts
+        elif queue.job.status is JobStatus.RUNNING and queue.all_done:  # likewise
             start_commit(queue.job, now_ms, out)
         elif queue.job.status is JobStatus.COMMITTING:
             out.commands.append(commands.CommitOutput(queue.job.id))

@@ -115,6 +115,7 @@ class AttemptDone:
     size_bytes: int = 0
     records: int = 0
     sha256: str = ""
+    sample: str = ""  # samplers: packed keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,20 @@ class JobStarted(_JobFact):
 
 @dataclass(frozen=True, slots=True)
 class MapsPlanned(_JobFact):
-    """The map tasks, one per split, and the reduce tasks exist from here on."""
+    """The map tasks, one per split, and the reduce tasks exist from here on.
+
+    `sampled`: the splits whose beginnings are sampled before any map starts.
+    """
 
     splits: tuple[Split, ...]
+    sampled: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SplittersChosen(_JobFact):
+    """Where the range partitioner cuts; maps may start."""
+
+    splitters: str  # packed keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +271,7 @@ DurableFact = (
     JobAccepted
     | JobStarted
     | MapsPlanned
+    | SplittersChosen
     | AttemptStarted
     | AttemptReattached
     | UploadOpened

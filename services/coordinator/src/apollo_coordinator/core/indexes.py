@@ -56,6 +56,7 @@ def refresh_bound(state: State, binding: JobId | None) -> None:
 
 def _drop_stale(queue: JobQueue) -> None:
     """Keep the top of the heap that the next task comes from true."""
+    _drop_started(queue.pending_samplers, queue.job.samplers)
     _drop_started(queue.pending_maps, queue.job.maps)
     if not queue.pending_maps and queue.maps_done:
         _drop_started(queue.pending_reduces, queue.job.reduces)
@@ -115,7 +116,12 @@ def fire_timers(state: State, now_ms: int) -> None:
 
 def make_pending(queue: JobQueue, task: Task, now_ms: int) -> None:
     task.ready_ms = now_ms
-    heapq.heappush(queue.pending_maps if task.kind is TaskKind.MAP else queue.pending_reduces, task.index)
+    heaps = {
+        TaskKind.SAMPLE: queue.pending_samplers,
+        TaskKind.MAP: queue.pending_maps,
+        TaskKind.REDUCE: queue.pending_reduces,
+    }
+    heapq.heappush(heaps[task.kind], task.index)
 
 
 def _set_timer(state: State, due_ms: int, job: JobId, task: Task | None) -> None:

@@ -37,15 +37,15 @@ def _check_job(state: State, job: Job) -> None:
     if not state.has_tasks(job):
         _require(job.status.ended and not job.maps and not job.reduces, "a dropped task is gone", at=job.id)
         return
-    for task in (*job.maps, *job.reduces):
+    for task in job.tasks:
         _check_task(state, job, task)
     if job.status is JobStatus.SUCCEEDED or job.status is JobStatus.COMMITTING:
-        done = all(task.status is TaskStatus.COMPLETED for task in (*job.maps, *job.reduces))
+        done = all(task.status is TaskStatus.COMPLETED for task in job.tasks)
         _require(job.planned and done, "a job commits with all its tasks completed", at=job.id)
     _require((job.ended_ms is not None) == job.status.ended, "an ended job has an end", at=job.id)
     _require(job.failure is not None or job.status is not JobStatus.FAILED, "a failed job says why", at=job.id)
     total: Counters = {}
-    for task in (*job.maps, *job.reduces):
+    for task in job.tasks:
         for group, names in task.counters.items():
             for name, value in names.items():
                 sums = total.setdefault(group, {})
@@ -100,14 +100,10 @@ def _check_backups(state: State, task: Task, running: list[Attempt]) -> None:
 
 def _check_queue(state: State, queue: JobQueue) -> None:
     job = queue.job
-    running = {
-        attempt.id
-        for task in (*job.maps, *job.reduces)
-        for attempt in task.attempts
-        if attempt.status is AttemptStatus.RUNNING
-    }
+    running = {attempt.id for task in job.tasks for attempt in task.attempts if attempt.status is AttemptStatus.RUNNING}
     _require(set(queue.running) == running, "the running attempts are indexed", at=job.id)
     for name, tasks, accepted in (
+        ("samplers", job.samplers, queue.accepted_samplers),
         ("maps", job.maps, queue.accepted_maps),
         ("reduces", job.reduces, queue.accepted_reduces),
     ):
@@ -119,11 +115,14 @@ def _check_queue(state: State, queue: JobQueue) -> None:
         "running backups are counted",
         at=job.id,
     )
-    attempts = [attempt for task in (*job.maps, *job.reduces) for attempt in task.attempts]
+    attempts = [attempt for task in job.tasks for attempt in task.attempts]
     backups = sum(attempt.speculative for attempt in attempts)
     _require(job.speculative_attempts == backups, "backup attempts are counted", at=job.id)
     if not job.spec.speculation:
         _require(backups == 0, "a job without speculation has no backups", at=job.id)
+    if queue.sampling:
+        started = [task.id for task in job.maps if task.attempts]
+        _require(not started, "no map starts before the splitters are chosen", at=started)
     if queue.running:
         _require(job.status is JobStatus.RUNNING, "attempts run for running jobs only", at=job.id)
     _require(len(queue.running) <= queue.worker_cap, "maxWorkers holds", at=job.id)
@@ -134,9 +133,10 @@ def _check_queue(state: State, queue: JobQueue) -> None:
 def _check_pending(state: State, queue: JobQueue) -> None:
     put_off = [timer.task.id for timer in state.timers if timer.task is not None and timer.job == queue.job.id]
     _require(queue.task_timers == len(put_off), "timers of tasks are counted", at=queue.job.id)
-    waiting = {queue.job.maps[index].id for index in queue.pending_maps}
+    waiting = {queue.job.samplers[index].id for index in queue.pending_samplers}
+    waiting |= {queue.job.maps[index].id for index in queue.pending_maps}
     waiting |= {queue.job.reduces[index].id for index in queue.pending_reduces}
-    for task in (*queue.job.maps, *queue.job.reduces):
+    for task in queue.job.tasks:
         if task.status is TaskStatus.SCHEDULED:
             _require(task.id in waiting or task.id in put_off, "a scheduled task waits for its turn", at=task)
     listing = queue.listed

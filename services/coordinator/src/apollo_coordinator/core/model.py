@@ -45,6 +45,7 @@ class Departure(StrEnum):
 class TaskKind(StrEnum):
     MAP = "mapper"  # the words of the original API
     REDUCE = "reducer"
+    SAMPLE = "sampler"  # runs the mapper on the beginning of a split, for the splitters of the range partitioner
 
 
 class TaskStatus(StrEnum):
@@ -94,6 +95,7 @@ class AttemptOutput:
     size_bytes: int = 0
     records: int = 0
     sha256: str = ""
+    sample: str = ""  # of a sampler: packed keys; empty once the splitters are chosen
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class Task:
     index: int
     kind: TaskKind
     status: TaskStatus = TaskStatus.SCHEDULED
-    split: Split | None = None  # map tasks
+    split: Split | None = None  # map tasks and samplers
     attempts: list[Attempt] = field(default_factory=list)
     accepted: AttemptId | None = None
     output: AttemptOutput | None = None
@@ -153,6 +155,8 @@ class Job:
     ended_ms: int | None = None
     maps: list[Task] = field(default_factory=list)
     reduces: list[Task] = field(default_factory=list)
+    samplers: list[Task] = field(default_factory=list)  # before the maps; a few, which no limit counts
+    splitters: str | None = None  # packed; None: not chosen, or not needed
     planned: bool = False
     failure: Failure | None = None
     counters: Counters = field(default_factory=dict)  # of accepted attempts
@@ -160,6 +164,13 @@ class Job:
     speculative_won: int = 0  # of those, accepted
     trouble: str = ""  # why the job waits, in the words of the pool, a volume or the output's store; not journaled
     totals: TaskTotals | None = None  # of an archived job, whose tasks need not be at hand
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return (*self.samplers, *self.maps, *self.reduces)
+
+    def tasks_of(self, kind: TaskKind) -> list[Task]:
+        return {TaskKind.SAMPLE: self.samplers, TaskKind.MAP: self.maps, TaskKind.REDUCE: self.reduces}[kind]
 
     @property
     def output_tasks(self) -> list[Task]:

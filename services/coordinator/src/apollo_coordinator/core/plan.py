@@ -1,9 +1,11 @@
 """Cuts the input into splits: which bytes each map task reads."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from apollo_common.assignment import Split, SplitPiece
 from apollo_common.errors import TooManySplits, UnsupportedCompression
+from apollo_common.key_samples import SAMPLED_BYTES
 from apollo_common.storage.port import ObjectInfo
 
 MAX_SPLITS = 100_000
@@ -39,6 +41,14 @@ def plan_splits(
                 )
             splits.append(Split((piece,), record_format))
     return splits
+
+
+def beginning(split: Split) -> Split:
+    """What a sampler reads of a split: at most SAMPLED_BYTES, as far as that can be said before it is decoded."""
+    first = split.pieces[0]
+    if not first.codec and split.format == "lines":
+        first = replace(first, length_bytes=min(first.length_bytes, SAMPLED_BYTES))
+    return Split((first,), split.format)
 
 
 def _pieces(info: ObjectInfo, split_size_bytes: int, record_format: str) -> Iterator[SplitPiece]:

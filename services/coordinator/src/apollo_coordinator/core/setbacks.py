@@ -73,7 +73,7 @@ def lose(state: State, running: Running, failure: Failure, now_ms: int, out: Out
 
 def end_if_spent(state: State, queue: JobQueue, now_ms: int, out: Outcome) -> None:
     """After a restart: end a job with a task that is out of attempts, should the journal end before it says so."""
-    for task in (*queue.job.maps, *queue.job.reduces):
+    for task in queue.job.tasks:
         if task.status is TaskStatus.SCHEDULED and task.attempts:
             spent = verdict(state, queue, task, task.attempts)
             if spent is not None:
@@ -134,7 +134,7 @@ def _failure_of(attempt: Attempt) -> Failure:
 def _blame(failure: Failure, queue: JobQueue, task: Task, attempt: Attempt) -> Failure:
     """The failure, with what a user needs to find its cause."""
     spec = queue.job.spec
-    ran = spec.mapper if task.kind is TaskKind.MAP else spec.reducer
+    ran = spec.reducer if task.kind is TaskKind.REDUCE else spec.mapper
     program = ran if failure.reason not in _NOT_OF_A_PROGRAM else None
     first = task.split.pieces[0] if task.split is not None and task.split.pieces else None
     return replace(

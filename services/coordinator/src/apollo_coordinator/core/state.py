@@ -21,6 +21,9 @@ MAX_PRIORITY_STEPS = 10
 MAX_RECORDS = 10_000
 """Of workers that went badly: the oldest are forgotten."""
 
+KINDS = {"s": TaskKind.SAMPLE, "m": TaskKind.MAP, "r": TaskKind.REDUCE}
+"""By the letter in a task's id."""
+
 MAX_SAMPLES = 64
 """Of each phase of a job: enough for a median."""
 
@@ -29,7 +32,7 @@ class Place(NamedTuple):
     """Where an attempt stands in the model."""
 
     job: JobId
-    is_map: bool
+    kind: TaskKind
     task_index: int
     attempt_number: int
 
@@ -82,10 +85,12 @@ class JobQueue:
     number: int  # of creation
     weight: float = 1.0  # of its running attempts in fair sharing: each step of priority doubles what is fair
     worker_cap: int = 1
-    pending_maps: list[int] = field(default_factory=list)  # heaps of task indices; may hold stale entries, never on top
+    pending_samplers: list[int] = field(default_factory=list)  # heaps of task indices; stale entries are never on top
+    pending_maps: list[int] = field(default_factory=list)
     pending_reduces: list[int] = field(default_factory=list)
     running: dict[AttemptId, Running] = field(default_factory=dict)
     outstanding: dict[AttemptId, WorkerId] = field(default_factory=dict)  # of which the outside world may still speak
+    accepted_samplers: int = 0
     accepted_maps: int = 0
     accepted_reduces: int = 0
     reduces_ready_ms: int = 0  # when the last map output came
@@ -110,6 +115,15 @@ class JobQueue:
     listed: Listing | None = None  # its entry in `State.ready`; all others of it there are stale
 
     @property
+    def sampling(self) -> bool:
+        """Whether maps wait for splitters."""
+        return bool(self.job.samplers) and self.job.splitters is None
+
+    @property
+    def samplers_done(self) -> bool:
+        return self.accepted_samplers == len(self.job.samplers)
+
+    @property
     def maps_done(self) -> bool:
         return self.job.planned and self.accepted_maps == len(self.job.maps)
 
@@ -119,7 +133,9 @@ class JobQueue:
 
     @property
     def phase(self) -> TaskKind:
-        """What the job does now: reduces wait until every map is accepted."""
+        """What the job does now: maps wait for splitters, reduces until every map is accepted."""
+        if self.sampling:
+            return TaskKind.SAMPLE
         return TaskKind.REDUCE if self.maps_done else TaskKind.MAP
 
     @property
@@ -129,12 +145,16 @@ class JobQueue:
 
     def pending(self) -> list[int]:
         """The heap that the next task comes from: maps first, reduces once every map is accepted."""
+        if self.sampling:
+            return self.pending_samplers
         if self.pending_maps or not self.maps_done:
             return self.pending_maps
         return self.pending_reduces
 
     def pending_tasks(self) -> list[Task]:
         """What the indices in `pending()` count in."""
+        if self.sampling:
+            return self.job.samplers
         return self.job.maps if self.pending_maps or not self.maps_done else self.job.reduces
 
     @property
@@ -196,7 +216,7 @@ class State:
 
 def locate(attempt: AttemptId) -> Place:
     job, phase, index, number = attempt.split("-")
-    return Place(JobId(job), phase == "m", int(index), int(number))
+    return Place(JobId(job), KINDS[phase], int(index), int(number))
 
 
 def task_of(attempt: AttemptId) -> TaskId:

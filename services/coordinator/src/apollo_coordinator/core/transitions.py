@@ -16,6 +16,7 @@ JOB: Mapping[tuple[JobStatus, type], frozenset[JobStatus]] = {
     (JobStatus.QUEUED, facts.JobStarted): frozenset({JobStatus.RUNNING}),
     (JobStatus.QUEUED, facts.JobEnded): frozenset({JobStatus.STOPPED}),
     (JobStatus.RUNNING, facts.MapsPlanned): frozenset({JobStatus.RUNNING}),
+    (JobStatus.RUNNING, facts.SplittersChosen): frozenset({JobStatus.RUNNING}),
     (JobStatus.RUNNING, facts.CommitStarted): frozenset({JobStatus.COMMITTING}),
     (JobStatus.RUNNING, facts.JobEnded): frozenset({JobStatus.FAILED, JobStatus.STOPPED}),
     (JobStatus.COMMITTING, facts.JobEnded): frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED}),

@@ -1,6 +1,7 @@
 """One attempt on one worker, from its order to the event that ends it."""
 
 import asyncio
+import base64
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
@@ -211,6 +212,7 @@ def _done(attempt: AttemptId, worker: WorkerId, report: AttemptDone) -> events.A
         size_bytes=report.output_bytes,
         records=report.output_records,
         sha256=report.output_sha256,
+        sample=base64.b64encode(report.sample_keys).decode(),
     )
 
 

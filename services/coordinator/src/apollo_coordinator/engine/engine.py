@@ -20,7 +20,7 @@ from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.scheduler import decide, step
 from apollo_coordinator.core.spec import JobSpec
-from apollo_coordinator.core.state import State
+from apollo_coordinator.core.state import KINDS, State
 from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.fact_log import log_fact
 from apollo_coordinator.engine.feed import EventFeed
@@ -395,13 +395,13 @@ class Engine:
 
     async def tasks(self, job: JobId) -> Sequence[Task]:
         found = await self._with_tasks(job)
-        return [*found.maps, *found.reduces]
+        return found.tasks
 
     async def task(self, task: TaskId) -> Task:
         job = await self._with_tasks(job_of(task))
         _, _, place = task.partition("-")
         phase, _, index = place.partition("-")
-        tasks = {"m": job.maps, "r": job.reduces}.get(phase, [])
+        tasks = job.tasks_of(KINDS[phase]) if phase in KINDS else []
         if not index.isdecimal() or int(index) >= len(tasks) or tasks[int(index)].id != task:
             raise UnknownJob(f"there is no task {task}")
         return tasks[int(index)]

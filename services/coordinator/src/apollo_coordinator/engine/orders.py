@@ -1,6 +1,7 @@
 """What a worker is told about one attempt, put together from the model and the job's secrets."""
 
 import asyncio
+import base64
 from dataclasses import replace
 
 from apollo_common.assignment import MapOutputRef
@@ -141,7 +142,7 @@ class OrderBook:
             if not queue.maps_done:
                 return None
             map_outputs = self._outputs_of_maps(queue)
-        shuffles = task.kind is TaskKind.MAP and queue.job.spec.n_reducers > 0
+        shuffles = task.kind is not TaskKind.REDUCE and queue.job.spec.n_reducers > 0
         return AttemptOrder(
             job_id=queue.job.id,
             task=task,
@@ -151,6 +152,7 @@ class OrderBook:
             input_access=access.input,
             output_access=access.output,
             map_outputs=map_outputs,
+            splitters=base64.b64decode(queue.job.splitters or ""),
             output=None if shuffles else OutputTarget(attempt.output_url, attempt.upload_id),
             output_path=output_path(attempt_id) if shuffles else "",
             intermediate=self._place(access) if queue.job.spec.n_reducers else None,

@@ -101,7 +101,7 @@ class AttemptMetrics:
 
     def started(self, fact: facts.AttemptStarted, state: State) -> None:
         task, _ = _found(state, fact)
-        phase = phase_of(task)
+        phase = phase_of(task.kind)
         self._started.of(phase).inc()
         if fact.speculative:
             self._backups.of(phase).inc()
@@ -112,9 +112,9 @@ class AttemptMetrics:
     def accepted(self, fact: facts.AttemptAccepted, state: State) -> None:
         task, attempt = _found(state, fact)
         self._end(task, attempt, AttemptStatus.SUCCEEDED, fact.at_ms)
-        self._input.of(phase_of(task)).observe(input_bytes(task, attempt))
+        self._input.of(phase_of(task.kind)).observe(input_bytes(task, attempt))
         if attempt.speculative:
-            self._backups_won.of(phase_of(task)).inc()
+            self._backups_won.of(phase_of(task.kind)).inc()
         self._count(fact.counters)
 
     def failed(self, fact: facts.AttemptFailed, state: State) -> None:
@@ -134,7 +134,7 @@ class AttemptMetrics:
     def job_ended(self, fact: facts.JobEnded, state: State) -> None:
         """The end of a job cancels what runs of it, without a fact for each attempt."""
         job = state.jobs[fact.job]
-        for task in (*job.maps, *job.reduces):
+        for task in job.tasks:
             if task.status is TaskStatus.COMPLETED:
                 continue
             for attempt in task.attempts:
@@ -144,10 +144,10 @@ class AttemptMetrics:
     def _set_back(self, fact: facts.AttemptFailed | facts.AttemptLost, status: AttemptStatus, state: State) -> None:
         task, attempt = _found(state, fact)
         self._end(task, attempt, status, fact.at_ms)
-        self._setbacks.of(phase_of(task), status.value, fact.failure.reason).inc()
+        self._setbacks.of(phase_of(task.kind), status.value, fact.failure.reason).inc()
 
     def _end(self, task: Task, attempt: Attempt, status: AttemptStatus, at_ms: int) -> None:
-        phase = phase_of(task)
+        phase = phase_of(task.kind)
         self._ended.of(phase, status.value).inc()
         self._seconds.of(phase, status.value).observe(max(0, at_ms - attempt.started_ms) / 1000)
 
@@ -158,8 +158,9 @@ class AttemptMetrics:
                 counted.inc(value)
 
 
-def phase_of(task: Task) -> str:
-    return MAP if task.kind is TaskKind.MAP else REDUCE
+def phase_of(kind: TaskKind) -> str:
+    """Samplers run the mapper, and count as maps."""
+    return REDUCE if kind is TaskKind.REDUCE else MAP
 
 
 def input_bytes(task: Task, attempt: Attempt) -> int:
@@ -170,7 +171,7 @@ def input_bytes(task: Task, attempt: Attempt) -> int:
 def _found(state: State, fact: "_AttemptFact") -> tuple[Task, Attempt]:
     place = locate(fact.attempt)
     job: Job = state.jobs[place.job]
-    task = (job.maps if place.is_map else job.reduces)[place.task_index]
+    task = job.tasks_of(place.kind)[place.task_index]
     return task, task.attempts[place.attempt_number]
 
 

@@ -8,10 +8,10 @@ from typing import Final, Protocol
 from prometheus_client import CollectorRegistry
 
 from apollo_common.metrics.families import AnyFamily, Label, LabelValues, ReadAtScrape, Reading, gauge
-from apollo_coordinator.core.model import JobStatus, TaskStatus, Worker
+from apollo_coordinator.core.model import JobStatus, TaskKind, TaskStatus, Worker
 from apollo_coordinator.core.state import JobQueue, State
 from apollo_coordinator.metrics.attempts import phase_of
-from apollo_coordinator.metrics.labels import MAP, PHASE, REDUCE
+from apollo_coordinator.metrics.labels import PHASE
 from apollo_coordinator.ports import Clock
 
 _TRUE: Final = "true"
@@ -117,30 +117,32 @@ def _look(state: State, now_ms: int) -> _Present:
     return seen
 
 
-def _look_at_tasks(seen: _Present, queue: JobQueue, delayed: Counter[tuple[str, str]], now_ms: int) -> None:
-    in_progress = {MAP: set[int](), REDUCE: set[int]()}
+def _look_at_tasks(seen: _Present, queue: JobQueue, delayed: Counter[tuple[str, TaskKind]], now_ms: int) -> None:
+    in_progress = {kind: set[int]() for kind in TaskKind}
     for task, attempt in queue.running.values():
-        phase = phase_of(task)
+        phase = phase_of(task.kind)
         seen.running[phase, _TRUE if attempt.speculative else _FALSE] += 1
-        if not in_progress[phase]:  # the first is the oldest
+        if not in_progress[task.kind]:  # the first is the oldest
             seen.running_age_ms[(phase,)] = max(seen.running_age_ms[(phase,)], now_ms - attempt.started_ms)
-        in_progress[phase].add(task.index)
+        in_progress[task.kind].add(task.index)
     held_back = queue.paused or (queue.cautious and queue.probe is not None)
-    for phase, tasks, completed, wait in (
-        (MAP, queue.job.maps, queue.accepted_maps, False),
-        (REDUCE, queue.job.reduces, queue.accepted_reduces, not queue.maps_done),
+    for kind, completed, wait in (
+        (TaskKind.SAMPLE, queue.accepted_samplers, False),
+        (TaskKind.MAP, queue.accepted_maps, queue.sampling),
+        (TaskKind.REDUCE, queue.accepted_reduces, not queue.maps_done),
     ):
-        scheduled = len(tasks) - completed - len(in_progress[phase])
-        for status, count in zip(_OPEN_TASK, (scheduled, len(in_progress[phase]), completed), strict=True):
+        phase, begun = phase_of(kind), len(in_progress[kind])
+        scheduled = len(queue.job.tasks_of(kind)) - completed - begun
+        for status, count in zip(_OPEN_TASK, (scheduled, begun, completed), strict=True):
             seen.tasks[phase, status] += count
         if not wait and not held_back:
-            seen.ready[(phase,)] += scheduled - delayed[queue.job.id, phase]
+            seen.ready[(phase,)] += scheduled - delayed[queue.job.id, kind]
 
 
-def _delayed(state: State) -> Counter[tuple[str, str]]:
-    """By job and phase: tasks whose next attempt has to wait for a time."""
+def _delayed(state: State) -> Counter[tuple[str, TaskKind]]:
+    """By job and kind: tasks whose next attempt has to wait for a time."""
     return Counter(
-        (timer.job, phase_of(timer.task))
+        (timer.job, timer.task.kind)
         for timer in state.timers
         if timer.task is not None and timer.task.status is TaskStatus.SCHEDULED
     )

@@ -4,6 +4,7 @@ import struct
 
 from apollo_common.assignment import decode_counters, decode_part_uploads, encode_split
 from apollo_common.ids import AttemptId, TaskId
+from apollo_common.key_samples import SAMPLED_BYTES
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource, TextFields
@@ -27,13 +28,17 @@ _SOURCES = {
 }
 _PROTOCOLS = {"frames": v1.Protocol.FRAMES, "text": v1.Protocol.TEXT}
 _STDIO = {"socket": v1.Stdio.SOCKET, "pipe": v1.Stdio.PIPE}
-_KINDS = {TaskKind.MAP: v1.TaskKind.MAP, TaskKind.REDUCE: v1.TaskKind.REDUCE}
+_KINDS = {
+    TaskKind.SAMPLE: v1.TaskKind.SAMPLE,
+    TaskKind.MAP: v1.TaskKind.MAP,
+    TaskKind.REDUCE: v1.TaskKind.REDUCE,
+}
 
 
 def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
     """The message that starts `order` on a worker."""
     spec = order.spec
-    mapping = order.task.kind is TaskKind.MAP
+    mapping = order.task.kind is not TaskKind.REDUCE
     program = spec.mapper if mapping else spec.reducer
     if program is None:
         raise ValueError(f"{order.attempt_id}: a reduce attempt of a job without a reducer")
@@ -126,6 +131,8 @@ def _map_work(order: AttemptOrder) -> v1.MapWork:
         partitions=spec.n_reducers,
         combiner=_program(spec.combiner) if spec.combiner is not None else None,
         output_path=order.output_path,
+        splitters=order.splitters,
+        sample_bytes=SAMPLED_BYTES if task.kind is TaskKind.SAMPLE else 0,
     )
 
 
@@ -178,6 +185,7 @@ def _done(done: v1.Done) -> AttemptDone:
         output_bytes=done.output_bytes,
         output_records=done.output_records,
         output_sha256=done.output_sha256,
+        sample_keys=done.sample_keys,
         partition_bytes=struct.unpack(f"<{len(done.partition_bytes) // 8}q", done.partition_bytes),
     )
 

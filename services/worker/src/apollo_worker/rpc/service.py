@@ -136,6 +136,7 @@ async def _contents(first: ArtifactChunk, rest: AsyncIterator[ArtifactChunk]) ->
 
 def _check(assignment: TaskAssignment) -> None:
     """INVALID_ARGUMENT for an assignment that no coordinator of this version sends."""
-    work = {TaskKind.MAP: assignment.map, TaskKind.REDUCE: assignment.reduce}.get(assignment.kind)
+    works = {TaskKind.SAMPLE: assignment.map, TaskKind.MAP: assignment.map, TaskKind.REDUCE: assignment.reduce}
+    work = works.get(assignment.kind)
     if not assignment.attempt_id or work is None or assignment.program is None:
         raise GRPCError(Status.INVALID_ARGUMENT, "an assignment needs an attempt id, a kind, its work and a program")

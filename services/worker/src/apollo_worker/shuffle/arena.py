@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from apollo_worker.core.columns import Offsets, PairBatch
 from apollo_worker.shuffle.arrow import SCHEMA, Column
+from apollo_worker.shuffle.key_ranges import KeyRanges
 from apollo_worker.shuffle.keys import SPARE_BYTES
 from apollo_worker.shuffle.partition import Partitioner
 from apollo_worker.shuffle.sort import Rows, SortedRows, sort_rows
@@ -68,7 +69,7 @@ class PairArena:
         self._rows = stop
         return count
 
-    def sort(self, partitioner: Partitioner | None = None, partitions: int = 1) -> "SortedArena":
+    def sort(self, partitioner: Partitioner | KeyRanges | None = None, partitions: int = 1) -> "SortedArena":
         """The pairs in (partition, key) order. Valid until the arena is cleared."""
         key_offsets = self._key_offsets[: self._rows + 1]
         value_offsets = self._value_offsets[: self._rows + 1]

@@ -1,6 +1,6 @@
 """What a job says of its keys: what separates their fields, which order they have, which of them one group."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from apollo_common.errors import InvalidKeyOrder
@@ -11,6 +11,7 @@ from apollo_worker.core.fields import TAB_SEPARATED
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.group import WHOLE_KEYS, Grouping
 from apollo_worker.shuffle.key_order import CombinerOfPrefixed, KeyOrder, PartitionerOfPrefixed, without_prefixes
+from apollo_worker.shuffle.key_ranges import RANGE, KeyRanges
 from apollo_worker.shuffle.partition import Partitioner, parse_partitioner
 
 
@@ -22,8 +23,10 @@ class KeyRules:
     order: KeyOrder | None = None
     grouping: Grouping = WHOLE_KEYS
 
-    def partitioner(self, name: str) -> Partitioner:
-        """The one that a job names, for keys as they are shuffled. InvalidPartitioner."""
+    def partitioner(self, name: str, splitters: Sequence[bytes] = ()) -> Partitioner | KeyRanges:
+        """The one that a job names, for keys as they are shuffled, as `splitters` are. InvalidPartitioner."""
+        if name == RANGE:
+            return KeyRanges(tuple(splitters))
         partitioner = parse_partitioner(name, self.separator)
         return partitioner if self.order is None else PartitionerOfPrefixed(partitioner, self.order)
 

@@ -17,6 +17,7 @@ from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
 from apollo_worker.shuffle.disk import VOLUME, Space, make_directories, sync_directory, write_file
+from apollo_worker.shuffle.key_ranges import KeyRanges
 from apollo_worker.shuffle.partition import Partitioner
 from apollo_worker.shuffle.segment_index import encode_index
 from apollo_worker.shuffle.threads import in_stoppable_thread, iterate_in_thread
@@ -63,7 +64,7 @@ class MapOutputWriter:
         self,
         directory: Path,
         partitions: int,
-        partitioner: Partitioner,
+        partitioner: Partitioner | KeyRanges,
         budget_bytes: int,
         combiner: Combiner | None = None,
         space: Space | None = None,

@@ -19,7 +19,7 @@ MAX_FIELDS = 10_000
 _LENGTH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _WORD_FACTOR = np.uint64(0xFF51AFD7ED558CCD)
 _HALF = np.uint64(32)
-_OTHERS = "'hash', 'field:N', 'hadoop' or 'keyfields:OPTIONS'"
+_ALL = "'hash', 'field:N', 'hadoop', 'keyfields:OPTIONS' or 'range'"
 _JAVA_FACTOR = 31
 _JAVA_INVERSE = pow(_JAVA_FACTOR, -1, 1 << 32)
 _JAVA_CHUNK_BYTES = 1 << 16
@@ -105,9 +105,7 @@ def parse_partitioner(text: str, separator: bytes = TAB_SEPARATED.separator) -> 
                 return KeyFieldsPartitioner(parse_key_parts(options), separator)
             except ValueError as error:
                 raise InvalidPartitioner(f"partitioner {text[:80]!r}: {error}") from None
-        case ("range", _, _):
-            raise InvalidPartitioner(f"partitioner 'range' is not available in this version; use {_OTHERS}")
-    raise InvalidPartitioner(f"unknown partitioner {text[:80]!r}; use {_OTHERS}")
+    raise InvalidPartitioner(f"unknown partitioner {text[:80]!r}; use {_ALL}")
 
 
 def hash_keys(keys: KeyBlock) -> Words:

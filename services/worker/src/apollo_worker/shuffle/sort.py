@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import Bytes, Offsets
 from apollo_worker.core.fields import Positions
+from apollo_worker.shuffle.key_ranges import KeyRanges
 from apollo_worker.shuffle.keys import SPARE_BYTES, KeyBlock, Words, bits_at, overlapping_words
 from apollo_worker.shuffle.partition import Partitioner, hash_keys
 
@@ -38,7 +39,11 @@ class SortedRows:
 
 
 def sort_rows(
-    offsets: Offsets, content: Bytes, partitioner: Partitioner | None, partitions: int, scratch: Words | None = None
+    offsets: Offsets,
+    content: Bytes,
+    partitioner: Partitioner | KeyRanges | None,
+    partitions: int,
+    scratch: Words | None = None,
 ) -> SortedRows:
     """Sort keys; key i is content[offsets[i] : offsets[i + 1]] and `content` has 8 spare bytes behind the last key.
 
@@ -48,6 +53,9 @@ def sort_rows(
     count = len(offsets) - 1
     if not count:
         return SortedRows(np.zeros(0, np.int32), np.zeros(partitions, np.int64))
+    if isinstance(partitioner, KeyRanges):
+        order = sort_rows(offsets, content, None, 1, scratch).order
+        return SortedRows(order, partitioner.counts(order, offsets, content, partitions))
     packed = (np.empty(count, np.uint64) if scratch is None else scratch)[:count]
     sort = _sort_distinct if _repeats(offsets, content) else _sort_packed
     return sort(offsets, content, partitioner, partitions, packed)

@@ -141,12 +141,18 @@ class TaskKind(betterproto2.Enum):
 
     REDUCE = 2
 
+    SAMPLE = 3
+    """
+    has `MapWork` with `sample_bytes`
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
             0: "TASK_KIND_UNSPECIFIED",
             1: "TASK_KIND_MAP",
             2: "TASK_KIND_REDUCE",
+            3: "TASK_KIND_SAMPLE",
         }
 
     @classmethod
@@ -155,6 +161,7 @@ class TaskKind(betterproto2.Enum):
             "TASK_KIND_UNSPECIFIED": 0,
             "TASK_KIND_MAP": 1,
             "TASK_KIND_REDUCE": 2,
+            "TASK_KIND_SAMPLE": 3,
         }
 
 
@@ -295,6 +302,11 @@ class Done(betterproto2.Message):
     hex, of the part's bytes
     """
 
+    sample_keys: "bytes" = betterproto2.field(7, betterproto2.TYPE_BYTES)
+    """
+    apollo_common.key_samples, out of `output_records` pairs; a sample attempt only
+    """
+
     partition_bytes: "bytes" = betterproto2.field(6, betterproto2.TYPE_BYTES)
     """
     int64 little-endian, one per partition; a shuffling map attempt only
@@ -413,7 +425,7 @@ class MapWork(betterproto2.Message):
 
     partitioner: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    hash | field:N | hadoop | keyfields:OPTIONS
+    hash | field:N | hadoop | keyfields:OPTIONS | range
     """
 
     partitions: "int" = betterproto2.field(4, betterproto2.TYPE_UINT32)
@@ -429,6 +441,16 @@ class MapWork(betterproto2.Message):
     output_path: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
     directory of this attempt below the intermediate volume, or below `Intermediate.url`
+    """
+
+    splitters: "bytes" = betterproto2.field(7, betterproto2.TYPE_BYTES)
+    """
+    range: apollo_common.key_samples
+    """
+
+    sample_bytes: "int" = betterproto2.field(8, betterproto2.TYPE_INT64)
+    """
+    over 0: map about so much of the split, write nothing, answer with a sample of keys
     """
 
 
