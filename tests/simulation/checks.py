@@ -4,12 +4,14 @@ Each check knows one rule. What they judge by is what the world outside has seen
 """
 
 import asyncio
+import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from apollo_common.assignment import Split
 from apollo_common.ids import AttemptId
+from apollo_common.key_samples import unpack_keys
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.model import Job, JobStatus
 from apollo_coordinator.core.spec import JobSpec
@@ -84,13 +86,21 @@ def output_is_exact(
     commits = [by_id[fact.job] for fact in story if isinstance(fact, facts.CommitStarted)]
     for job in {job.spec.output_path: job for job in commits}.values():  # the last one at each output
         if job.status is JobStatus.SUCCEEDED:
-            expected = oracle(_splits(job.spec, inputs), job.spec.n_reducers)
+            expected = oracle(_splits(job.spec, inputs), job.spec.n_reducers, _splitters(job, story))
             found = store.objects(job.spec.output_path)
             manifest = json.loads(found.pop(SUCCESS, b"{}"))
             require(found == expected, output_is_exact, f"{job.id}: {found} is not {expected}")
             told = {part["name"]: (part["size"], part["sha256"]) for part in manifest.get("parts", [])}
             true = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in expected.items()}
             require((manifest.get("job"), told) == (job.id, true), output_is_exact, f"{job.id}: {manifest}")
+
+
+def _splitters(job: Job, story: Story) -> list[bytes] | None:
+    """Those that the journal has, or none under the range partitioner for one reducer."""
+    if job.spec.partitioner != "range":
+        return None
+    chosen = [fact for fact in story if isinstance(fact, facts.SplittersChosen) and fact.job == job.id]
+    return unpack_keys(base64.b64decode(chosen[0].splitters)) if chosen else []
 
 
 def counters_are_exact(jobs: Iterable[Job], inputs: Mapping[str, Sequence[Split]]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from apollo_common.errors import UploadLost
 from apollo_common.ids import AttemptId, JobId, TaskId
+from apollo_common.key_samples import pack_keys, unpack_keys
 from apollo_common.storage.port import Upload
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.order import (
@@ -93,13 +94,17 @@ class Cluster:
     async def _map(self, order: AttemptOrder) -> AttemptReport:
         assert order.task.split is not None
         pairs = mapped(order.task.split)
+        if order.task.kind is TaskKind.SAMPLE:
+            sample = [word.encode() for word, _ in pairs[: len(pairs) // 2]]
+            return AttemptDone({}, output_records=len(sample), sample_keys=pack_keys(sample))
         counters = {"apollo": {"input_records": len(pairs)}}
         if order.output is not None:
             return await self._upload(order, written(pairs), len(pairs), counters)
         if self.volume_full:
             return AttemptFailed("volume_full", "no space is left on the volume", retryable=True)
         corrupt = self.faults.meets("corrupt_segment")
-        self.volume[order.output_path] = MapOutput(partitioned(pairs, order.spec.n_reducers), corrupt)
+        splitters = unpack_keys(order.splitters) if order.spec.partitioner == "range" else None
+        self.volume[order.output_path] = MapOutput(partitioned(pairs, order.spec.n_reducers, splitters), corrupt)
         return AttemptDone(counters)
 
     async def _reduce(self, order: AttemptOrder) -> AttemptReport:

@@ -134,6 +134,7 @@ class CoreRun:
                 a_spec(
                     output_path=f"file:///{job}",
                     n_reducers=self.random.choice((0, 1, 3)),
+                    partitioner=self.random.choice(("hash", "hash", "range")),
                     max_workers=self.random.choice((0, 0, 1, 2)),
                     priority=self.random.choice((0, 0, 1, -1)),
                     max_attempts=self.random.choice((1, 4)),

@@ -99,6 +99,7 @@ class EngineRun:
             output_path=output,
             overwrite=overwrite,
             n_reducers=self.random.choice((0, 1, 2, 4)),
+            partitioner=self.random.choice(("hash", "hash", "range")),
             max_workers=self.random.choice((0, 0, 2)),
             max_attempts=self.random.choice((1, 2, 4)),
             priority=self.random.choice((0, 0, 1)),

@@ -27,6 +27,7 @@ Story = Sequence[facts.Fact]
 def check_all(story: Story, limits: Limits) -> None:
     one_attempt_is_accepted(story)
     nothing_follows_the_end(story)
+    maps_wait_for_splitters(story)
     reduces_wait_for_all_maps(story)
     unreadable_map_outputs_are_made_again(story)
     a_worker_runs_one_attempt(story)
@@ -66,6 +67,23 @@ def nothing_follows_the_end(story: Story) -> None:
             require(fact.job not in ended | committing, nothing_follows_the_end, fact)
 
 
+def maps_wait_for_splitters(story: Story) -> None:
+    """Which are chosen once, from the samples of all samplers."""
+    waited_for: Counter[JobId] = Counter()
+    sampled: set[JobId] = set()
+    for fact in story:
+        if isinstance(fact, facts.MapsPlanned) and fact.sampled:
+            waited_for[fact.job] = len(fact.sampled)
+            sampled.add(fact.job)
+        elif isinstance(fact, facts.AttemptAccepted) and phase_of(fact.attempt) == "s":
+            waited_for[fact.job] -= 1
+        elif isinstance(fact, facts.SplittersChosen):
+            require(fact.job in sampled and not waited_for[fact.job], maps_wait_for_splitters, fact)
+            sampled.discard(fact.job)
+        elif isinstance(fact, facts.AttemptStarted) and phase_of(fact.attempt) != "s":
+            require(fact.job not in sampled, maps_wait_for_splitters, fact)
+
+
 def reduces_wait_for_all_maps(story: Story) -> None:
     maps: Counter[JobId] = Counter()
     done: Counter[JobId] = Counter()
@@ -76,7 +94,7 @@ def reduces_wait_for_all_maps(story: Story) -> None:
             done[fact.job] += 1
         elif isinstance(fact, facts.MapOutputLost):
             done[fact.job] -= 1
-        elif isinstance(fact, facts.AttemptStarted) and not is_map(fact.attempt):
+        elif isinstance(fact, facts.AttemptStarted) and phase_of(fact.attempt) == "r":
             require(done[fact.job] == maps[fact.job], reduces_wait_for_all_maps, fact)
 
 
@@ -93,7 +111,7 @@ def unreadable_map_outputs_are_made_again(story: Story) -> None:
             attempt = named_in(fact.failure.message)
             if attempt in accepted and job_of(attempt) == fact.job and is_map(attempt):
                 named[fact.job] = attempt
-        elif isinstance(fact, facts.AttemptStarted) and not is_map(fact.attempt):
+        elif isinstance(fact, facts.AttemptStarted) and phase_of(fact.attempt) == "r":
             still = named.pop(fact.job, None)
             require(still not in accepted, unreadable_map_outputs_are_made_again, f"{fact}, but {still} is unreadable")
 
@@ -193,5 +211,10 @@ def task_of(attempt: AttemptId) -> TaskId:
     return TaskId(attempt.rpartition("-")[0])
 
 
+def phase_of(attempt: AttemptId) -> str:
+    """s: sample, m: map, r: reduce."""
+    return attempt.split("-")[1]
+
+
 def is_map(attempt: AttemptId) -> bool:
-    return attempt.split("-")[1] == "m"
+    return phase_of(attempt) == "m"

@@ -21,10 +21,17 @@ def mapped(split: Split) -> list[Pair]:
     ]
 
 
-def partitioned(pairs: Sequence[Pair], partitions: int) -> list[list[Pair]]:
+def partition_of(word: str, partitions: int, splitters: Sequence[bytes] | None) -> int:
+    """By its place among the splitters, where there are any, else by its length."""
+    if splitters is None:
+        return len(word) % partitions
+    return sum(splitter <= word.encode() for splitter in splitters)
+
+
+def partitioned(pairs: Sequence[Pair], partitions: int, splitters: Sequence[bytes] | None) -> list[list[Pair]]:
     parts: list[list[Pair]] = [[] for _ in range(partitions)]
     for word, value in pairs:
-        parts[len(word) % partitions].append((word, value))
+        parts[partition_of(word, partitions, splitters)].append((word, value))
     return parts
 
 
@@ -41,14 +48,14 @@ def written(pairs: Sequence[Pair]) -> bytes:
     return "".join(f"{word}\t{value}\n" for word, value in pairs).encode()
 
 
-def oracle(splits: Sequence[Split], n_reducers: int) -> dict[str, bytes]:
+def oracle(splits: Sequence[Split], n_reducers: int, splitters: Sequence[bytes] | None) -> dict[str, bytes]:
     """The parts by name, from one loop in one process."""
     if n_reducers == 0:
         return {f"part-m-{index:05d}": written(mapped(split)) for index, split in enumerate(splits)}
     lines: list[dict[str, str]] = [{} for _ in range(n_reducers)]
     for split in splits:
         for word, value in mapped(split):
-            line = lines[len(word) % n_reducers]
+            line = lines[partition_of(word, n_reducers, splitters)]
             line[word] = f"{line[word]} {value}" if word in line else value
     return {
         f"part-r-{index:05d}": "".join(f"{word}\t{line[word]}\n" for word in sorted(line)).encode()

@@ -1,7 +1,7 @@
 """Plain Python references for the shuffle, and ways to push pairs through it."""
 
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,6 +103,7 @@ async def write_map_output(
     *,
     budget_bytes: int = 1 << 20,
     partitioner: str = "hash",
+    splitters: Sequence[bytes] = (),
     rules: KeyRules = PLAIN,
     combiner: Combiner | None = None,
     batch_size: int = 100,
@@ -112,7 +113,7 @@ async def write_map_output(
     writer = MapOutputWriter(
         store.directory(path),
         partitions,
-        rules.partitioner(partitioner),
+        rules.partitioner(partitioner, splitters),
         budget_bytes,
         rules.combiner(combiner),
         store.space(),

@@ -24,6 +24,7 @@ STORED_SUMMARY = Path(__file__).with_name("stored_summary.json")
 JOB = JobId("k3v9d2m7q4xa")
 MAP = AttemptId("k3v9d2m7q4xa-m-00001-2")
 REDUCE = AttemptId("k3v9d2m7q4xa-r-00000-0")
+SAMPLE = AttemptId("k3v9d2m7q4xa-s-00001-0")
 WORKER = WorkerId("worker-7")
 FAILURE = Failure(
     "program_exited",
@@ -117,6 +118,9 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobAccepted(20, JOB, replace(SPEC, brings_credentials=True)),
     facts.JobAccepted(21, JOB, replace(SPEC, text=TextFields("::", 2, "=", ",", 3, " "))),
     facts.JobAccepted(22, JOB, replace(SPEC, keys=KeyRules("::", "-k1,1 -k2,2nr", 1))),
+    facts.MapsPlanned(23, JOB, SPLITS, sampled=(0, 1)),
+    facts.AttemptAccepted(24, SAMPLE, replace(OUTPUT, sample="eJxjYGBgAAAABAAB"), {}),
+    facts.SplittersChosen(25, JOB, "eJxjYGBgAAAABAAB"),
 )
 
 SUMMARY = JobSummary(

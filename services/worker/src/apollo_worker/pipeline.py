@@ -82,7 +82,7 @@ class Pipeline:
         return v1.Done(
             counters=encode_counters(self._reporter.counters()),
             output_records=sampler.records,
-            sample_keys=pack_keys(sampler.keys()),
+            sample_keys=pack_keys(sampler.kept),
         )
 
     async def _map_to_shuffle(self, work: v1.MapWork) -> v1.Done:

@@ -25,7 +25,7 @@ class KeySampler:
         self._max_keys = max_keys
         self._max_bytes = max_bytes
         self._step = 1  # one key is kept of so many
-        self._keys: list[bytes] = []
+        self.kept: list[bytes] = []
         self.records = 0
 
     async def pairs(self, batch: PairBatch) -> None:
@@ -37,9 +37,6 @@ class KeySampler:
             f"the mapper wrote {len(content)} bytes of raw output, but its output goes to reducers: emit pairs"
         )
 
-    def keys(self) -> list[bytes]:
-        return self._keys
-
     def _take(self, batch: PairBatch) -> None:
         rows = np.arange(-self.records % self._step, len(batch), self._step)
         self.records += len(batch)
@@ -48,9 +45,9 @@ class KeySampler:
         picked = PairBatch(offsets, content, np.zeros(len(offsets), np.int32), np.zeros(0, np.uint8))
         if self._order is not None:
             picked = self._order.add_prefixes(picked)
-        self._keys += [key[:MAX_KEY_BYTES] for key, _ in picked.to_pairs()]
-        while len(self._keys) > self._max_keys or sum(map(len, self._keys)) > self._max_bytes:
-            self._keys = self._keys[::2]
+        self.kept += [key[:MAX_KEY_BYTES] for key, _ in picked.to_pairs()]
+        while len(self.kept) > self._max_keys or sum(map(len, self.kept)) > self._max_bytes:
+            self.kept = self.kept[::2]
             self._step *= 2
 
 

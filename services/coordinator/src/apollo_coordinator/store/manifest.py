@@ -1,10 +1,12 @@
 """`_SUCCESS`: what a committed output says of itself."""
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from apollo_common.key_samples import unpack_keys
 from apollo_coordinator.core.model import Job
 from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, TextFields
 
@@ -27,7 +29,7 @@ def encode_manifest(job: Job) -> bytes:
         }
         for output in outputs
     ]
-    document = {"job": job.id, "parts": parts, "counters": job.counters, "spec": _spec(job.spec)}
+    document = {"job": job.id, "parts": parts, "counters": job.counters, "spec": _spec(job.spec) | _splitters(job)}
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
@@ -40,7 +42,7 @@ def job_in_manifest(content: bytes) -> str:
     return str(document.get("job", "")) if isinstance(document, dict) else ""
 
 
-def _spec(spec: JobSpec) -> Mapping[str, Any]:
+def _spec(spec: JobSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "inputPath": list(spec.input_paths),
@@ -61,6 +63,13 @@ def _spec(spec: JobSpec) -> Mapping[str, Any]:
 def _differing(given: TextFields, usual: TextFields) -> Mapping[str, Any]:
     """Fields that a job has set, under their names in its body."""
     return {_camel_case(name): value for name, value in asdict(given).items() if value != getattr(usual, name)}
+
+
+def _splitters(job: Job) -> dict[str, Any]:
+    """Of keys in the order of their bytes; others are known by their splitters to the shuffle alone."""
+    if job.splitters is None or job.spec.keys.order:
+        return {}
+    return {"splitters": [key.hex() for key in unpack_keys(base64.b64decode(job.splitters))]}
 
 
 def _keys(keys: KeyRules) -> Mapping[str, Any]:
