@@ -82,3 +82,14 @@ async def test_inverted_index(tmp_path):
     combined = await run_reduce(tmp_path, program, "frames", mapped, "combine")
     assert len(combined) < len(mapped)
     assert lines(await run_reduce(tmp_path, program, "frames", combined)) == expected("inverted_index", *FILES)
+
+
+async def test_the_validator_of_terasort_finds_rows_out_of_order(tmp_path):
+    """Within a block, and between two."""
+    program = EXAMPLES / "terasort/validate.py"
+    mapper = Bench(tmp_path, program, protocol="frames")
+    await mapper.map(lines_block([b"b\t1", b"a\t2", b"c\t3"]), lines_block([b"b\t4", b"b\t5"]))
+    assert lines(await run_reduce(tmp_path, program, "frames", mapper.sink.emitted))[1:] == [
+        b"lines\t5",
+        b"misplaced\t2",
+    ]

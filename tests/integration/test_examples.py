@@ -3,11 +3,12 @@
 import json
 import subprocess
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from support.apollo_cli import REPOSITORY, Outcome, apollo
-from support.corpus import read_parts, sorted_lines
+from support.corpus import parts, read_parts, sorted_lines
 
 EXAMPLES = REPOSITORY / "examples"
 TEXTS = sorted((EXAMPLES / "data").glob("*.txt"))
@@ -57,6 +58,26 @@ def test_sessions_of_a_log(tmp_path: Path, mapper: str, reducer: str, options: l
     assert outcome.status == 0, outcome
     script = subprocess.run([folder / "expected.sh", log], capture_output=True, check=True)
     assert sorted_lines(read_parts(tmp_path / "out")) == script.stdout
+
+
+def test_terasort(tmp_path: Path) -> None:
+    folder = EXAMPLES / "terasort"
+    (tmp_path / "rows.txt").write_text("".join(f"{first} 3000\n" for first in range(0, 12_000, 3000)))
+    steps = {
+        "rows": ("rows.txt", folder / "generate.py", None, ["--output-format", "raw", "--split-size", 8]),
+        "sorted": ("rows/part-*", "builtin:identity", "builtin:identity", ["--reducers", 3, "--partitioner", "range"]),
+        "valid": ("sorted/part-*", folder / "validate.py", folder / "validate.py", []),
+    }
+    for output, (source, mapper, reducer, options) in steps.items():
+        programs = ["--mapper", mapper, *(["--reducer", reducer] if reducer else ["--reducers", 0])]
+        outcome = apollo("run", "--input", tmp_path / source, "--output", tmp_path / output, *programs, *options)
+        assert outcome.status == 0, outcome
+    script = subprocess.run([folder / "expected.sh", *parts(tmp_path / "rows")], capture_output=True, check=True)
+    assert read_parts(tmp_path / "sorted") == script.stdout
+    assert len(script.stdout) == 12_000 * 100
+    assert min(part.stat().st_size for part in parts(tmp_path / "sorted")) > 300_000  # a third each, nearly
+    checksum = sum(map(crc32, script.stdout.splitlines()))
+    assert read_parts(tmp_path / "valid").decode() == f"checksum\t{checksum}\nlines\t12000\nmisplaced\t0\n"
 
 
 def test_grep_finds_and_counts(tmp_path: Path) -> None:
