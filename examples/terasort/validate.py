@@ -2,7 +2,7 @@
 """Tells whether the parts of a sorted output are in order, one after the other, and sums up what is in them.
 
 A mapper tells of every block of lines its first and last key, how many keys are below the one before, how many lines
-there are and the sum of their checksums. All have the same key, so they reach the reducer in the order of the input. The
+there are and the sum of their checksums. All have the same key, so they reach the reducer in the input's order. The
 same count and checksum as of the unsorted input mean that nothing was lost, added or changed.
 """
 

@@ -121,6 +121,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.MapsPlanned(23, JOB, SPLITS, sampled=(0, 1)),
     facts.AttemptAccepted(24, SAMPLE, replace(OUTPUT, sample="eJxjYGBgAAAABAAB"), {}),
     facts.SplittersChosen(25, JOB, "eJxjYGBgAAAABAAB"),
+    facts.JobAccepted(26, JOB, replace(SPEC, part_prefix="part-")),
 )
 
 SUMMARY = JobSummary(

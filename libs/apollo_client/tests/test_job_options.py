@@ -52,6 +52,7 @@ class TestBody:
             "--key-order", "-k1,1 -k2,2nr", "--key-separator", ":", "--group-key-fields", 1,
             "--map-output-separator", ",", "--map-output-key-fields", 2, "--reduce-input-separator", "=",
             "--reduce-output-separator", "::", "--reduce-output-key-fields", 3, "--output-separator", " ",
+            "--part-prefix", "part-",
             "--name", "mine", "--priority", -3, "--no-speculation", "--max-bad-records", 7, "--ignore-input",
             "--keep-intermediate", "--credentials-secret", "s", "--kubernetes", '{"labels": {"team": "data"}}',
         ).body  # fmt: skip
@@ -64,6 +65,7 @@ class TestBody:
             "keyOrder": "-k1,1 -k2,2nr", "keySeparator": ":", "groupKeyFields": 1,
             "mapOutputSeparator": ",", "mapOutputKeyFields": 2, "reduceInputSeparator": "=",
             "reduceOutputSeparator": "::", "reduceOutputKeyFields": 3, "outputSeparator": " ",
+            "partPrefix": "part-",
             "memoryBudget": 9000000, "maxAttempts": 2, "timeoutSeconds": 5, "jobTimeoutSeconds": 60,
             "name": "mine", "priority": -3,
             "speculation": False, "maxBadRecords": 7, "ignoreInput": True, "keepIntermediate": True,

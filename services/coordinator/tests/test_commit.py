@@ -70,7 +70,7 @@ def place(request, tmp_path):
     return fresh
 
 
-def new_job(output, *, overwrite=False, n_reducers=3, job=JOB, compression=""):
+def new_job(output, *, overwrite=False, n_reducers=3, job=JOB, compression="", part_prefix=""):
     spec = JobSpec(
         ("file:///in",),
         output,
@@ -79,6 +79,7 @@ def new_job(output, *, overwrite=False, n_reducers=3, job=JOB, compression=""):
         n_reducers=n_reducers,
         overwrite=overwrite,
         compression=compression,
+        part_prefix=part_prefix,
         env={"API_KEY": "hunter2"},
         params={"api_key": "hunter2"},
     )
@@ -132,6 +133,7 @@ async def old_output(store, output, *, parts=5):
     for index in range(parts):
         await store.put(f"{output}/part-r-{index:05d}", b"old")
     await store.put(f"{output}/part-m-00000.gz", b"old")
+    await store.put(f"{output}/part-00003", b"old")
     await store.put(f"{output}/part-r-notes.txt", b"mine")
     await store.put(f"{output}/sub/part-r-00009", b"mine")
     await store.put(f"{output}/_SUCCESS", b'{"job": "older"}')
@@ -271,7 +273,7 @@ async def test_discard_leaves_the_old_output_untouched(place):
     await committer.discard(job, NO_ACCESS)
     await committer.discard(job, NO_ACCESS)
     found = await everything(store, output)
-    assert len(found) == 9
+    assert len(found) == 10
     assert found["part-r-00000"] == b"old"
     assert found["_SUCCESS"] == b'{"job": "older"}'
 
@@ -362,4 +364,25 @@ async def test_parts_of_a_map_only_job(place):
     task = Task(map_task_id(JOB, 7), 7, TaskKind.MAP)
     target = await StoredOutput(OneStore(store)).open_part(job, task, attempt_id(task.id, 0), NO_ACCESS)
     assert target.url == f"{output}/part-m-00007.gz"
-    assert part_name(TaskKind.REDUCE, 123456) == "part-r-123456"
+    assert part_name(job.spec, TaskKind.REDUCE, 123456) == "part-r-123456.gz"
+
+
+async def test_parts_have_the_prefix_that_the_job_wants(place):
+    store, output = place()
+    job = new_job(output, part_prefix="part-")
+    target = await StoredOutput(OneStore(store)).open_part(
+        job, job.reduces[1], attempt_id(job.reduces[1].id, 0), NO_ACCESS
+    )
+    assert target.url == f"{output}/part-00001"
+
+
+async def test_an_older_output_with_another_prefix_is_replaced(place):
+    store, output = place()
+    job = new_job(output, overwrite=True, part_prefix="day-7.")
+    for name in ("day-7.00001", "day-7.00009", "part-00001", "part-r-00001", "day-8.00001", "day-7.x"):
+        await store.put(f"{output}/{name}", b"old")
+    await run_job(store, job)
+    await StoredOutput(OneStore(store)).commit(job, NO_ACCESS)
+    found = await everything(store, output)
+    assert sorted(found) == ["_SUCCESS", "day-7.00000", "day-7.00001", "day-7.00002", "day-7.x", "day-8.00001"]
+    assert found["day-7.00001"] == CONTENTS[1]

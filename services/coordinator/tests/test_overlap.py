@@ -1,5 +1,7 @@
 """No commit takes the place of what its job reads, however the two are written."""
 
+from dataclasses import replace
+
 import pytest
 
 from apollo_common.errors import OutputHoldsInput
@@ -101,6 +103,14 @@ async def test_an_output_that_is_not_to_be_overwritten_is_not_read_either(planne
 )
 async def test_files_that_a_commit_does_not_touch(planner, tmp_path, output, read, written):
     await planner.check_apart(spec(f"file://{tmp_path}/{written}", f"file://{tmp_path}/{read}"), NO_SECRETS)
+
+
+async def test_files_with_the_prefix_of_the_jobs_own_parts(planner, output):
+    (output / "day-7.00001").write_bytes(b"x")
+    job = spec(f"file://{output}", f"file://{output}/day-7.00001")
+    await planner.check_apart(job, NO_SECRETS)
+    with pytest.raises(OutputHoldsInput, match="day-7"):
+        await planner.check_apart(replace(job, part_prefix="day-7."), NO_SECRETS)
 
 
 async def test_links_in_a_circle_end(planner, tmp_path, output):

@@ -338,7 +338,9 @@ class OutputCommitter(Protocol):
         ...
 
     async def open_part(self, job: Job, task: Task, attempt: AttemptId, access: StorageAccess) -> OutputTarget:
-        """Begin the upload of `part-r-NNNNN` (map-only: `part-m-NNNNN`), with the attempt id as metadata."""
+        """Begin the upload of `part-r-NNNNN` (map-only: `part-m-NNNNN`, or the job's own prefix), with the attempt id
+        as metadata.
+        """
         ...
 
     async def commit(self, job: Job, access: StorageAccess) -> None:

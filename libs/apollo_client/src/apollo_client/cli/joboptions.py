@@ -165,6 +165,12 @@ _OPTIONS = (
         help="Between key and value in part files of the format text. [a tab]",
     ),
     _option("--compression", "compression", type=click.Choice(["gzip", "bzip2", "zstd"]), help="Of part files. [none]"),
+    _option(
+        "--part-prefix",
+        "partPrefix",
+        metavar="TEXT",
+        help="Of part files' names, before their numbers. [part-r-, map-only: part-m-]",
+    ),
     _option("--memory-budget", "memoryBudget", type=_Size(), help="Memory of one attempt's shuffle. [256MiB]"),
     _option(
         "--max-attempts",

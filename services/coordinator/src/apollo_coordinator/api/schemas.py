@@ -31,6 +31,7 @@ MAX_SIZE_BYTES = 1 << 44
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"  # as Kubernetes names objects (RFC 1123)
+_PART_PREFIX = r"^([A-Za-z0-9][-A-Za-z0-9._]*)?$"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -160,6 +161,9 @@ class JobBody(TextBody, KeyBody, BaseModel):
     ] = 0
     output_format: Literal["text", "jsonl", "raw"] = "text"
     compression: Literal["", "gzip", "bzip2", "zstd"] = ""
+    part_prefix: Annotated[
+        str, Field(max_length=100, pattern=_PART_PREFIX, description="Of the parts' names; empty: part-r- or part-m-")
+    ] = ""
     kubernetes: Annotated[PodField | None, Field(description="Of the worker pods, within what the operator allows")] = (
         None
     )

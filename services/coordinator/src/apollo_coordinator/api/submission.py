@@ -81,6 +81,7 @@ async def resolve(
         keys=to_key_rules(body, body.map_output_separator),
         output_format=body.output_format,
         compression=body.compression,
+        part_prefix=body.part_prefix,
         max_workers=body.max_workers,
         memory_budget_bytes=body.memory_budget,
         priority=body.priority,

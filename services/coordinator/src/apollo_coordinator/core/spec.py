@@ -94,6 +94,7 @@ class JobSpec:
     max_bad_records: int = 0
     ignore_input: bool = False
     network: bool = False  # the programs may use TCP and UDP
+    part_prefix: str = ""  # of the parts' names, before their numbers; empty: part-r- or part-m-
     text: TextFields = field(default_factory=TextFields)
     keys: KeyRules = field(default_factory=KeyRules)
     credentials_secret: str = ""

@@ -52,7 +52,7 @@ class StoredOutput:
 
     async def open_part(self, job: Job, task: Task, attempt: AttemptId, access: StorageAccess) -> OutputTarget:
         output, store = await self._open(job.spec, access)
-        url = f"{output}/{part_name(task.kind, task.index, job.spec.compression)}"
+        url = f"{output}/{part_name(job.spec, task.kind, task.index)}"
         upload = await opened(store.create_upload(url, metadata={ATTEMPT_METADATA: attempt}), store.abort_upload)
         return OutputTarget(upload.url, upload.upload_id)
 
@@ -175,11 +175,13 @@ def _noted_uploads(job: Job, *, published: bool) -> list[Upload]:
 
 
 def _part_names(job: Job) -> list[str]:
-    return [part_name(task.kind, task.index, job.spec.compression) for task in job.output_tasks]
+    return [part_name(job.spec, task.kind, task.index) for task in job.output_tasks]
 
 
 async def _surplus_parts(store: ObjectStore, output: str, job: Job) -> list[str]:
     """Parts of an older output, by their exact names, that this job has not replaced."""
     ours = {task.output.url for task in job.output_tasks if task.output is not None}
-    found = [info.url async for info in store.find(f"{glob.escape(output)}/part-*")]
-    return [url for url in found if url not in ours and is_part(url.rpartition("/")[2])]
+    prefix = job.spec.part_prefix
+    places = dict.fromkeys(f"{glob.escape(output)}/{beginning}*" for beginning in ("part-", prefix or "part-"))
+    found = dict.fromkeys([info.url for place in places async for info in store.find(place)])
+    return [url for url in found if url not in ours and is_part(url.rpartition("/")[2], prefix)]

@@ -6,10 +6,11 @@ from apollo_common.assignment import Split
 from apollo_common.errors import InputNotFound, OutputExists, VolumeFull
 from apollo_common.ids import AttemptId, JobId, job_of
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.core.model import Job, Task, TaskKind
+from apollo_coordinator.core.model import Job, Task
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import OutputTarget
 from apollo_coordinator.ports import JobSecrets, StoredFact, StoredSummary
+from apollo_coordinator.store.part_names import part_name
 
 
 class MemoryJournal:
@@ -186,8 +187,7 @@ class MemoryOutput:
         self._opened += 1
         upload_id = f"upload-{self._opened}"
         self.uploads[upload_id] = attempt
-        phase = "m" if task.kind is TaskKind.MAP else "r"
-        return OutputTarget(f"{job.spec.output_path}/part-{phase}-{task.index:05d}", upload_id)
+        return OutputTarget(f"{job.spec.output_path}/{part_name(job.spec, task.kind, task.index)}", upload_id)
 
     async def commit(self, job: Job, access: StorageAccess) -> None:  # noqa: ARG002 - the port's signature
         for task in job.output_tasks:

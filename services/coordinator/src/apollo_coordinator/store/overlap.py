@@ -3,8 +3,9 @@ commit removes or replaces, would be gone. However input and output are written:
 at two places, with slashes that the store drops, or by two names of one endpoint.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from apollo_common.errors import OutputHoldsInput
@@ -19,6 +20,7 @@ from apollo_coordinator.store.part_names import is_part
 MAX_LINKS = 40  # as many as Linux follows
 
 _Directory = tuple[int, int]  # device and inode
+_Names = Callable[[str], bool]
 
 
 def may_overlap(url: str, output: str) -> bool:
@@ -36,7 +38,7 @@ async def check_apart(spec: JobSpec, store: ObjectStore, read: Sequence[tuple[st
     `read`: their URLs and versions; `store`: the output's.
     """
     output, output_access = resolve_output(spec.output_path, StorageAccess())
-    met = await in_thread(_first_at, output, read)
+    met = await in_thread(_first_at, output, read, partial(_is_replaced, prefix=spec.part_prefix))
     if met is None:
         return
     url, version = met
@@ -51,30 +53,30 @@ async def check_apart(spec: JobSpec, store: ObjectStore, read: Sequence[tuple[st
     )
 
 
-def _first_at(output: str, read: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+def _first_at(output: str, read: Iterable[tuple[str, str]], is_replaced: _Names) -> tuple[str, str] | None:
     """The first object that lies at the output under a name that a commit removes or replaces. Blocks."""
     if output.startswith("file://"):
         there = _directory(Path(parse(output).key))
         if there is None:
             return None
         files = (seen for seen in read if seen[0].startswith("file://"))
-        return next((seen for seen in files if there in _directories(Path(parse(seen[0]).key))), None)
+        return next((seen for seen in files if there in _directories(Path(parse(seen[0]).key), is_replaced)), None)
     objects = (seen for seen in read if seen[0].startswith("s3://"))
-    return next((seen for seen in objects if _lies_right_below(tidy(output), tidy(seen[0]))), None)
+    return next((seen for seen in objects if _lies_right_below(tidy(output), tidy(seen[0]), is_replaced)), None)
 
 
-def _lies_right_below(prefix: str, key: str) -> bool:
+def _lies_right_below(prefix: str, key: str, is_replaced: _Names) -> bool:
     above, _, name = key.rpartition("/")
-    return above == prefix and _is_replaced(name)
+    return above == prefix and is_replaced(name)
 
 
-def _directories(file: Path) -> Iterator[_Directory]:
+def _directories(file: Path, is_replaced: _Names) -> Iterator[_Directory]:
     """Where a file would be lost to a commit: its own directory, if it is called like something that a commit removes
     or replaces, and if it is a link, that of the file that it leads to, and so on.
     """
     with suppress(OSError):  # no link any more, or something on the way is gone
         for _ in range(MAX_LINKS):
-            if _is_replaced(file.name) and (found := _directory(file.parent)) is not None:
+            if is_replaced(file.name) and (found := _directory(file.parent)) is not None:
                 yield found
             file = file.parent / file.readlink()
 
@@ -88,5 +90,5 @@ def _directory(path: Path) -> _Directory | None:
     return found.st_dev, found.st_ino
 
 
-def _is_replaced(name: str) -> bool:
-    return name == SUCCESS or is_part(name)
+def _is_replaced(name: str, prefix: str) -> bool:
+    return name == SUCCESS or is_part(name, prefix)
