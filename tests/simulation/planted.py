@@ -176,7 +176,11 @@ def uploads_of_stopped_jobs_are_left(patch: pytest.MonkeyPatch) -> None:
 BUGS = (
     Bug("core", a_second_attempt_is_accepted, ("one_attempt_is_accepted", "one accepted attempt per task")),
     Bug("core", the_attempt_of_a_lost_worker_is_forgotten, ("a running attempt holds its worker",)),
-    Bug("engine", the_loser_of_a_race_is_left_alone, ("a task in progress has attempts", "the transition table")),
+    Bug(
+        "engine",
+        the_loser_of_a_race_is_left_alone,
+        ("a task in progress has attempts", "one accepted attempt per task", "the transition table"),
+    ),
     Bug("core", a_timeout_counts_from_the_submission, ("jobs_get_the_time_they_were_given",)),
     Bug("engine", one_attempt_too_many, ("retries_are_bounded",)),
     Bug("engine", map_outputs_are_listed_as_they_were_done, ("output_is_exact",)),

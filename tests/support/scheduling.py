@@ -157,9 +157,9 @@ def durable_view(state: State, without_tasks: Container[JobId] = ()) -> object:
 
 
 def _job_view(job: Job, *, with_tasks: bool) -> object:
-    tasks = [_task_view(task) for task in job.tasks] if with_tasks else []
+    tasks = [job.splitters, *map(_task_view, job.tasks)] if with_tasks else []
     times = (job.created_ms, job.started_ms, job.ended_ms)
-    return job.id, job.spec, job.status, times, job.planned, job.splitters, job.failure, job.counters, tasks
+    return job.id, job.spec, job.status, times, job.planned, job.failure, job.counters, tasks
 
 
 def _task_view(task: Task) -> object:

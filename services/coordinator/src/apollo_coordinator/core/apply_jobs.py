@@ -163,6 +163,7 @@ def tasks_dropped(state: State, fact: facts.TasksDropped) -> None:
     job = state.jobs[fact.job]
     state.tasks_at_hand -= state.at_hand.pop(job.id)
     job.samplers, job.maps, job.reduces = [], [], []
+    job.splitters = None
 
 
 def job_forgotten(state: State, fact: facts.JobForgotten) -> None:
