@@ -101,6 +101,18 @@ def sorted_by_gnu(keys: list[bytes], options: str) -> list[bytes]:
     return done.stdout.split(b"\n")[:-1]
 
 
+@settings(max_examples=200, deadline=None)
+@given(KEYS, st.sampled_from(OPTIONS))
+@example([b"a\t\tb", b"a\t5", b"a\t0"], "-k2,2n")
+def test_a_prefix_depends_on_nothing_but_its_key(keys, options):
+    """Runs of several map tasks are merged by them."""
+    order = KeyOrder(parse_key_parts(options))
+    together = order.add_prefixes(PairBatch.from_pairs([(key, b"") for key in keys])).to_pairs()
+    assert together == [
+        pair for key in keys for pair in order.add_prefixes(PairBatch.from_pairs([(key, b"")])).to_pairs()
+    ]
+
+
 # sort holds a part that a line lacks for an empty one, Hadoop for less than any: here every line has all fields.
 LINES = st.lists(
     st.lists(FIELDS.filter(lambda field: b"\n" not in field and b"\0" not in field), min_size=4, max_size=4).map(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from apollo_common.key_parts import KeyPart
 from apollo_common.threads import in_thread
@@ -21,7 +20,7 @@ from apollo_worker.core.columns import Bytes, PairBatch
 from apollo_worker.core.fields import TAB_SEPARATED, Positions
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.key_parts import find_parts
-from apollo_worker.shuffle.key_segments import END, inverted, number_segments, text_segments
+from apollo_worker.shuffle.key_segments import END, Columns, inverted, joined, number_segments, text_segments
 from apollo_worker.shuffle.keys import KeyBlock, Words
 from apollo_worker.shuffle.partition import Partitioner
 
@@ -38,13 +37,12 @@ class KeyOrder:
         if not len(batch):
             return batch
         starts, ends = batch.key_offsets[:-1], batch.key_offsets[1:]
-        segments = []
+        columns: Columns = ()
         for part in self.parts:
             found = find_parts(batch.key_bytes, starts, ends, self.separator, part)
-            column = (number_segments if part.numeric else text_segments)(batch.key_bytes, found)
-            segments.append(inverted(column) if part.reverse else column)
-        keys = binary_array(batch.key_offsets, batch.key_bytes)
-        prefixed = pc.binary_join_element_wise(*segments, keys, pa.scalar(b"", pa.binary()))
+            segments = (number_segments if part.numeric else text_segments)(batch.key_bytes, found)
+            columns += inverted(segments) if part.reverse else segments
+        prefixed = joined((*columns, binary_array(batch.key_offsets, batch.key_bytes)))
         return PairBatch(*binary_columns(prefixed), batch.value_offsets, batch.value_bytes)
 
     def drop_prefixes(self, batch: PairBatch) -> PairBatch:

@@ -24,6 +24,9 @@ from apollo_worker.core.columns import Bytes
 from apollo_worker.core.fields import Positions
 from apollo_worker.shuffle.key_parts import FoundParts
 
+Columns = tuple[Any, ...]
+"""Arrow arrays of bytes, or scalars for what all rows have."""
+
 END = 0
 _ESCAPE = 1
 _ZERO = 0x80
@@ -38,7 +41,8 @@ _END, _NOTHING = pa.scalar(bytes([END]), pa.binary()), pa.scalar(b"", pa.binary(
 _NO_TEXT = pa.scalar(bytes([_ESCAPE]), pa.binary())
 
 
-def text_segments(content: Bytes, parts: FoundParts) -> Any:
+def text_segments(content: Bytes, parts: FoundParts) -> Columns:
+    """Columns that, side by side, are the segments of these parts of keys as texts."""
     texts = _slices(content, parts.starts, parts.ends)
     _, used = binary_columns(texts)
     if bool((used <= _ESCAPE).any()):
@@ -47,31 +51,44 @@ def text_segments(content: Bytes, parts: FoundParts) -> Any:
     empty = parts.starts == parts.ends
     if bool(empty.any()):
         texts = pc.if_else(pa.array(empty & ~parts.missing), _NO_TEXT, texts)
-    return pc.binary_join_element_wise(texts, _END, _NOTHING)
+    return texts, _END
 
 
-def number_segments(content: Bytes, parts: FoundParts) -> Any:
+def number_segments(content: Bytes, parts: FoundParts) -> Columns:
+    """The same as numbers."""
     texts = _slices(content, parts.starts, parts.ends)
     offsets, digits = binary_columns(texts)
+    if _are_plain(offsets, digits):
+        lengths = np.diff(offsets)
+        return _heads(lengths, lengths == 0, parts.missing), texts, _END
     number = _Numbers(offsets, digits)
     whole = _slices(digits, number.integer_starts, number.integer_ends)
     fraction = _slices(digits, number.fraction_starts, number.fraction_ends)
     heads = _heads(number.integer_ends - number.integer_starts, number.zero, parts.missing)
     negative = number.negative & ~parts.missing
-    joined = pc.binary_join_element_wise(heads, whole, fraction, _NOTHING)
     if not bool(negative.any()):
-        return pc.binary_join_element_wise(joined, _END, _NOTHING)
-    offsets, used = binary_columns(joined)
+        return heads, whole, fraction, _END
+    offsets, used = binary_columns(joined((heads, whole, fraction)))
     masks = np.where(negative, np.uint8(0xFF), np.uint8(0))
     flipped = binary_array(offsets, used[offsets[0] : offsets[-1]] ^ np.repeat(masks, np.diff(offsets)))
-    behind = pc.if_else(pa.array(negative), pa.scalar(bytes([_BEHIND_DIGITS, END]), pa.binary()), _END)
-    return pc.binary_join_element_wise(flipped, behind, _NOTHING)
+    return flipped, pc.if_else(pa.array(negative), pa.scalar(bytes([_BEHIND_DIGITS, END]), pa.binary()), _END)
 
 
-def inverted(segments: Any) -> Any:
+def inverted(segments: Columns) -> Columns:
     """The same in the opposite order."""
-    offsets, content = binary_columns(segments)
-    return binary_array(offsets, content ^ np.uint8(0xFF))
+    offsets, content = binary_columns(joined(segments))
+    return (binary_array(offsets, content ^ np.uint8(0xFF)),)
+
+
+def joined(columns: Columns) -> Any:
+    """Row by row, one after the other."""
+    return pc.binary_join_element_wise(*columns, _NOTHING)
+
+
+def _are_plain(offsets: Positions, content: Bytes) -> bool:
+    """Whether all texts are digits, of which the first is no zero, or nothing."""
+    filled = offsets[:-1][offsets[1:] > offsets[:-1]]
+    return bool(_DIGITS[content].all() and (content[filled] != ord("0")).all())
 
 
 class _Numbers:
@@ -96,9 +113,12 @@ _OTHER_THAN_ZERO = np.array([character != ord("0") for character in range(256)])
 
 def _heads(integer_digits: Positions, zero: NDArray[np.bool_], missing: NDArray[np.bool_]) -> Any:
     """A byte for each number, with the number of integer digits in four more where those are many; none if missing."""
-    heads = np.empty((len(zero), _HEAD_BYTES), np.uint8)
-    heads[:, 0] = np.where(zero, _ZERO, _ZERO + 1 + np.minimum(integer_digits, _MOST_DIGITS_IN_HEAD))
+    first = np.where(zero, _ZERO, _ZERO + 1 + np.minimum(integer_digits, _MOST_DIGITS_IN_HEAD)).astype(np.uint8)
     many = integer_digits >= _MOST_DIGITS_IN_HEAD
+    if not bool(many.any() or missing.any()):
+        return binary_array(np.arange(len(first) + 1, dtype=np.int32), first)
+    heads = np.empty((len(zero), _HEAD_BYTES), np.uint8)
+    heads[:, 0] = first
     used = np.zeros(heads.shape, bool)
     used[:, 0] = ~missing
     used[:, 1:] = (many & ~missing)[:, np.newaxis]
