@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from apollo_common.errors import UploadLost
 from apollo_common.ids import AttemptId, JobId, TaskId
-from apollo_common.key_samples import pack_keys, unpack_keys
+from apollo_common.key_samples import unpack_keys
 from apollo_common.storage.port import Upload
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.order import (
@@ -95,8 +95,8 @@ class Cluster:
         assert order.task.split is not None
         pairs = mapped(order.task.split)
         if order.task.kind is TaskKind.SAMPLE:
-            sample = [word.encode() for word, _ in pairs[: len(pairs) // 2]]
-            return AttemptDone({}, output_records=len(sample), sample_keys=pack_keys(sample))
+            sample = tuple(word.encode() for word, _ in pairs[: len(pairs) // 2])
+            return AttemptDone({}, output_records=len(sample), sample_keys=sample)
         counters = {"apollo": {"input_records": len(pairs)}}
         if order.output is not None:
             return await self._upload(order, written(pairs), len(pairs), counters)

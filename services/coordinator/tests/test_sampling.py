@@ -2,6 +2,7 @@
 
 import base64
 import random
+import zlib
 from itertools import pairwise
 
 import pytest
@@ -176,3 +177,18 @@ def test_keys_are_packed_and_unpacked():
     for keys in ([], [b""], [b"", b"a\0", b"\xff" * 1000]):
         assert unpack_keys(pack_keys(keys)) == keys
     assert unpack_keys(b"") == []
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"x",
+        zlib.compress(b""),
+        zlib.compress(b"\x02\0\0\0\1\0\0\0"),
+        pack_keys([b"ab"])[:-6],
+        zlib.compress(bytes(1 << 25)),
+    ],
+)
+def test_what_is_no_list_of_keys_is_refused(blob):
+    with pytest.raises(ValueError, match="list of keys"):
+        unpack_keys(blob)

@@ -15,6 +15,8 @@ SAMPLED_SPLITS = 16
 SAMPLED_BYTES = 1 << 20
 """Of each of those splits, so much of the beginning is sampled."""
 
+MAX_UNPACKED_BYTES = 16 << 20
+
 
 def pack_keys(keys: Sequence[bytes]) -> bytes:
     lengths = [len(key) for key in keys]
@@ -22,11 +24,16 @@ def pack_keys(keys: Sequence[bytes]) -> bytes:
 
 
 def unpack_keys(blob: bytes) -> list[bytes]:
-    """Nothing in nothing."""
+    """Nothing in nothing. ValueError for what is damaged or far larger than any such list."""
     if not blob:
         return []
-    content = zlib.decompress(blob)
-    (count,) = struct.unpack_from("<I", content)
-    lengths = struct.unpack_from(f"<{count}I", content, 4)
-    bounds = accumulate(lengths, initial=4 * (count + 1))
+    try:
+        content = zlib.decompressobj().decompress(blob, MAX_UNPACKED_BYTES)
+        (count,) = struct.unpack_from("<I", content)
+        lengths = struct.unpack_from(f"<{count}I", content, 4)
+    except (zlib.error, struct.error) as error:
+        raise ValueError(f"this is no list of keys: {error}") from error
+    bounds = list(accumulate(lengths, initial=4 * (count + 1)))
+    if bounds[-1] != len(content):
+        raise ValueError(f"a list of keys has {len(content)} bytes instead of {bounds[-1]}")
     return [content[start:stop] for start, stop in pairwise(bounds)]

@@ -92,7 +92,7 @@ class AttemptDone:
     output_records: int = 0
     output_sha256: str = ""
     partition_bytes: tuple[int, ...] = ()
-    sample_keys: bytes = b""  # samplers: packed keys, out of `output_records`
+    sample_keys: tuple[bytes, ...] = ()  # samplers: out of `output_records`
 
 
 @dataclass(frozen=True, slots=True)

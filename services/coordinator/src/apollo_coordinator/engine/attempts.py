@@ -18,6 +18,7 @@ from apollo_common.errors import (
     WorkerUnreachable,
 )
 from apollo_common.ids import AttemptId, WorkerId, job_of
+from apollo_common.key_samples import pack_keys
 from apollo_common.lifecycle import cancel_and_wait
 from apollo_common.logging import get_logger
 from apollo_common.storage.port import AttemptAccess
@@ -212,7 +213,7 @@ def _done(attempt: AttemptId, worker: WorkerId, report: AttemptDone) -> events.A
         size_bytes=report.output_bytes,
         records=report.output_records,
         sha256=report.output_sha256,
-        sample=base64.b64encode(report.sample_keys).decode(),
+        sample=base64.b64encode(pack_keys(report.sample_keys)).decode() if report.sample_keys else "",
     )
 
 

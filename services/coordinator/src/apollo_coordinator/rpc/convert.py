@@ -4,7 +4,7 @@ import struct
 
 from apollo_common.assignment import decode_counters, decode_part_uploads, encode_split
 from apollo_common.ids import AttemptId, TaskId
-from apollo_common.key_samples import SAMPLED_BYTES
+from apollo_common.key_samples import SAMPLED_BYTES, unpack_keys
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource, TextFields
@@ -185,7 +185,7 @@ def _done(done: v1.Done) -> AttemptDone:
         output_bytes=done.output_bytes,
         output_records=done.output_records,
         output_sha256=done.output_sha256,
-        sample_keys=done.sample_keys,
+        sample_keys=tuple(unpack_keys(done.sample_keys)),
         partition_bytes=struct.unpack(f"<{len(done.partition_bytes) // 8}q", done.partition_bytes),
     )
 
