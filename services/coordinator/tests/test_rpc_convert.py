@@ -14,7 +14,8 @@ from apollo_common.assignment import (
     encode_counters,
     encode_part_uploads,
 )
-from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id
+from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id, sample_task_id
+from apollo_common.key_samples import SAMPLED_BYTES, pack_keys, unpack_keys
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
@@ -110,6 +111,15 @@ def test_a_reduce_attempt_carries_its_map_outputs_in_order_and_its_upload():
     assert got.map is None
 
 
+def test_a_sampler_maps_the_beginning_of_its_split_and_a_map_gets_the_splitters():
+    sampler = Task(sample_task_id(JOB, 1), 1, TaskKind.SAMPLE, split=SPLIT)
+    got = over_the_wire(order(sampler))
+    assert (got.kind, got.map.sample_bytes, got.output) == (v1.TaskKind.SAMPLE, SAMPLED_BYTES, None)
+    assert got.program.name == "map.py"
+    got = over_the_wire(order(MAP, splitters=pack_keys([b"k", b"x"])))
+    assert (got.map.sample_bytes, unpack_keys(got.map.splitters)) == (0, [b"k", b"x"])
+
+
 def test_a_repr_of_credentials_shows_none():
     assert "secret" not in repr(order(MAP).input_access)
 
@@ -140,6 +150,10 @@ def test_a_repr_of_credentials_shows_none():
         (
             v1.TaskEvent(done=v1.Done(partition_bytes=struct.pack("<3q", 1, 0, 1 << 40))),
             AttemptDone({}, partition_bytes=(1, 0, 1 << 40)),
+        ),
+        (
+            v1.TaskEvent(done=v1.Done(output_records=9, sample_keys=pack_keys([b"a", b""]))),
+            AttemptDone({}, output_records=9, sample_keys=(b"a", b"")),
         ),
         (
             v1.TaskEvent(
