@@ -46,6 +46,11 @@ def word_count(corpus: Sequence[Path]) -> bytes:
     return _shell(_WORD_COUNT, corpus)
 
 
+def downwards(lines: bytes) -> bytes:
+    """The last line first."""
+    return subprocess.run(["tac"], input=lines, capture_output=True, check=True).stdout
+
+
 def index(corpus: Sequence[Path]) -> bytes:
     return _shell(_INDEX, corpus)
 

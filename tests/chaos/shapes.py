@@ -79,6 +79,19 @@ SHAPES = (
         programs=("index.py",),
     ),
     Shape(
+        "R=3 ranges of keys, downwards",
+        {
+            "mapperName": _WORDS,
+            "reducerName": _TOTALS,
+            "nReducers": 3,
+            "partitioner": "range",
+            "keyOrder": "-r",
+            "partPrefix": "part-",
+        },
+        _whole(lambda paths: corpus.downwards(corpus.word_count(paths))),
+        joined=True,
+    ),
+    Shape(
         "overwrite in s3",
         {"mapperName": _WORDS, "reducerName": "builtin:sum", "nReducers": 2, "overwrite": True},
         _parts(corpus.word_count, 2),
