@@ -8,11 +8,12 @@ from decimal import Decimal
 from functools import cmp_to_key
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from apollo_common.errors import InvalidKeyOrder
+from apollo_common.errors import InvalidKeyOrder, RecordTooLarge
 from apollo_common.key_parts import KeyPart, keeping_groups, parse_key_parts
 from apollo_proto.apollo import v1
 from apollo_worker.core.columns import PairBatch
@@ -128,6 +129,16 @@ LINES = st.lists(
 def test_keys_are_in_the_order_of_gnu_sort(keys, options):
     """A global -r is left out: it also turns round how sort compares whole lines in the end."""
     assert ordered(keys, options) == sorted_by_gnu(keys, options)
+
+
+def test_keys_that_no_column_could_hold_are_refused():
+    """An untouched gigabyte costs nothing: the offsets alone say so."""
+    size = 1 << 30
+    batch = PairBatch(
+        np.array([0, size], np.int32), np.empty(size, np.uint8), np.zeros(2, np.int32), np.empty(0, np.uint8)
+    )
+    with pytest.raises(RecordTooLarge, match="keyOrder of 2 parts: name fewer parts"):
+        KeyOrder(parse_key_parts("-k1,1 -k2,2")).add_prefixes(batch)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from apollo_common.errors import RecordTooLarge
 from apollo_common.key_parts import KeyPart
 from apollo_common.threads import in_thread
 from apollo_worker.core.binary import binary_array, binary_columns
@@ -24,6 +25,9 @@ from apollo_worker.shuffle.key_segments import END, Columns, inverted, joined, n
 from apollo_worker.shuffle.keys import KeyBlock, Words
 from apollo_worker.shuffle.partition import Partitioner
 
+_MOST_TIMES_LONGER = 2  # than the part itself is a segment
+_MAX_COLUMN_BYTES = (1 << 31) - (1 << 26)  # offsets are 32-bit; the rest is for ends of segments
+
 
 @dataclass(frozen=True, slots=True)
 class KeyOrder:
@@ -33,9 +37,15 @@ class KeyOrder:
     separator: bytes = TAB_SEPARATED.separator
 
     def add_prefixes(self, batch: PairBatch) -> PairBatch:
-        """Keys become prefixed keys; values stay where they are."""
+        """Keys become prefixed keys; values stay where they are. RecordTooLarge where offsets could not tell them."""
         if not len(batch):
             return batch
+        key_bytes = int(batch.key_offsets[-1]) - int(batch.key_offsets[0])
+        if key_bytes * (_MOST_TIMES_LONGER * len(self.parts) + 1) > _MAX_COLUMN_BYTES:
+            raise RecordTooLarge(
+                f"keys of {key_bytes} bytes are too large for a keyOrder of {len(self.parts)} parts: "
+                "name fewer parts, or emit smaller keys"
+            )
         starts, ends = batch.key_offsets[:-1], batch.key_offsets[1:]
         columns: Columns = ()
         for part in self.parts:
