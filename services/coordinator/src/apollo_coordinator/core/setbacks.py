@@ -43,6 +43,8 @@ _NOT_OF_A_PROGRAM = frozenset(
         errors.OutputNotWritable,
         errors.UploadLost,
         errors.MemoryBudgetTooLarge,
+        errors.InvalidPartitioner,
+        errors.InvalidKeyOrder,
     )
 )
 """Reasons of failures that come from a job's input, its output or its settings: no program is named for them."""
