@@ -112,7 +112,7 @@ async def test_a_body_that_is_not_json_is_400(idle, body):
         ({"groupKeyFields": 1, "partitioner": "keyfields:-k1"}, "partitioner"),
         ({"groupKeyFields": 1, "partitioner": "field:1", "keyOrder": "-k2,2"}, "keyOrder"),
         ({"groupKeyFields": 1, "partitioner": "field:1", "reducerName": "builtin:sum"}, "groupKeyFields"),
-        ({"groupKeyFields": 1, "partitioner": "field:1", "nReducers": 0}, "reducerName"),
+        ({"groupKeyFields": 1, "nReducers": 0, "reducerName": None}, "groupKeyFields"),
         ({"mapOutputSeparator": ""}, "mapOutputSeparator"),
         ({"mapOutputSeparator": "a\nb"}, "mapOutputSeparator"),
         ({"mapOutputSeparator": "-" * 33}, "mapOutputSeparator"),
@@ -155,7 +155,11 @@ async def test_the_least_budget_is_said_as_people_write_it(idle, budget):
 @pytest.mark.parametrize(
     ("changes", "message", "fix"),
     [
-        ({"partitioner": "fild:2"}, "There is no partitioner 'fild:2'.", "Use hash, field:N (N from 1) or hadoop."),
+        (
+            {"partitioner": "fild:2"},
+            "There is no partitioner 'fild:2'.",
+            "Use hash, field:N, hadoop, keyfields:OPTIONS or range, with N from 1 to 10000.",
+        ),
         ({"mapperName": "builtin:x"}, "There is no built-in 'builtin:x' for this role.", "Use builtin:identity."),
         ({"env": {"A B": "1"}}, "'A B' is no variable's name.", "Use letters, digits and _, and no digit first."),
         (
