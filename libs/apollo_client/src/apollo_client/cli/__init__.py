@@ -32,6 +32,12 @@ def main() -> NoReturn:
     os._exit(status)
 
 
+def hadoop() -> NoReturn:
+    """The command `apollo-hadoop`: `apollo hadoop` in one word, for programs that are told of a `hadoop` binary."""
+    sys.argv.insert(1, "hadoop")
+    main()
+
+
 def _flushed(status: int) -> int:
     """The exit status once standard output is written, or known not to be."""
     try:

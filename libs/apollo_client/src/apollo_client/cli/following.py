@@ -31,24 +31,27 @@ async def see_through(client: RestClient, job: str, *, as_json: bool, logs: bool
     return await report(client, ended, as_json=as_json)
 
 
-async def follow(client: RestClient, job: str, *, as_json: bool, logs: bool) -> Document:
+async def follow(
+    client: RestClient, job: str, *, as_json: bool, logs: bool = False, display: Display | None = None
+) -> Document:
     """Wait until the job has ended; the job.
 
     With `as_json`, every event is printed as a document. With `logs`, what programs write to standard error is shown;
-    a log that cannot be is told of, and changes nothing about how the job ended.
+    a log that cannot be is told of, and changes nothing about how the job ended. `display` shows the job meanwhile,
+    instead of the usual one.
     """
     last = 0
-    with progress_display() as display:
+    with display or progress_display() as shown:
 
         def tell(attempt: str, line: str) -> None:
-            display.say(f"{attempt} | {line}")
+            shown.say(f"{attempt} | {line}")
 
         def excuse(attempt: str, error: ApolloError | OSError) -> None:
             with suppress(OSError):  # nobody reads what is shown; the report at the end meets that, too
-                display.say(f"The log of {attempt} cannot be shown: {in_command_words(str(error))}")
+                shown.say(f"The log of {attempt} cannot be shown: {in_command_words(str(error))}")
 
         lines = LogLines(client, tell, excuse)
-        async with _progress(client, job, display), lines:
+        async with _progress(client, job, shown), lines:
             while True:
                 async for event in client.events(job, after=last):
                     last = event.id or last
@@ -58,7 +61,7 @@ async def follow(client: RestClient, job: str, *, as_json: bool, logs: bool) -> 
                         await lines.begin(event.body["attempt"])
                 document = await client.job(job)
                 if document["status"] in ENDED:
-                    display.show(document)
+                    shown.show(document)
                     return document
                 # A coordinator that shuts down in order ends its streams; the next one goes on with the job.
                 await asyncio.sleep(REOPEN_PAUSE_SECONDS)

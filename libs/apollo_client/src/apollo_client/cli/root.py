@@ -27,6 +27,7 @@ _COMMANDS = {
     "counters": "jobs",
     "logs": "logs",
     "artifacts": "artifacts",
+    "hadoop": "hadoop",
     "version": "version",
 }
 """Command -> the module that has it; imported when it is called, because every import is time before the job starts."""

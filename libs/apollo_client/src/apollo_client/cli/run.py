@@ -43,7 +43,7 @@ async def run_job(
     request: JobRequest, coordinator: str | None, *, workers: int | None, as_json: bool, logs: bool = False
 ) -> int:
     """Submit, wait, report; the exit status. An interrupt stops the job. `logs`: of programs, on standard error."""
-    async with _address(coordinator, workers) as address, rest_client(address) as client:
+    async with coordinator_address(coordinator, workers) as address, rest_client(address) as client:
         job = (await submit_job(client, request))["id"]
         if coordinator is not None:  # whoever loses this terminal needs it to find the job again
             click.echo(f"Job {job} is submitted.", err=True)
@@ -55,7 +55,8 @@ async def run_job(
 
 
 @asynccontextmanager
-async def _address(coordinator: str | None, workers: int | None) -> AsyncIterator[str]:
+async def coordinator_address(coordinator: str | None, workers: int | None) -> AsyncIterator[str]:
+    """The address of the coordinator that is named, or of one that lives as long as the block."""
     if coordinator is not None:
         yield coordinator
     else:

@@ -15,6 +15,7 @@ class ObjectInfo:
     url: str
     size_bytes: int
     version: str  # changes when the bytes change: an ETag, or size and modification time
+    modified_ms: int | None = field(default=None, compare=False)  # since 1970; None where the store did not tell
 
 
 @dataclass(frozen=True, slots=True)

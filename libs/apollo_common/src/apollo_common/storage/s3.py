@@ -100,7 +100,20 @@ class S3Store:
             found = await self._call("head_object", url, **_object(url))
         except ObjectNotFound:
             return None
-        return ObjectInfo(url, found["ContentLength"], found["ETag"])
+        return ObjectInfo(url, found["ContentLength"], found["ETag"], _modified_ms(found))
+
+    async def children(self, url: str) -> AsyncGenerator[ObjectInfo, None]:
+        """What lies right below `url`, a place with a slash at its end: objects, hidden ones too, and folders.
+
+        A folder's URL ends in a slash; of an empty one only a marker tells. In no order.
+        """
+        location = parse(url)
+        async for page in self._pages(location.bucket, location.key, Delimiter="/"):
+            for found in page.get("Contents", ()):
+                if found["Key"] != location.key:
+                    yield _listed(location.bucket, found)
+            for prefix in page.get("CommonPrefixes", ()):
+                yield ObjectInfo(f"s3://{location.bucket}/{prefix['Prefix']}", 0, "")
 
     async def read(
         self, url: str, *, offset: int = 0, length_bytes: int | None = None, version: str | None = None
@@ -217,7 +230,7 @@ class S3Store:
         """Keys below a prefix, in byte order, with what is known of them."""
         async for page in self._pages(bucket, prefix):
             for found in page.get("Contents", ()):
-                yield found["Key"], ObjectInfo(f"s3://{bucket}/{found['Key']}", found["Size"], found["ETag"])
+                yield found["Key"], _listed(bucket, found)
 
     async def _holds_anything(self, bucket: str, prefix: str) -> bool:
         """SeaweedFS goes on showing folders whose last object was deleted."""
@@ -376,6 +389,14 @@ def _object(url: str) -> dict[str, Any]:
 
 def _upload(upload: Upload) -> dict[str, Any]:
     return {**_object(upload.url), "UploadId": upload.upload_id}
+
+
+def _listed(bucket: str, found: Mapping[str, Any]) -> ObjectInfo:
+    return ObjectInfo(f"s3://{bucket}/{found['Key']}", found["Size"], found["ETag"], _modified_ms(found))
+
+
+def _modified_ms(found: Mapping[str, Any]) -> int | None:
+    return int(found["LastModified"].timestamp() * 1000) if "LastModified" in found else None
 
 
 def _listed_upload(bucket: str, found: Mapping[str, Any]) -> Upload:

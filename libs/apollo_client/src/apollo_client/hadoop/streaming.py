@@ -1,0 +1,150 @@
+"""From Streaming's arguments to a job of Apollo's."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apollo_client.cli.joboptions import JobRequest
+from apollo_client.hadoop.arguments import StreamingArguments
+from apollo_client.hadoop.errors import HadoopUsage, LaunchFailed, UnsupportedOption
+from apollo_client.hadoop.files.tree import Files
+from apollo_client.hadoop.inputs import find_inputs
+from apollo_client.hadoop.paths import Paths
+from apollo_client.hadoop.programs import hadoop_aggregate, hadoop_task
+from apollo_client.hadoop.roles import Roles, roles_of
+from apollo_client.hadoop.shipped import Shipped, collect, placements, program
+from apollo_client.hadoop.surroundings import job_variables
+
+MAX_TASK_CHARACTERS = 32_768  # of what a task is told, which travels in one variable
+
+_FIELDS = {"map": "mapperName", "combine": "combinerName", "reduce": "reducerName"}
+_TEXT_INPUT = {"", "TextInputFormat", "org.apache.hadoop.mapred.TextInputFormat"}
+_TEXT_OUTPUT = {"", "TextOutputFormat", "org.apache.hadoop.mapred.TextOutputFormat"}
+_HASH = {
+    "",
+    "HashPartitioner",
+    "org.apache.hadoop.mapred.lib.HashPartitioner",
+    "org.apache.hadoop.mapreduce.lib.partition.HashPartitioner",
+}
+_CODECS = {
+    "org.apache.hadoop.io.compress.GzipCodec": "gzip",
+    "org.apache.hadoop.io.compress.BZip2Codec": "bzip2",
+    "org.apache.hadoop.io.compress.ZStandardCodec": "zstd",
+}
+_PRIORITIES = {
+    "VERY_HIGH": 100,
+    "HIGH": 50,
+    "NORMAL": 0,
+    "DEFAULT": 0,
+    "UNDEFINED_PRIORITY": 0,
+    "LOW": -50,
+    "VERY_LOW": -100,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingJob:
+    """`request` is the job; `output` and `file_count` are told on the way."""
+
+    request: JobRequest
+    output: str
+    file_count: int
+
+
+async def streaming_job(
+    given: StreamingArguments, files: Files, paths: Paths, directory: Path, job_id: str
+) -> StreamingJob:
+    """Checks all that can be checked before the job is submitted. HadoopUsage, UnsupportedOption, LaunchFailed.
+
+    Files that are fetched or packed lie in `directory`; `job_id` is what Hadoop's programs are told.
+    """
+    given.conf.check()
+    _check_formats(given)
+    shipped = await collect(given, files, paths, directory)
+    aggregator = await program(Path(hadoop_aggregate.__file__), directory)
+    hides_cat = any(entry.wanted == "cat" for entry in shipped)
+    roles = roles_of(given, aggregator=aggregator.wanted, hides_cat=hides_cat)
+    _check_partitioner(given, roles.reducers)
+    output = paths.url(given.output)
+    if await files.status(output) is not None:
+        raise LaunchFailed(f"Output directory {paths.shown(output)} already exists")
+    inputs = await find_inputs(files, paths, given.inputs, given.conf)
+    if roles.aggregates:
+        shipped.append(aggregator)
+    name = given.conf.get("mapreduce.job.name") or f"streamjob{job_id.removeprefix('job_')}.jar"
+    body = {
+        **_options(given),
+        **{_FIELDS[role]: name for role, name in roles.builtins.items()},
+        "name": name[:255],
+        "inputPath": list(inputs.urls),
+        "outputPath": output,
+        "nReducers": roles.reducers,
+        "splitSize": inputs.split_size_bytes,
+        "partitioner": "hadoop",
+        "protocol": "text",
+        "stdio": "pipe",
+        "ignoreInput": True,
+        "files": [entry.path.name for entry in shipped],
+        "params": {"hadoop_task": _task(given, roles, shipped, paths, job_id)},
+        "env": job_variables(given, inputs, paths, name=name, reducers=roles.reducers),
+    }
+    uploads = {_FIELDS[role]: Path(hadoop_task.__file__) for role in roles.commands}
+    request = JobRequest(body, uploads, tuple(dict.fromkeys(entry.path for entry in shipped)))
+    return StreamingJob(request, output, inputs.file_count)
+
+
+def _check_formats(given: StreamingArguments) -> None:
+    if given.input_format not in _TEXT_INPUT:
+        raise UnsupportedOption(f"-inputformat {given.input_format}", "Apollo gives such jobs lines of text only")
+    if given.output_format not in _TEXT_OUTPUT:
+        raise UnsupportedOption(f"-outputformat {given.output_format}", "Apollo writes lines of text for such jobs")
+
+
+def _check_partitioner(given: StreamingArguments, reducers: int) -> None:
+    if given.partitioner not in _HASH and reducers > 1:
+        why = "Apollo has Hadoop's HashPartitioner only; with one reducer any will do"
+        raise UnsupportedOption(f"-partitioner {given.partitioner}", why)
+
+
+def _task(given: StreamingArguments, roles: Roles, shipped: list[Shipped], paths: Paths, job_id: str) -> str:
+    """What `hadoop_task.py` is told."""
+    told: dict[str, Any] = {
+        "commands": dict(roles.commands),
+        "files": placements(shipped),
+        "roots": [[f"{paths.hdfs_root}/", "hdfs:///"], ["file:///", "file:/"]],
+        "job": job_id,
+        "failures": given.conf.flag("stream.non.zero.exit.is.failure", default=True),
+    }
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > MAX_TASK_CHARACTERS:
+        raise HadoopUsage(
+            f"commands and names of files take {len(text)} characters, more than {MAX_TASK_CHARACTERS}: "
+            "put files into one archive (-archives)"
+        )
+    return text
+
+
+def _options(given: StreamingArguments) -> dict[str, Any]:
+    conf = given.conf
+    options: dict[str, Any] = {}
+    attempts = [conf.number(name, 4) for name in ("mapreduce.map.maxattempts", "mapreduce.reduce.maxattempts")]
+    options["maxAttempts"] = min(100, max(1, *attempts))
+    options["timeoutSeconds"] = -(-conf.number("mapreduce.task.timeout", 600_000) // 1000)
+    options["speculation"] = any(
+        conf.flag(name, default=True) for name in ("mapreduce.map.speculative", "mapreduce.reduce.speculative")
+    )
+    if conf.flag("mapreduce.output.fileoutputformat.compress", default=False):
+        codec = conf.get("mapreduce.output.fileoutputformat.compress.codec")
+        if codec not in _CODECS:
+            given_codec = f"-D mapreduce.output.fileoutputformat.compress.codec={codec}"
+            raise UnsupportedOption(given_codec, f"name one of {', '.join(_CODECS)}")
+        options["compression"] = _CODECS[codec]
+    priority = conf.get("mapreduce.job.priority", "NORMAL").upper()
+    if priority.isdecimal():
+        options["priority"] = min(100, int(priority))
+    elif priority in _PRIORITIES:
+        options["priority"] = _PRIORITIES[priority]
+    else:
+        raise HadoopUsage(f"mapreduce.job.priority: {priority!r} is none of {', '.join(_PRIORITIES)}")
+    return options

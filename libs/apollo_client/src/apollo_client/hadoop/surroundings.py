@@ -1,0 +1,61 @@
+"""The variables that a job's programs find: its properties with underscores, as Hadoop Streaming exports them.
+
+What differs from task to task is set by `hadoop_task.py`.
+"""
+
+import re
+from collections.abc import Mapping
+
+from apollo_client.hadoop.arguments import StreamingArguments
+from apollo_client.hadoop.errors import HadoopUsage
+from apollo_client.hadoop.inputs import Inputs
+from apollo_client.hadoop.names import RENAMED
+from apollo_client.hadoop.paths import Paths
+
+MAX_VALUE_CHARACTERS = 20_000
+"""Of a property; a longer one is cut, as by Hadoop's `stream.jobconf.truncate.limit`, and told with that many."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_OURS = "APOLLO_"
+_OLD_NAMES = {new: old for old, new in RENAMED.items()}
+
+
+def job_variables(
+    given: StreamingArguments, inputs: Inputs, paths: Paths, *, name: str, reducers: int
+) -> dict[str, str]:
+    """Variable -> value: the properties that every job has, those given, also by old names, and those of `-cmdenv`."""
+    properties = {
+        "mapreduce.framework.name": "apollo",
+        "mapreduce.input.fileinputformat.inputdir": ",".join(paths.shown(paths.url(text)) for text in given.inputs),
+        "mapreduce.input.fileinputformat.numinputfiles": str(inputs.file_count),
+        "mapreduce.job.maps": "1",
+        "mapreduce.job.name": name,
+        "mapreduce.job.reduces": str(reducers),
+        "mapreduce.job.user.name": paths.user,
+        "mapreduce.map.maxattempts": "4",
+        "mapreduce.output.fileoutputformat.compress": "false",
+        "mapreduce.output.fileoutputformat.outputdir": paths.shown(paths.url(given.output)),
+        "mapreduce.reduce.maxattempts": "4",
+        "mapreduce.task.timeout": "600000",
+        "stream.map.streamprocessor": given.mapper or "",
+        "stream.reduce.streamprocessor": given.reducer or "",
+        "user.name": paths.user,
+    }
+    properties |= dict(given.conf.items())
+    properties["mapreduce.job.reduces"] = str(reducers)
+    limit = given.conf.number("stream.jobconf.truncate.limit", MAX_VALUE_CHARACTERS)
+    variables: dict[str, str] = {}
+    for key, value in properties.items():
+        for spelling in filter(None, (key, _OLD_NAMES.get(key) if key in given.conf else None)):
+            variable = re.sub(r"[^A-Za-z0-9]", "_", spelling)
+            if _NAME.fullmatch(variable) and not variable.startswith(_OURS):
+                variables[variable] = value[: min(limit, MAX_VALUE_CHARACTERS)].replace("\0", "")
+    variables.update(_checked(given.environment))
+    return variables
+
+
+def _checked(environment: Mapping[str, str]) -> Mapping[str, str]:
+    for name in environment:
+        if not _NAME.fullmatch(name) or name.startswith(_OURS):
+            raise HadoopUsage(f"-cmdenv {name}: is no name that a variable of a job's programs can have")
+    return environment

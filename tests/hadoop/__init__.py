@@ -1,0 +1,1 @@
+"""`apollo hadoop` beside the real Hadoop Streaming and an unpatched mrjob."""

@@ -1,0 +1,1 @@
+while read -r first rest; do echo "no interpreter named: $first"; done
