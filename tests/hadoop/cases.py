@@ -33,7 +33,7 @@ CASES = [
     ),
     Case(
         "jobconf-after-options",
-        "-input input/logs -output out -mapper 'awk \"{print $2}\"' -reducer 'uniq -c' -jobconf mapred.reduce.tasks=2",
+        "-input input/logs -output out -mapper 'awk \"{print $3}\"' -reducer 'uniq -c' -jobconf mapred.reduce.tasks=2",
     ),
     Case("grep-without-reducer", "-input input/books/wood.txt -output out -mapper 'grep -i stone' -reducer NONE"),
     Case(

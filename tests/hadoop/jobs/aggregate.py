@@ -8,7 +8,7 @@ for line in sys.stdin:
     print(f"LongValueMin:smallest\t{size}")
     print(f"DoubleValueSum:kilobytes\t{int(size) / 1024}")
     print(f"DoubleValueSum:giant\t{int(size)}e3")
-    print(f"DoubleValueSum:tiny\t{int(size)}e-9")
+    print(f"DoubleValueSum:tiny\t{int(size) * 2.0**-30!r}")
     print(f"StringValueMax:last path\t{path}")
     print(f"StringValueMin:first path\t{path}")
     print(f"UniqValueCount:hosts\t{host}")

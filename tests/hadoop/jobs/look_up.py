@@ -5,7 +5,7 @@ import sys
 names = dict(line.rstrip("\n").split("\t") for line in open("table/names/statuses.tsv"))
 hosts = dict(line.rstrip("\n").split("\t") for line in open("hosts.zip/hosts.tsv"))
 stop = open("renamed.txt").read().split()
-extra = sorted(os.listdir("folder"))
+extra = sorted(name for name in os.listdir("folder") if not name.startswith("."))
 for line in sys.stdin:
     host, _, path, status, _ = line.split()
     if path not in stop:

@@ -1,0 +1,144 @@
+"""Jobs of Hadoop Streaming, unchanged: byte for byte, part by part, what the real Hadoop Streaming gives."""
+
+import gzip
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hadoop.cases import CASES, Case
+from hadoop.places import EXPECTED, copy_inputs
+from support.apollo_cli import Outcome, environment
+
+TIMEOUT_SECONDS = 120
+
+
+def hadoop(*arguments: str, cwd: Path, **env: str) -> Outcome:
+    """`apollo hadoop`, as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "apollo_client", "hadoop", *arguments],
+        cwd=cwd,
+        env=environment(HOME=str(cwd), **env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def streaming(arguments: str, cwd: Path) -> Outcome:
+    return hadoop("jar", "/opt/hadoop/hadoop-streaming-3.4.2.jar", *shlex.split(arguments), cwd=cwd)
+
+
+def parts_of(output: Path) -> list[bytes]:
+    contents = []
+    for part in sorted(output.glob("part-*")):
+        content = part.read_bytes()
+        contents.append(gzip.decompress(content) if part.suffix == ".gz" else content)
+    return contents
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_gives_what_hadoop_gives(case: Case, tmp_path: Path) -> None:
+    copy_inputs(tmp_path)
+
+    outcome = streaming(case.arguments, tmp_path)
+
+    assert outcome.status == 0, outcome.stderr
+    assert parts_of(tmp_path / "out") == parts_of(EXPECTED / case.name)
+    assert (tmp_path / "out/_SUCCESS").exists()
+
+
+def test_tells_of_the_job_in_hadoops_words(tmp_path: Path) -> None:
+    copy_inputs(tmp_path)
+
+    outcome = streaming(
+        "-D mapred.reduce.tasks=1 -input input/logs -output out -mapper status_bytes.awk -reducer sum.awk "
+        "-file jobs/status_bytes.awk -file jobs/sum.awk",
+        tmp_path,
+    )
+
+    lines = outcome.stderr.splitlines()
+    assert any("INFO mapreduce.Job: Running job: job_" in line for line in lines)
+    assert any(line.endswith("completed successfully") for line in lines)
+    assert "\t\tMap input records=8" in lines
+    requests = lines.index("\tRequests")
+    assert lines[requests + 1 : requests + 3] == ["\t\tGET=7", "\t\tPOST=1"]
+    assert lines[-1].endswith("INFO streaming.StreamJob: Output directory: out")
+
+
+def test_a_program_that_fails_fails_the_command(tmp_path: Path) -> None:
+    copy_inputs(tmp_path)
+
+    outcome = streaming(
+        "-D mapreduce.map.maxattempts=1 -input input/logs/monday.log -output out -mapper 'ls /nothing/here' -reducer cat",
+        tmp_path,
+    )
+
+    assert outcome.status == 1
+    assert "Status : FAILED" in outcome.stderr
+    assert "/nothing/here" in outcome.stderr
+    assert outcome.stderr.endswith("ERROR streaming.StreamJob: Job not successful!\nStreaming Command Failed!\n")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ("-input nosuch -output out -mapper cat", 5, "Error Launching job : Input path does not exist: file:/"),
+        ("-input 'input/*.nosuch' -output out -mapper cat", 5, "matches 0 files"),
+        ("-input input/books -output out -mapper cat", 5, "Not a file: file:/"),
+        ("-input input/logs -output input -mapper cat", 5, "already exists"),
+        ("-input input/logs -output out -mapper cat -files nosuch.py", 1, "Unrecognized option: -files"),
+        ("-files nosuch.py -input input/logs -output out -mapper cat", 5, "File nosuch.py does not exist"),
+        ("-input input/logs -output out -mapper cat -wrong x", 1, "Unrecognized option: -wrong"),
+        ("-output out -mapper cat", 1, "Required argument: -input <name>"),
+        ("-input input/logs -output out -mapper cat -inputformat NLineInputFormat", 1, "-inputformat NLineInputFormat"),
+        ("-D mapreduce.no.such=1 -input input/logs -output out -mapper cat", 1, "-D mapreduce.no.such=1"),
+        (
+            "-D stream.num.map.output.key.fields=2 -input input/logs -output out -mapper cat",
+            1,
+            "-D stream.num.map.output.key.fields=2",
+        ),
+        (
+            "-input input/logs -output out -mapper cat -numReduceTasks 2 -partitioner "
+            "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner",
+            1,
+            "-partitioner org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner",
+        ),
+        ("-input input/logs -output out -mapper org.example.Mapper", 1, "org.example.Mapper"),
+    ],
+)
+def test_names_what_cannot_be_done(arguments: str, status: int, words: str, tmp_path: Path) -> None:
+    copy_inputs(tmp_path)
+
+    outcome = streaming(arguments, tmp_path)
+
+    assert outcome.status == status
+    assert words in outcome.stderr
+    assert outcome.stderr.endswith("Streaming Command Failed!\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_jars_are_refused(tmp_path: Path) -> None:
+    outcome = hadoop("jar", "hadoop-mapreduce-examples.jar", "wordcount", "in", "out", cwd=tmp_path)
+
+    assert outcome.status == 255
+    assert "hadoop-mapreduce-examples.jar" in outcome.stderr
+
+
+def test_version_comes_first(tmp_path: Path) -> None:
+    outcome = hadoop("version", cwd=tmp_path)
+
+    assert outcome.status == 0
+    assert outcome.stdout.splitlines()[0] == "Hadoop 3.4.2"
+
+
+def test_an_unknown_command_is_named(tmp_path: Path) -> None:
+    outcome = hadoop("distcp", "a", "b", cwd=tmp_path)
+
+    assert outcome.status == 255
+    assert "distcp" in outcome.stderr
