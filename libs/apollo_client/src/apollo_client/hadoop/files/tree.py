@@ -110,7 +110,7 @@ def expand_braces(pattern: str) -> list[str]:
             continue
         before, after = text[: inner.start()], text[inner.end() :]
         waiting += [f"{before}{choice}{after}" for choice in reversed(inner[1].split(","))]
-    return finished
+    return list(dict.fromkeys(finished))
 
 
 def _translate(segment: str) -> str:

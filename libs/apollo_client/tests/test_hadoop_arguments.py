@@ -1,0 +1,236 @@
+"""What Hadoop Streaming's arguments mean: words, options, properties, paths. Expected values are the real Hadoop's."""
+
+from pathlib import Path
+
+import pytest
+
+from apollo_client.hadoop.arguments import parse_streaming, split_paths
+from apollo_client.hadoop.commandline import split_command
+from apollo_client.hadoop.counters import counter_lines
+from apollo_client.hadoop.errors import HadoopUsage, UnsupportedOption
+from apollo_client.hadoop.files.tree import expand_braces
+from apollo_client.hadoop.generic import parse_generic
+from apollo_client.hadoop.jobconf import JobConf
+from apollo_client.hadoop.paths import Paths
+from apollo_client.hadoop.programs.hadoop_aggregate import java_double
+from apollo_client.hadoop.roles import roles_of
+
+REQUIRED = ["-input", "in", "-output", "out", "-mapper", "cat"]
+
+
+def test_a_command_is_cut_at_spaces_and_quotes() -> None:
+    command = r"""args.sh 'a b' "c d" e\ f x'y z'w "q'r" $HOME *.txt"""
+
+    words = split_command(command)
+
+    assert words == ["args.sh", "a b", "c d", "e\\", "f", "x", "y z", "w", "q'r", "$HOME", "*.txt"]
+
+
+def test_paths_are_cut_at_commas_outside_braces() -> None:
+    assert split_paths("a,{b,c{d,e}},f,") == ["a", "{b,c{d,e}}", "f"]
+
+
+def test_braces_stand_for_every_choice() -> None:
+    assert expand_braces("/x/{a,b{1,2}}/y") == ["/x/a/y", "/x/b1/y", "/x/b2/y"]
+
+
+def test_braces_are_bounded() -> None:
+    with pytest.raises(HadoopUsage, match="more than 10000"):
+        expand_braces("{a,b}" * 20)
+
+
+def test_generic_options_come_first() -> None:
+    given = parse_generic(
+        [
+            "-Dx=1",
+            "-D",
+            "mapred.reduce.tasks=2",
+            "-files",
+            "a,b#c",
+            "-archives",
+            "d.zip",
+            "-fs",
+            "hdfs://n/",
+            "-input",
+            "i",
+        ]
+    )
+
+    assert dict(given.conf.items()) == {"x": "1", "mapreduce.job.reduces": "2", "fs.defaultFS": "hdfs://n/"}
+    assert (given.files, given.archives, given.rest) == (("a", "b#c"), ("d.zip",), ("-input", "i"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-D"], "Missing argument for option: D"),
+        (["-D", "novalue"], "-D novalue"),
+        ([*REQUIRED, "-files", "x"], "Unrecognized option: -files"),
+        ([*REQUIRED, "stray"], "Unrecognized option: stray"),
+        (["-input", "in", "-mapper"], "Missing argument for option: mapper"),
+        (["-input", "in"], "Required argument: -output <name>"),
+        ([*REQUIRED, "-mapper", "tac"], "-mapper is given more than once"),
+        ([*REQUIRED, "-cmdenv", "A"], "-cmdenv A"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: list[str], words: str) -> None:
+    with pytest.raises(HadoopUsage, match=words):
+        parse_streaming(arguments)
+
+
+@pytest.mark.parametrize("options", [["-io", "typedbytes"], ["-lazyOutput"], ["-inputreader", "x"], ["-mapdebug", "x"]])
+def test_options_that_apollo_lacks_are_named(options: list[str]) -> None:
+    with pytest.raises(UnsupportedOption, match=options[0]):
+        parse_streaming([*REQUIRED, *options])
+
+
+def test_options_of_any_age_are_one_job() -> None:
+    given = parse_streaming(
+        ["-input", "a,b", "-input", "c", "-output", "o", "-mapper", "m", "-jobconf", "mapred.job.name=n", "-file", "m"]
+        + ["-cacheFile", "hdfs:///x#y", "-numReduceTasks", "3", "-cmdenv", "A=b=c"]
+    )
+
+    assert given.inputs == ["a", "b", "c"]
+    assert (given.files, given.packed, given.environment) == (["hdfs:///x#y"], ["m"], {"A": "b=c"})
+    assert given.conf.get("mapreduce.job.name") == "n"
+    assert given.conf.number("mapreduce.job.reduces", 1) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mapreduce.map.memory.mb",
+        "mapred.child.java.opts",
+        "yarn.nodemanager.x",
+        "mapreduce.job.queuename",
+        "my.own.name",
+    ],
+)
+def test_how_hadoop_runs_does_not_matter(name: str) -> None:
+    JobConf([(name, "1")]).check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stream.map.output.field.separator", "."),
+        ("stream.num.map.output.key.fields", "2"),
+        ("mapred.textoutputformat.separator", ","),
+        ("mapreduce.job.output.key.comparator.class", "org.apache.hadoop.mapred.lib.KeyFieldBasedComparator"),
+        ("mapreduce.nothing.of.the.kind", "1"),
+        ("stream.nothing.of.the.kind", "1"),
+    ],
+)
+def test_properties_that_would_change_the_result_are_named(name: str, value: str) -> None:
+    with pytest.raises(UnsupportedOption, match=r"^-D .*="):
+        JobConf([(name, value)]).check()
+
+
+def test_properties_with_the_usual_value_are_taken() -> None:
+    JobConf([("stream.map.output.field.separator", "\t"), ("stream.num.map.output.key.fields", "1")]).check()
+
+
+@pytest.mark.parametrize(("text", "number"), [("7", 7), ("128m", 128 << 20), ("1G", 1 << 30), ("", 5)])
+def test_numbers_may_have_units(text: str, number: int) -> None:
+    assert JobConf([("x", text)]).number("x", 5) == number
+
+
+PATHS = Paths("s3://lake/hdfs", "", user="ann", directory="/work/here")
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("a/b", "file:///work/here/a/b"),
+        ("/a//b/", "file:///a/b"),
+        ("file:/a", "file:///a"),
+        ("file:///a/../b", "file:///b"),
+        ("s3a://bucket/key/", "s3://bucket/key"),
+        ("hdfs:///user/ann/x", "s3://lake/hdfs/user/ann/x"),
+        ("hdfs://namenode:8020/x", "s3://lake/hdfs/x"),
+    ],
+)
+def test_paths_become_store_urls(text: str, url: str) -> None:
+    assert PATHS.url(text) == url
+
+
+def test_paths_without_a_scheme_may_lie_in_hdfs() -> None:
+    paths = Paths("file:///data", "file:///data", user="ann")
+
+    assert (paths.url("/x"), paths.url("x/y")) == ("file:///data/x", "file:///data/user/ann/x/y")
+    assert paths.shown("file:///data/x") == "hdfs:///x"
+
+
+def test_a_scheme_that_nobody_serves_is_named() -> None:
+    with pytest.raises(HadoopUsage, match="gopher"):
+        PATHS.url("gopher://x/y")
+
+
+def test_aggregate_combines_by_itself() -> None:
+    given = parse_streaming([*REQUIRED, "-reducer", "aggregate"])
+
+    roles = roles_of(given, aggregator=".a.py", hides_cat=False)
+
+    assert roles.commands == {"reduce": ["@python", ".a.py"], "combine": ["@python", ".a.py"]}
+    assert roles.builtins == {"map": "builtin:identity"}
+
+
+def test_a_file_of_the_job_called_cat_is_what_runs() -> None:
+    roles = roles_of(parse_streaming(REQUIRED), aggregator=".a.py", hides_cat=True)
+
+    assert roles.commands["map"] == ["cat"]
+
+
+def test_counters_are_printed_as_hadoop_prints_them() -> None:
+    lines = counter_lines({"apollo": {"input_records": 3, "output_records": 2}, "mine": {"b": 2, "a": 1}}, reducers=0)
+
+    assert lines == [
+        "Counters: 6",
+        "\tMap-Reduce Framework",
+        "\t\tMap input records=3",
+        "\t\tMap output records=2",
+        "\tmine",
+        "\t\ta=1",
+        "\t\tb=2",
+        "\tFile Input Format Counters ",
+        "\t\tBytes Read=0",
+        "\tFile Output Format Counters ",
+        "\t\tBytes Written=0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.0"),
+        (9.5, "9.5"),
+        (6e7, "6.0E7"),
+        (1e-4, "1.0E-4"),
+        (-2.5e10, "-2.5E10"),
+        (0.001, "0.001"),
+        (1234567.0, "1234567.0"),
+    ],
+)
+def test_numbers_are_written_as_java_writes_them(value: float, text: str) -> None:
+    assert java_double(value) == text
+
+
+def test_a_configuration_file_is_read_in_order(tmp_path: Path) -> None:
+    file = tmp_path / "job.xml"
+    file.write_text(
+        "<configuration><property><name>mapred.reduce.tasks</name><value>2</value></property>"
+        "<property><name>my.x</name><value>a b</value></property></configuration>"
+    )
+
+    given = parse_generic(["-conf", str(file), "-D", "my.x=c"])
+
+    assert dict(given.conf.items()) == {"mapreduce.job.reduces": "2", "my.x": "c"}
+
+
+@pytest.mark.parametrize("content", ["no xml", "<!DOCTYPE x [<!ENTITY e 'e'>]><configuration/>"])
+def test_a_file_that_is_no_configuration_is_named(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "job.xml"
+    file.write_text(content)
+
+    with pytest.raises(HadoopUsage, match="-conf .*job.xml"):
+        parse_generic(["-conf", str(file)])
