@@ -79,6 +79,8 @@ def test_the_command_runs_from_wheels(wheels, tmp_path):
     run(tmp_path / "venv/bin/apollo", "run", "--mapper", "shell:cat", "--reducer", "builtin:count",
         "--input", words, "--output", out)  # fmt: skip
     assert (out / "part-r-00000").read_text() == "be\t2\nnot\t1\nor\t1\nto\t2\n"
+    assert run(tmp_path / "venv/bin/apollo-hadoop", "version").startswith("Hadoop ")
+    assert (tmp_path / "venv/share/apollo/hadoop-streaming-apollo.jar").exists()  # mrjob looks for it there
 
 
 @pytest.mark.parametrize("folder", PACKAGES)

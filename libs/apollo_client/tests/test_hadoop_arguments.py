@@ -86,8 +86,10 @@ def test_options_that_apollo_lacks_are_named(options: list[str]) -> None:
 
 def test_options_of_any_age_are_one_job() -> None:
     given = parse_streaming(
-        ["-input", "a,b", "-input", "c", "-output", "o", "-mapper", "m", "-jobconf", "mapred.job.name=n", "-file", "m"]
-        + ["-cacheFile", "hdfs:///x#y", "-numReduceTasks", "3", "-cmdenv", "A=b=c"]
+        [
+            *("-input", "a,b", "-input", "c", "-output", "o", "-mapper", "m", "-jobconf", "mapred.job.name=n"),
+            *("-file", "m", "-cacheFile", "hdfs:///x#y", "-numReduceTasks", "3", "-cmdenv", "A=b=c"),
+        ]
     )
 
     assert given.inputs == ["a", "b", "c"]
@@ -232,5 +234,5 @@ def test_a_file_that_is_no_configuration_is_named(content: str, tmp_path: Path) 
     file = tmp_path / "job.xml"
     file.write_text(content)
 
-    with pytest.raises(HadoopUsage, match="-conf .*job.xml"):
+    with pytest.raises(HadoopUsage, match=r"-conf .*job\.xml"):
         parse_generic(["-conf", str(file)])
