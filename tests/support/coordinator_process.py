@@ -69,6 +69,10 @@ class CoordinatorProcess:
             )
         wait_for(self._ready, "the coordinator")
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
     def kill(self) -> None:
         """kill -9. From any thread."""
         if self._process is not None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import click
 
-from apollo_client.cli.connection import rest_client
+from apollo_client.cli.connection import is_local, rest_client
 from apollo_client.cli.following import follow, stop_and_wait
 from apollo_client.cli.run import coordinator_address
 from apollo_client.cli.submission import submit_job
@@ -21,8 +21,8 @@ from apollo_client.hadoop.arguments import USAGE, StreamingArguments, parse_stre
 from apollo_client.hadoop.counters import counter_lines
 from apollo_client.hadoop.errors import HadoopUsage, LaunchFailed, UnsupportedOption
 from apollo_client.hadoop.files.tree import Files
-from apollo_client.hadoop.paths import resolver
-from apollo_client.hadoop.streaming import streaming_job
+from apollo_client.hadoop.paths import HDFS_VARIABLE, resolver
+from apollo_client.hadoop.streaming import StreamingJob, streaming_job
 from apollo_client.rest import Document, RestClient
 from apollo_common.errors import ApolloError
 
@@ -74,6 +74,8 @@ async def _run(given: StreamingArguments, coordinator: str | None) -> int:
     with tempfile.TemporaryDirectory(prefix="apollo-hadoop-") as directory:
         async with Files() as files:
             job = await streaming_job(given, files, paths, Path(directory), job_id)
+        if not is_local(coordinator):
+            _check_reach(job)
         log.info("mapred.FileInputFormat", f"Total input files to process : {job.file_count}")
         async with coordinator_address(coordinator, None) as address, rest_client(address) as client:
             accepted = await submit_job(client, job.request)
@@ -87,6 +89,15 @@ async def _run(given: StreamingArguments, coordinator: str | None) -> int:
             except asyncio.CancelledError:
                 await stop_and_wait(client, accepted["id"])
                 raise
+
+
+def _check_reach(job: StreamingJob) -> None:
+    """Files of this machine mean nothing to a coordinator on another one."""
+    for url in (*job.request.body["inputPath"], job.output):
+        if url.startswith("file://"):
+            raise LaunchFailed(
+                f"{url}: the coordinator is on another machine; name s3:// locations, or set {HDFS_VARIABLE} to one"
+            )
 
 
 async def _see_through(client: RestClient, apollo_id: str, job_id: str, given: StreamingArguments) -> int:
