@@ -95,4 +95,9 @@ CASES = [
         "script-without-interpreter",
         "-input input/logs/monday.log -output out -mapper plain.sh -reducer NONE -file jobs/plain.sh",
     ),
+    Case(
+        "lines-to-tasks",
+        "-D mapreduce.input.lineinputformat.linespermap=2 -input input/logs -output out -reducer NONE "
+        "-inputformat org.apache.hadoop.mapred.lib.NLineInputFormat -mapper cat",
+    ),
 ]

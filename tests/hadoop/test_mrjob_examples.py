@@ -43,6 +43,7 @@ def hadoop_binary(tmp_path: Path) -> Path:
         ("mr_grep", ["-e", "the"]),
         ("mr_wc", []),
         ("mr_count_lines_right", []),
+        ("mr_text_classifier", ["--min-df", "1"]),
     ],
 )
 def test_example_gives_what_the_local_runner_gives(

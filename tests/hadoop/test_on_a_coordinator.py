@@ -16,8 +16,8 @@ def test_a_job_with_files_from_a_bucket(tmp_path: Path, s3_server: S3Server, s3_
         assert hadoop("fs", "-put", "input", "jobs", "hdfs:///", cwd=tmp_path, **env).status == 0
 
         done = streaming(
-            "-files hdfs:///jobs/words.py,hdfs:///jobs/total.py#sum.py -input '/input/books/{sea,wood}.txt' -output /out "
-            "-mapper words.py -combiner sum.py -reducer sum.py",
+            "-files hdfs:///jobs/words.py,hdfs:///jobs/total.py#sum.py -input '/input/books/{sea,wood}.txt' "
+            "-output /out -mapper words.py -combiner sum.py -reducer sum.py",
             tmp_path,
             **env,
         )

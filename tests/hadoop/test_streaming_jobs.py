@@ -73,7 +73,7 @@ def test_a_program_that_fails_fails_the_command(tmp_path: Path) -> None:
         ("-files nosuch.py -input input/logs -output out -mapper cat", 5, "File nosuch.py does not exist"),
         ("-input input/logs -output out -mapper cat -wrong x", 1, "Unrecognized option: -wrong"),
         ("-output out -mapper cat", 1, "Required argument: -input <name>"),
-        ("-input input/logs -output out -mapper cat -inputformat NLineInputFormat", 1, "-inputformat NLineInputFormat"),
+        ("-input input/logs -output out -mapper cat -inputformat SequenceFileAsTextInputFormat", 1, "-inputformat Seq"),
         ("-D mapreduce.no.such=1 -input input/logs -output out -mapper cat", 1, "-D mapreduce.no.such=1"),
         (
             "-D stream.num.map.output.key.fields=2 -input input/logs -output out -mapper cat",

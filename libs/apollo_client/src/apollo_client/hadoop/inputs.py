@@ -19,11 +19,16 @@ MAX_INPUT_FILES = 10_000  # that a job of Apollo's may name one by one
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`urls`: patterns for Apollo, in the order of the map tasks. `file_count`: what Hadoop would tell."""
+    """`files` come in the order of the map tasks. `file_count`: how many the job was given."""
 
-    urls: tuple[str, ...]
+    files: tuple[Status, ...]
     split_size_bytes: int
     file_count: int
+
+    @property
+    def urls(self) -> list[str]:
+        """Patterns for Apollo, each of which matches one file."""
+        return [glob.escape(status.url) for status in self.files]
 
 
 async def find_inputs(files: Files, paths: Paths, given: Sequence[str], conf: JobConf) -> Inputs:
@@ -42,10 +47,12 @@ async def find_inputs(files: Files, paths: Paths, given: Sequence[str], conf: Jo
             found += await _files_of(files, paths, status, recursive=recursive)
     if len(found) > MAX_INPUT_FILES:
         raise LaunchFailed(f"the input holds more than {MAX_INPUT_FILES} files: put small files together")
+    if not found:
+        raise LaunchFailed(f"there are no files in {', '.join(given)}")
     size = _split_size(conf, sum(status.size_bytes for status in found))
     # The greatest splits come first, so that the longest tasks do not start last; equals in the order of the listing.
     ordered = sorted(found, key=lambda status: -min(status.size_bytes, size))
-    return Inputs(tuple(glob.escape(status.url) for status in ordered), size, len(found))
+    return Inputs(tuple(ordered), size, len(found))
 
 
 async def _files_of(files: Files, paths: Paths, status: Status, *, recursive: bool) -> list[Status]:

@@ -71,24 +71,35 @@ async def _run(given: StreamingArguments, coordinator: str | None) -> int:
     if given.packed:
         log.warn("streaming.StreamJob", "-file option is deprecated, please use generic option -files instead.")
     # Artifacts are linked or fetched into it.
-    with tempfile.TemporaryDirectory(prefix="apollo-hadoop-") as directory:
+    with tempfile.TemporaryDirectory(prefix="apollo-hadoop-") as name:
+        directory = Path(name)
+        here = is_local(coordinator) and not given.background
+        staging = f"file://{directory}/staging" if here else f"{paths.hdfs_root}/user/{paths.user}/.staging/{job_id}"
         async with Files() as files:
-            job = await streaming_job(given, files, paths, Path(directory), job_id)
-        if not is_local(coordinator):
-            _check_reach(job)
-        log.info("mapred.FileInputFormat", f"Total input files to process : {job.file_count}")
-        async with coordinator_address(coordinator, None) as address, rest_client(address) as client:
-            accepted = await submit_job(client, job.request)
-            log.info("mapreduce.JobSubmitter", f"Submitting tokens for job: {job_id}")
-            log.info("mapreduce.Job", f"Apollo's job: {accepted['id']}")
-            log.info("mapreduce.Job", f"Running job: {job_id}")
-            if given.background:
-                return 0
+            job = await streaming_job(given, files, paths, directory, job_id, staging)
+            if not is_local(coordinator):
+                _check_reach(job)
+            log.info("mapred.FileInputFormat", f"Total input files to process : {job.file_count}")
             try:
-                return await _see_through(client, accepted["id"], job_id, given)
-            except asyncio.CancelledError:
-                await stop_and_wait(client, accepted["id"])
-                raise
+                return await _submit(given, job, job_id, coordinator)
+            finally:
+                if not given.background and await files.status(staging) is not None:
+                    await files.of(staging).remove(staging)
+
+
+async def _submit(given: StreamingArguments, job: StreamingJob, job_id: str, coordinator: str | None) -> int:
+    async with coordinator_address(coordinator, None) as address, rest_client(address) as client:
+        accepted = await submit_job(client, job.request)
+        log.info("mapreduce.JobSubmitter", f"Submitting tokens for job: {job_id}")
+        log.info("mapreduce.Job", f"Apollo's job: {accepted['id']}")
+        log.info("mapreduce.Job", f"Running job: {job_id}")
+        if given.background:
+            return 0
+        try:
+            return await _see_through(client, accepted["id"], job_id, given)
+        except asyncio.CancelledError:
+            await stop_and_wait(client, accepted["id"])
+            raise
 
 
 def _check_reach(job: StreamingJob) -> None:

@@ -70,6 +70,7 @@ USED = frozenset(
         "mapreduce.input.fileinputformat.input.dir.recursive",
         "mapreduce.input.fileinputformat.split.maxsize",
         "mapreduce.input.fileinputformat.split.minsize",
+        "mapreduce.input.lineinputformat.linespermap",
         "mapreduce.job.maps",
         "mapreduce.job.name",
         "mapreduce.job.priority",
@@ -123,7 +124,7 @@ _WITHOUT_EFFECT = re.compile(
                     |merge\.inmem\.threshold|markreset\..*|maxtaskfailures.*)
       | mapreduce\.task\.(io\..*|userlog\..*|profile.*|files\..*|exit\..*|combine\..*|merge\..*|skip\..*|stuck\..*)
       | mapreduce\.output\.fileoutputformat\.compress\.type
-      | mapreduce\.input\.(fileinputformat\.list-status\..*|lineinputformat\..*|keyvaluelinerecordreader\..*)
+      | mapreduce\.input\.(fileinputformat\.list-status\..*|keyvaluelinerecordreader\..*)
       | mapreduce\.job\.(acl.*|cache\..*|classloader.*|committer\..*|counters\..*|emit-.*|end-notification\..*|hdfs-.*
                     |heap\..*|jar|jvm\..*|local.*|log4j.*|max\..*|queuename|reduce\.slowstart\..*|reducer\..*
                     |running\..*|speculative\..*|split\..*|submithost.*|tags|token.*|ubertask\..*|user\.name

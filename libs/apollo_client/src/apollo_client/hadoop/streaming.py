@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from apollo_client.cli.joboptions import JobRequest
+from apollo_client.hadoop import line_splits
 from apollo_client.hadoop.arguments import StreamingArguments
 from apollo_client.hadoop.errors import HadoopUsage, LaunchFailed, UnsupportedOption
 from apollo_client.hadoop.files.tree import Files
@@ -53,11 +54,12 @@ class StreamingJob:
 
 
 async def streaming_job(
-    given: StreamingArguments, files: Files, paths: Paths, directory: Path, job_id: str
+    given: StreamingArguments, files: Files, paths: Paths, directory: Path, job_id: str, staging: str
 ) -> StreamingJob:
     """Checks all that can be checked before the job is submitted. HadoopUsage, UnsupportedOption, LaunchFailed.
 
-    Files that are fetched or packed lie in `directory`; `job_id` is what Hadoop's programs are told.
+    Files that are fetched or packed lie in `directory`, input that is cut here below the URL `staging`; `job_id` is
+    what Hadoop's programs are told.
     """
     given.conf.check()
     _check_formats(given)
@@ -70,6 +72,8 @@ async def streaming_job(
     if await files.status(output) is not None:
         raise LaunchFailed(f"Output directory {paths.shown(output)} already exists")
     inputs = await find_inputs(files, paths, given.inputs, given.conf)
+    if given.input_format == line_splits.NAME:
+        inputs = await line_splits.lay_lines_aside(files, inputs, given.conf, staging)
     if roles.aggregates:
         shipped.append(aggregator)
     name = given.conf.get("mapreduce.job.name") or f"streamjob{job_id.removeprefix('job_')}.jar"
@@ -77,7 +81,7 @@ async def streaming_job(
         **_options(given),
         **{_FIELDS[role]: name for role, name in roles.builtins.items()},
         "name": name[:255],
-        "inputPath": list(inputs.urls),
+        "inputPath": inputs.urls,
         "outputPath": output,
         "nReducers": roles.reducers,
         "splitSize": inputs.split_size_bytes,
@@ -95,7 +99,7 @@ async def streaming_job(
 
 
 def _check_formats(given: StreamingArguments) -> None:
-    if given.input_format not in _TEXT_INPUT:
+    if given.input_format not in _TEXT_INPUT | {line_splits.NAME}:
         raise UnsupportedOption(f"-inputformat {given.input_format}", "Apollo gives such jobs lines of text only")
     if given.output_format not in _TEXT_OUTPUT:
         raise UnsupportedOption(f"-outputformat {given.output_format}", "Apollo writes lines of text for such jobs")
