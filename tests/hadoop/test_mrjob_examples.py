@@ -11,7 +11,9 @@ from hadoop.places import copy_inputs
 from support.apollo_cli import SOURCES, environment
 from support.hadoop.mrjob import ensure_mrjob
 
-TIMEOUT_SECONDS = 110
+TIMEOUT_SECONDS = 280
+
+pytestmark = pytest.mark.timeout(300)  # each step of a job calls the command a dozen times
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,7 @@ def _task(given: StreamingArguments, roles: Roles, shipped: list[Shipped], paths
         "commands": dict(roles.commands),
         "files": placements(shipped),
         "roots": [[f"{paths.hdfs_root}/", "hdfs:///"], ["file:///", "file:/"]],
+        "hdfs": paths.hdfs_root,
         "job": job_id,
         "failures": given.conf.flag("stream.non.zero.exit.is.failure", default=True),
     }

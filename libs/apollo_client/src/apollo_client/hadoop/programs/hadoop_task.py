@@ -3,8 +3,8 @@
 
 Files get the names that the job gave them, archives are unpacked, variables are set, and the program of the role takes
 this process's place. What to do is in APOLLO_PARAM_HADOOP_TASK, JSON: `commands` (role -> words), `files` ([name in the
-directory, name that the program expects, kind] each), `roots` ([store URL, what Hadoop calls it] each), `job`
-(Hadoop's id), `failures` (whether a status other than 0 is a failure).
+directory, name that the program expects, kind] each), `roots` ([store URL, what Hadoop calls it] each), `hdfs`
+(where it lies), `job` (Hadoop's id), `failures` (whether a status other than 0 is a failure).
 """
 
 import errno
@@ -76,6 +76,7 @@ def hadoop_variables(task: dict[str, Any], role: str) -> dict[str, str]:
     identity = f"{task['job'].removeprefix('job_')}_{'m' if is_map else 'r'}_{int(partition):06d}"
     attempt = f"attempt_{identity}_{os.environ['APOLLO_ATTEMPT']}"
     told = {
+        "APOLLO_HDFS": task["hdfs"],  # programs may call the command themselves
         "mapreduce_job_id": task["job"],
         "mapred_job_id": task["job"],
         "mapreduce_task_id": f"task_{identity}",
