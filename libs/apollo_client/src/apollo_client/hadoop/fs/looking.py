@@ -99,6 +99,8 @@ async def text(call: Call) -> None:
                 await in_thread(sys.stdout.buffer.write, chunk)
         except ApolloError as error:
             call.failed(error)
+        except BrokenPipeError:  # whoever read our output has left
+            raise
         except (OSError, zlib.error) as error:
             call.failed(PathProblem(found.shown, f"cannot be decompressed: {error}"))
     sys.stdout.flush()
