@@ -76,14 +76,14 @@ def test_a_program_that_fails_fails_the_command(tmp_path: Path) -> None:
         ("-input input/logs -output out -mapper cat -inputformat SequenceFileAsTextInputFormat", 1, "-inputformat Seq"),
         ("-D mapreduce.no.such=1 -input input/logs -output out -mapper cat", 1, "-D mapreduce.no.such=1"),
         (
-            "-D stream.num.map.output.key.fields=2 -input input/logs -output out -mapper cat",
+            "-D stream.map.input.ignoreKey=false -input input/logs -output out -mapper cat",
             1,
-            "-D stream.num.map.output.key.fields=2",
+            "-D stream.map.input.ignoreKey=false",
         ),
         (
-            "-input input/logs -output out -mapper cat -numReduceTasks 2 -partitioner KeyFieldBasedPartitioner",
+            "-input input/logs -output out -mapper cat -numReduceTasks 2 -partitioner TotalOrderPartitioner",
             1,
-            "-partitioner KeyFieldBasedPartitioner",
+            "-partitioner TotalOrderPartitioner",
         ),
         ("-input input/logs -output out -mapper org.example.Mapper", 1, "org.example.Mapper"),
     ],

@@ -1,16 +1,18 @@
 """What Hadoop Streaming's arguments mean: words, options, properties, paths. Expected values are the real Hadoop's."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from apollo_client.hadoop.arguments import parse_streaming, split_paths
+from apollo_client.hadoop.arguments import StreamingArguments, parse_streaming, split_paths
 from apollo_client.hadoop.commandline import split_command
 from apollo_client.hadoop.counters import counter_lines
 from apollo_client.hadoop.errors import HadoopUsage, UnsupportedOption
 from apollo_client.hadoop.files.tree import expand_braces
 from apollo_client.hadoop.generic import parse_generic
 from apollo_client.hadoop.jobconf import JobConf
+from apollo_client.hadoop.keys import key_rules
 from apollo_client.hadoop.paths import Paths
 from apollo_client.hadoop.programs.hadoop_aggregate import java_double
 from apollo_client.hadoop.roles import roles_of
@@ -115,10 +117,9 @@ def test_how_hadoop_runs_does_not_matter(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("stream.map.output.field.separator", "."),
-        ("stream.num.map.output.key.fields", "2"),
-        ("mapred.textoutputformat.separator", ","),
-        ("mapreduce.job.output.key.comparator.class", "org.apache.hadoop.mapred.lib.KeyFieldBasedComparator"),
+        ("stream.map.input.field.separator", "."),
+        ("mapreduce.job.output.key.comparator.class", "org.example.Comparator"),
+        ("mapred.output.value.groupfn.class", "org.example.Comparator"),
         ("mapreduce.nothing.of.the.kind", "1"),
         ("stream.nothing.of.the.kind", "1"),
     ],
@@ -129,7 +130,73 @@ def test_properties_that_would_change_the_result_are_named(name: str, value: str
 
 
 def test_properties_with_the_usual_value_are_taken() -> None:
-    JobConf([("stream.map.output.field.separator", "\t"), ("stream.num.map.output.key.fields", "1")]).check()
+    JobConf([("stream.map.input.field.separator", "\t"), ("stream.map.input.ignoreKey", "true")]).check()
+
+
+BY_FIELDS = "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"
+COMPARED = ("mapred.output.key.comparator.class", "org.apache.hadoop.mapred.lib.KeyFieldBasedComparator")
+
+
+def given_conf(*properties: tuple[str, str], partitioner: str = "") -> StreamingArguments:
+    return StreamingArguments(partitioner=partitioner, conf=JobConf(properties))
+
+
+@pytest.mark.parametrize(
+    ("given", "rules"),
+    [
+        (given_conf(), {"keySeparator": "\t", "partitioner": "hadoop"}),
+        (
+            given_conf(
+                ("map.output.key.field.separator", "."), ("num.key.fields.for.partition", "2"), partitioner=BY_FIELDS
+            ),
+            {"keySeparator": ".", "partitioner": "keyfields:-k1,2"},
+        ),
+        (
+            given_conf(("mapred.text.key.partitioner.options", "-k2,2"), partitioner=BY_FIELDS),
+            {"keySeparator": "\t", "partitioner": "keyfields:-k2,2"},
+        ),
+        (given_conf(partitioner=BY_FIELDS), {"keySeparator": "\t", "partitioner": "keyfields:-k1"}),
+        (
+            given_conf(COMPARED, ("mapred.text.key.comparator.options", "-k1,1 -k2,2nr")),
+            {"keySeparator": "\t", "partitioner": "hadoop", "keyOrder": "-k1,1 -k2,2nr"},
+        ),
+        (
+            given_conf(("mapred.text.key.comparator.options", "-k2,2nr")),  # of no comparator
+            {"keySeparator": "\t", "partitioner": "hadoop"},
+        ),
+    ],
+)
+def test_keys_are_partitioned_and_ordered_by_their_fields(given: StreamingArguments, rules: dict[str, str]) -> None:
+    assert key_rules(given, reducers=2) == rules
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            given_conf(("mapred.text.key.partitioner.options", "-kx"), partitioner=BY_FIELDS),
+            "keypartitioner.options=-kx",
+        ),
+        (given_conf(COMPARED, ("mapred.text.key.comparator.options", "-f")), "keycomparator.options=-f"),
+        (given_conf(("map.output.key.field.separator", "")), "field.separator="),
+        (given_conf(partitioner="org.example.Partitioner"), "-partitioner org.example.Partitioner"),
+    ],
+)
+def test_what_says_nothing_of_keys_is_named(given: StreamingArguments, words: str) -> None:
+    with pytest.raises((HadoopUsage, UnsupportedOption), match=re.escape(words)):
+        key_rules(given, reducers=2)
+
+
+def test_a_cat_that_cuts_its_lines_otherwise_is_run() -> None:
+    """Else lines that are copied are pairs that are copied, and no program is needed."""
+
+    def reducer(*properties: tuple[str, str]) -> str | None:
+        given = StreamingArguments(mapper="cat", reducer="cat", conf=JobConf(properties))
+        return roles_of(given, aggregator="", hides_cat=False).builtins.get("reduce")
+
+    assert reducer() == reducer(("stream.map.output.field.separator", ",")) == "builtin:identity"
+    assert reducer(("stream.num.reduce.output.key.fields", "2")) is None
+    assert reducer(("mapreduce.output.textoutputformat.separator", ",")) is None
 
 
 @pytest.mark.parametrize(("text", "number"), [("7", 7), ("128m", 128 << 20), ("1G", 1 << 30), ("", 5)])

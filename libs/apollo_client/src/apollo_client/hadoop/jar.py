@@ -163,6 +163,9 @@ class _Progress:
             self._shown = line
             log.info("mapreduce.Job", line)
 
+    def say(self, line: str) -> None:
+        log.plain(line)
+
 
 def _percent(tasks: dict[str, int]) -> int:
     return 100 * tasks["completed"] // tasks["total"] if tasks["total"] else 0

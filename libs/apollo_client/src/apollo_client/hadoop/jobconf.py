@@ -54,8 +54,9 @@ class JobConf:
             if not names.is_known(name):
                 raise UnsupportedOption(f"-D {name}={value}", "Apollo does not know this property of Hadoop's")
             allowed = names.ONLY_AS.get(name)
-            if allowed is not None and value != allowed:
-                raise UnsupportedOption(f"-D {name}={value}", f"Apollo only does what {allowed!r} means here")
+            if allowed is not None and value not in allowed:
+                known = " or ".join(map(repr, sorted(allowed)))
+                raise UnsupportedOption(f"-D {name}={value}", f"Apollo only does what {known} means here")
 
 
 def read_conf_file(path: Path) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ Source: Hadoop 3.4.2, DeprecatedProperties and mapred-default.xml.
 """
 
 import re
+from collections.abc import Collection
 
 RENAMED = {
     "fs.default.name": "fs.defaultFS",
@@ -79,30 +80,42 @@ USED = frozenset(
         "mapreduce.map.speculative",
         "mapreduce.output.fileoutputformat.compress",
         "mapreduce.output.fileoutputformat.compress.codec",
+        "mapreduce.output.textoutputformat.separator",
         "mapreduce.reduce.maxattempts",
         "mapreduce.reduce.speculative",
         "mapreduce.task.timeout",
+        "stream.map.output.field.separator",
         "stream.non.zero.exit.is.failure",
+        "stream.num.map.output.key.fields",
+        "stream.num.reduce.output.key.fields",
+        "stream.reduce.input.field.separator",
+        "stream.reduce.output.field.separator",
     }
 )
-"""What a job becomes other by; `job.py` and `inputs.py` read them."""
+"""What a job becomes other by; `streaming.py`, `keys.py` and `inputs.py` read them."""
 
-ONLY_AS = {
-    "mapred.mapper.new-api": "false",
-    "mapred.reducer.new-api": "false",
-    "mapreduce.job.output.group.comparator.class": "org.apache.hadoop.io.Text$Comparator",
-    "mapreduce.job.output.key.comparator.class": "org.apache.hadoop.io.Text$Comparator",
-    "mapreduce.output.textoutputformat.separator": "\t",
-    "stream.map.input.field.separator": "\t",
-    "stream.map.input.ignoreKey": "true",
-    "stream.map.output.field.separator": "\t",
-    "stream.num.map.output.key.fields": "1",
-    "stream.num.reduce.output.key.fields": "1",
-    "stream.reduce.input.field.separator": "\t",
-    "stream.reduce.output.field.separator": "\t",
-    "textinputformat.record.delimiter": "\n",
+KEY_COMPARATOR = "mapreduce.job.output.key.comparator.class"
+KEY_FIELD_COMPARATORS = frozenset(
+    {
+        "org.apache.hadoop.mapred.lib.KeyFieldBasedComparator",
+        "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator",
+    }
+)
+_COMPARATORS = KEY_FIELD_COMPARATORS | {"org.apache.hadoop.io.Text$Comparator"}
+
+ONLY_AS: dict[str, Collection[str]] = {
+    "mapred.mapper.new-api": ("false",),
+    "mapred.reducer.new-api": ("false",),
+    KEY_COMPARATOR: _COMPARATORS,
+    "mapreduce.job.output.group.comparator.class": _COMPARATORS,
+    "stream.map.input.field.separator": ("\t",),
+    "stream.map.input.ignoreKey": ("true",),
+    "textinputformat.record.delimiter": ("\n",),
 }
-"""What changes records, their order or their grouping in a way that Apollo cannot; with this value nothing changes."""
+"""What changes records, their order or their grouping in a way that Apollo cannot, but for these values.
+
+Programs see lines, and by themselves where a group of keys ends: how Hadoop groups changes nothing for them.
+"""
 
 PARTITIONING = frozenset(
     {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from apollo_client.hadoop.arguments import StreamingArguments
 from apollo_client.hadoop.commandline import split_command
 from apollo_client.hadoop.errors import HadoopUsage, UnsupportedOption
+from apollo_client.hadoop.keys import keeps_lines, keeps_pairs
 from apollo_client.hadoop.programs.hadoop_task import INTERPRETER
 
 IDENTITY = "builtin:identity"
@@ -35,6 +36,7 @@ def roles_of(given: StreamingArguments, *, aggregator: str, hides_cat: bool) -> 
 
     `hides_cat`: the job brings a file `cat`, which is then what `cat` means.
     """
+    copies = {"map": True, "reduce": keeps_lines(given.conf), "combine": keeps_pairs(given.conf)}
     if given.mapper is None:
         why = "Hadoop's own identity mapper emits byte offsets; name a command, such as cat"
         raise UnsupportedOption("-mapper is missing", why)
@@ -51,7 +53,7 @@ def roles_of(given: StreamingArguments, *, aggregator: str, hides_cat: bool) -> 
         words = split_command(text)
         if text == _AGGREGATE and role != "map":
             commands[role] = [INTERPRETER, aggregator]
-        elif (words in _CAT and not hides_cat) or (role == "reduce" and text == _JAVA_IDENTITY):
+        elif (words in _CAT and not hides_cat and copies[role]) or (role == "reduce" and text == _JAVA_IDENTITY):
             builtins[role] = IDENTITY
         else:
             commands[role] = _command(role, words)

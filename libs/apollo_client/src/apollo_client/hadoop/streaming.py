@@ -11,6 +11,7 @@ from apollo_client.hadoop.arguments import StreamingArguments
 from apollo_client.hadoop.errors import HadoopUsage, LaunchFailed, UnsupportedOption
 from apollo_client.hadoop.files.tree import Files
 from apollo_client.hadoop.inputs import find_inputs
+from apollo_client.hadoop.keys import key_rules, map_fields, output_separator, reduce_fields
 from apollo_client.hadoop.paths import Paths
 from apollo_client.hadoop.programs import hadoop_aggregate, hadoop_task
 from apollo_client.hadoop.roles import Roles, roles_of
@@ -22,12 +23,6 @@ MAX_TASK_CHARACTERS = 32_768  # of what a task is told, which travels in one var
 _FIELDS = {"map": "mapperName", "combine": "combinerName", "reduce": "reducerName"}
 _TEXT_INPUT = {"", "TextInputFormat", "org.apache.hadoop.mapred.TextInputFormat"}
 _TEXT_OUTPUT = {"", "TextOutputFormat", "org.apache.hadoop.mapred.TextOutputFormat"}
-_HASH = {
-    "",
-    "HashPartitioner",
-    "org.apache.hadoop.mapred.lib.HashPartitioner",
-    "org.apache.hadoop.mapreduce.lib.partition.HashPartitioner",
-}
 _CODECS = {
     "org.apache.hadoop.io.compress.GzipCodec": "gzip",
     "org.apache.hadoop.io.compress.BZip2Codec": "bzip2",
@@ -67,7 +62,7 @@ async def streaming_job(
     aggregator = await program(Path(hadoop_aggregate.__file__), directory)
     hides_cat = any(entry.wanted == "cat" for entry in shipped)
     roles = roles_of(given, aggregator=aggregator.wanted, hides_cat=hides_cat)
-    _check_partitioner(given, roles.reducers)
+    keys = key_rules(given, roles.reducers) | _text_fields(given, roles)
     output = paths.url(given.output)
     if await files.status(output) is not None:
         raise LaunchFailed(f"Output directory {paths.shown(output)} already exists")
@@ -85,7 +80,8 @@ async def streaming_job(
         "outputPath": output,
         "nReducers": roles.reducers,
         "splitSize": inputs.split_size_bytes,
-        "partitioner": "hadoop",
+        **keys,
+        "partPrefix": "part-",
         "protocol": "text",
         "stdio": "pipe",
         "ignoreInput": True,
@@ -105,10 +101,12 @@ def _check_formats(given: StreamingArguments) -> None:
         raise UnsupportedOption(f"-outputformat {given.output_format}", "Apollo writes lines of text for such jobs")
 
 
-def _check_partitioner(given: StreamingArguments, reducers: int) -> None:
-    if given.partitioner not in _HASH and reducers > 1:
-        why = "Apollo has Hadoop's HashPartitioner only; with one reducer any will do"
-        raise UnsupportedOption(f"-partitioner {given.partitioner}", why)
+def _text_fields(given: StreamingArguments, roles: Roles) -> dict[str, Any]:
+    """Where lines are cut. Hadoop's aggregator is no program: nothing of it goes through lines."""
+    fields = map_fields(given.conf) | {"outputSeparator": output_separator(given.conf)}
+    if roles.commands.keys() & {"reduce", "combine"} and not roles.aggregates:
+        fields |= reduce_fields(given.conf)
+    return fields
 
 
 def _task(given: StreamingArguments, roles: Roles, shipped: list[Shipped], paths: Paths, job_id: str) -> str:
