@@ -136,7 +136,7 @@ def test_a_script_works_on_hdfs_paths_in_a_bucket(tmp_path: Path, s3_server: S3S
     )
     assert job.status == 0, job.stderr
     listed = [line.split()[-1] for line in run("-ls", "/user/me/out").stdout.splitlines()[1:]]
-    assert listed == [f"/user/me/out/{name}" for name in ("_SUCCESS", "part-r-00000", "part-r-00001")]
+    assert listed == [f"/user/me/out/{name}" for name in ("_SUCCESS", "part-00000", "part-00001")]
     assert sorted(run("-cat", "hdfs:///user/me/out/part-*").stdout.splitlines()) == ["      1 a\t", "      2 b\t"]
     run("-getmerge", "/user/me/out/", "all.txt")
     run("-rm", "-r", "/user/me")
