@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from apollo_common.units import parse_size_bytes
-from benchmarks import coordinator, core, intermediate, memory, slowdown, wordcount
+from benchmarks import coordinator, core, formats, intermediate, memory, slowdown, wordcount
 from benchmarks.contenders import contenders
 
 RESULTS = Path(__file__).parent / "results"
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "core": "the scheduling core alone, up to 100,000 tasks on 10,000 workers",
     "slowdown": "what lost and slow workers cost a job",
     "intermediate": "a sort with its map outputs on a volume and in a bucket",
+    "formats": "how fast a worker cuts records of each input format",
     "coordinator": "a coordinator on one processor, with 500 workers over gRPC that do no work",
 }
 
@@ -23,7 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench", description=f"Measure Apollo. {what}.")
     parser.add_argument("benchmark", nargs="?", choices=[*BENCHMARKS], default="wordcount")
     parser.add_argument(
-        "--size", type=parse_size_bytes, help="input  [wordcount: 128MiB, memory: 512MiB, intermediate: 96MiB]"
+        "--size",
+        type=parse_size_bytes,
+        help="input  [wordcount: 128MiB, memory: 512MiB, intermediate: 96MiB, formats: 32MiB]",
     )
     parser.add_argument("--runs", type=int, default=3, help="of each contender or size, in turns  [3]")
     parser.add_argument(
@@ -46,6 +49,9 @@ def main() -> None:
         case "intermediate":
             size_bytes = options.size or (1 if options.quick else 96) << 20
             intermediate.run(size_bytes=size_bytes, runs=options.runs, results_folder=options.results)
+        case "formats":
+            size_bytes = options.size or (1 if options.quick else 32) << 20
+            formats.run(size_bytes=size_bytes, runs=options.runs, results_folder=options.results)
         case "core":
             core.run(runs=options.runs, quick=options.quick, results_folder=options.results)
 

@@ -73,3 +73,13 @@ def test_slowdown_compares_each_scenario_with_the_undisturbed_job(tmp_path: Path
     lost, slow = rows(virtual)[2], rows(virtual)[3]
     assert "not restarted" in lost[0]
     assert 1 < float(lost[2]) < float(slow[2])  # virtual time: the same on every machine
+
+
+def test_formats_tells_how_fast_each_is_beside_lines(tmp_path: Path):
+    ((table, document),) = bench("formats", tmp_path)
+    told = rows(table)
+    assert told[0][0] == "`lines`"
+    assert told[0][4] == "1.00"
+    assert {"`csv`", "`jsonl`", "`fixed:100`"} < {row[0] for row in told}
+    assert len(document["rates"]) == len(told)
+    assert all(len(rates) == 1 and rates[0] > 0 for rates in document["rates"].values())

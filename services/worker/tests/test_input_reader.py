@@ -1,7 +1,9 @@
 """Splits read from real files: plain, compressed by the real programs, fixed-length, whole."""
 
 import bz2
+import csv
 import gzip
+import io
 import subprocess
 from contextlib import aclosing
 
@@ -109,7 +111,8 @@ async def test_many_small_gzip_members_and_padding(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("codec", "compress"), [("gzip", gzip.compress), ("bzip2", bz2.compress), ("zstd", zstd.compress)]
+    ("codec", "compress"),
+    [("gzip", gzip.compress), ("bzip2", bz2.compress), ("zstd", zstd.compress)],
 )
 async def test_corrupt_input_is_named(tmp_path, codec, compress):
     path = tmp_path / "in.packed"
@@ -121,7 +124,8 @@ async def test_corrupt_input_is_named(tmp_path, codec, compress):
 
 
 @pytest.mark.parametrize(
-    ("codec", "compress"), [("gzip", gzip.compress), ("bzip2", bz2.compress), ("zstd", zstd.compress)]
+    ("codec", "compress"),
+    [("gzip", gzip.compress), ("bzip2", bz2.compress), ("zstd", zstd.compress)],
 )
 async def test_a_bomb_is_a_record_too_large_long_before_it_is_decoded(tmp_path, codec, compress):
     path = tmp_path / "in.packed"
@@ -164,6 +168,55 @@ async def test_whole_objects(tmp_path):
         await read(split, InputLimits(1000, 1000))
 
 
+@pytest.mark.parametrize("split_bytes", [50_000, 70_001, 1_000_000])
+async def test_csv_splits_look_back_as_far_as_it_takes(tmp_path, split_bytes):
+    """Rows without quotes for longer than the first window, and quoted fields that hold line ends beside them."""
+    rows = [["plain", "row", str(i)] for i in range(10_000)] + [[str(i), f"two\nlines, {i}", '"'] for i in range(9_000)]
+    path = tmp_path / "in.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    records = []
+    for piece in await pieces(path, split_bytes):
+        records += records_of(await read(Split((piece,), "csv")))
+    assert list(csv.reader(io.StringIO("\r\n".join(record.decode() for record in records), newline=""))) == rows
+
+
+@pytest.mark.parametrize(("argument", "delimiter"), [(r"\0", b"\0"), (r"\n\n", b"\n\n"), ("--", b"--")])
+async def test_delimited_splits_together_hold_the_records(tmp_path, argument, delimiter):
+    path = tmp_path / "in.bin"
+    data = delimiter.join(f"{i}\n{'-+' * (i % 90)}".encode() for i in range(5_000))
+    path.write_bytes(data)
+    records = []
+    for piece in await pieces(path, 33_333):
+        records += records_of(await read(Split((piece,), f"lines:{argument}")))
+    assert records == data.split(delimiter)
+
+
+async def test_a_run_of_delimiters_longer_than_the_windows_that_look_back(tmp_path):
+    path = tmp_path / "in.txt"
+    data = b"start" + b"\n" * 3_000_001 + b"end"
+    path.write_bytes(data)
+    records = []
+    for piece in await pieces(path, 1_000_000):
+        records += records_of(await read(Split((piece,), r"lines:\n\n")))
+    assert records == data.split(b"\n\n")
+
+
+async def test_many_small_objects_in_one_split(tmp_path):
+    texts = [TEXT[: number * 7] for number in range(60)]
+    given = []
+    for number, text in enumerate(texts):
+        path = tmp_path / (f"{number}.gz" if number % 3 == 0 else str(number))
+        path.write_bytes(gzip.compress(text) if number % 3 == 0 else text)
+        given += await pieces(path, codec="gzip" if number % 3 == 0 else "")
+    assert records_of(await read(Split(tuple(given), "whole"))) == texts
+    lines = [line for text in texts for line in text.splitlines()]
+    assert text_of(await read(Split(tuple(given)))).splitlines() == lines
+    (tmp_path / "41").unlink()
+    with pytest.raises(ObjectNotFound, match="/41"):
+        await read(Split(tuple(given)))
+
+
 async def test_input_that_changes_or_goes_is_named(tmp_path):
     path = tmp_path / "in.txt"
     path.write_bytes(b"old content\n")
@@ -179,7 +232,7 @@ async def test_input_that_changes_or_goes_is_named(tmp_path):
 async def test_an_unknown_format_is_refused(tmp_path):
     path = tmp_path / "in.txt"
     path.write_bytes(b"x")
-    for name in ("fixed:0", "fixed:x", "csv"):
+    for name in ("fixed:0", "fixed:x", "parquet"):
         with pytest.raises(PermanentError, match=name):
             await read(Split(tuple(await pieces(path)), name))
 

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from apollo_common.assignment import decode_split
+from apollo_common.assignment import SplitPiece, decode_split
 from apollo_common.errors import ProgramStartFailed, UnknownBuiltin
 from apollo_proto.apollo.v1 import Program, ProgramSource, Protocol, Stdio, TaskAssignment, TextFields
 from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, Role, ShellProgram, TextProtocol
@@ -85,6 +85,7 @@ class AttemptPrograms:
 
     def _context(self, program: Program, role: Role) -> ProgramContext:
         task = self._assignment
+        first = _first_piece(task) if role == "map" else None
         return ProgramContext(
             role=role,
             job_id=task.job_id,
@@ -96,7 +97,9 @@ class AttemptPrograms:
             stdio="pipe" if program.stdio is Stdio.PIPE else "socket",
             work_root=self._work_root,
             memory_budget_bytes=self._budget_bytes,
-            input_url=_input_url(task) if role == "map" else "",
+            input_url=first.url if first is not None else "",
+            input_offset=first.offset if first is not None else 0,
+            input_length_bytes=first.length_bytes if first is not None else 0,
             params=task.params,
             env=task.env,
             files={file.name: self._cache.path(file.digest) for file in task.files},
@@ -137,7 +140,7 @@ class _Unannounced:
         pass
 
 
-def _input_url(assignment: TaskAssignment) -> str:
-    """The first object of a map attempt's split."""
+def _first_piece(assignment: TaskAssignment) -> SplitPiece | None:
+    """Of a map attempt's split."""
     pieces = decode_split(assignment.map.split).pieces if assignment.map is not None else ()
-    return pieces[0].url if pieces else ""
+    return pieces[0] if pieces else None

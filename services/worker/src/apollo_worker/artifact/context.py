@@ -54,9 +54,9 @@ class TextProtocol:
 class ProgramContext:
     """One program of one attempt.
 
-    `input_url` is the split's first object (map); `files` are side files, name to cached bytes; `timeout_ms` of
-    silence end the program (0: never); `ignore_input` lets it succeed without reading; `network` lets it use TCP and
-    UDP from inside its sandbox.
+    `input_url` is the split's first object (map), of which it has `input_length_bytes` from `input_offset` on; `files`
+    are side files, name to cached bytes; `timeout_ms` of silence end the program (0: never); `ignore_input` lets it
+    succeed without reading; `network` lets it use TCP and UDP from inside its sandbox.
     """
 
     role: Role
@@ -70,6 +70,8 @@ class ProgramContext:
     memory_budget_bytes: int
     stdio: StdioName = "socket"
     input_url: str = ""
+    input_offset: int = 0
+    input_length_bytes: int = 0
     params: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)

@@ -34,6 +34,8 @@ def program_environment(
     }
     if context.role == "map":
         env["APOLLO_INPUT"] = context.input_url
+        env["APOLLO_INPUT_OFFSET"] = str(context.input_offset)
+        env["APOLLO_INPUT_LENGTH"] = str(context.input_length_bytes)
     if context.protocol == "frames":
         env["APOLLO_SOCKET"] = str(socket_path)
     return env

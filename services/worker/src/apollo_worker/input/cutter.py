@@ -41,6 +41,7 @@ class RecordCutter(Protocol):
 
     first_byte: int
     done: bool  # no byte more is needed
+    takes_long: bool  # more than a moment for each block: not on the event loop
     owned_bytes: int  # of the records handed out so far, as they lie in the (decoded) object
 
     def feed(self, chunk: bytes) -> Iterator[RecordBlock]: ...

@@ -17,6 +17,8 @@ class LineCutter:
     there is the first that it owns. Its last line is the one that ends at or behind its last byte.
     """
 
+    takes_long = False
+
     def __init__(self, extent: Extent, limits: InputLimits) -> None:
         self.first_byte = max(0, extent.start - 1)
         self.done = False

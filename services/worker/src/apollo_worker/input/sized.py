@@ -12,6 +12,8 @@ from apollo_worker.input.cutter import Extent, InputLimits, too_large
 class FixedCutter:
     """Records of `record_bytes` each. An extent owns the records that start inside it."""
 
+    takes_long = False
+
     def __init__(self, extent: Extent, limits: InputLimits, record_bytes: int) -> None:
         if record_bytes > limits.max_record_bytes:
             raise too_large(extent.url, extent.start, limits.max_record_bytes)
@@ -60,6 +62,8 @@ class WholeCutter:
     """One record: the object."""
 
     first_byte = 0
+
+    takes_long = False
 
     def __init__(self, extent: Extent, limits: InputLimits) -> None:
         self.done = False
