@@ -95,3 +95,18 @@ def test_inverted_index_over_many_files(tmp_path: Path) -> None:
     program = EXAMPLES / "inverted_index" / "inverted_index.py"
     run(tmp_path / "out", "--mapper", program, "--combiner", program, "--reducer", program, "--reducers", 3)
     assert sorted_lines(read_parts(tmp_path / "out")) == expected("inverted_index")
+
+
+def test_join_of_csv_and_json_lines_with_a_mapper_each(tmp_path: Path) -> None:
+    folder = EXAMPLES / "join"
+    customers, orders = folder / "customers.csv", folder / "orders.jsonl"
+    inputs = ["--input-with", folder / "customers.py", "csv", customers]
+    inputs += ["--input-with", folder / "orders.py", "jsonl", orders]
+    roles = ["--reducer", folder / "join.py", "--reducers", 2, "--split-size", 300]
+    outcome = apollo("run", "--json", *inputs, *roles, "--output", tmp_path / "out")
+    assert outcome.status == 0, outcome
+    command = ["/bin/sh", str(folder / "expected.sh"), str(customers), str(orders)]
+    joined = subprocess.run(command, capture_output=True, check=True).stdout
+    assert sorted_lines(read_parts(tmp_path / "out")) == sorted_lines(joined)
+    counters = json.loads((tmp_path / "out" / "_SUCCESS").read_bytes())["counters"]
+    assert counters["join"] == {"orders without a customer": orders.read_text().count('"c99"')}

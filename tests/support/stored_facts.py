@@ -14,8 +14,9 @@ from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import encode
 from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, TaskTotals
+from apollo_coordinator.core.plan import SplitPolicy
 from apollo_coordinator.core.pod_overrides import PodOverrides, Toleration
-from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
+from apollo_coordinator.core.spec import JobInput, JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
 from apollo_coordinator.core.summary import JobSummary
 
 STORED = Path(__file__).with_suffix(".json")
@@ -79,6 +80,10 @@ SPEC = JobSpec(
     idempotency_key="retry-1",
     body_digest="ef" * 32,
 )
+INPUTS = (
+    JobInput("s3://bucket/in*", SPEC.mapper, "csv:;"),
+    JobInput("file:///data/é", ProgramRef(ProgramSource.SHELL, "cat"), "whole"),
+)
 OUTPUT = AttemptOutput(
     path="k3v9d2m7q4xa/k3v9d2m7q4xa-m-00001/k3v9d2m7q4xa-m-00001-2",
     url="s3://bucket/out/part-r-00000",
@@ -122,6 +127,12 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptAccepted(24, SAMPLE, replace(OUTPUT, sample="eJxjYGBgAAAABAAB"), {}),
     facts.SplittersChosen(25, JOB, "eJxjYGBgAAAABAAB"),
     facts.JobAccepted(26, JOB, replace(SPEC, part_prefix="part-")),
+    facts.JobAccepted(
+        21,
+        JOB,
+        replace(SPEC, record_format="csv:;", inputs=INPUTS, split_policy=SplitPolicy.PACKED, allow_no_input=True),
+    ),
+    facts.MapsPlanned(28, JOB, tuple(replace(split, job_input=1) for split in SPLITS)),
 )
 
 SUMMARY = JobSummary(

@@ -104,6 +104,23 @@ async def test_submit_uploads_programs_under_names_that_replace_nothing(api, apo
     assert sorted(names) == sorted(["map.sh", spec.mapper.name, "stop.txt"])
 
 
+async def test_submit_uploads_the_mapper_of_each_input(api, apollo, tmp_path):
+    for name in ("users", "orders"):
+        (tmp_path / f"{name}.sh").write_text(f"#!/bin/sh\nsed s/^/{name}/\n")
+    inputs = [("users.sh", "csv", "s3://in/u"), ("orders.sh", "lines", "s3://in/o"), ("users.sh", "jsonl", "s3://in/v")]
+    words = [word for given in inputs for word in ("--input-with", *given)]
+    ended = await apollo("submit", *words, "--reducer", "builtin:sum", "--output", "s3://out/y")
+    assert ended.status == 0, ended
+    spec = api.jobs.jobs()[0].spec
+    assert [given.mapper.name.partition("-")[0] for given in spec.inputs] == ["users", "orders", "users"]
+    assert len(await api.artifacts.all()) == 2
+    refused = await apollo(
+        "submit", "--input-with", "shell:cat", "xml", "s3://in/u", *JOB[2:4], "--output", "s3://out/y"
+    )
+    assert refused.status == 2
+    assert "--input-with: There is no such input format: 'xml'. Use one of lines" in refused.err
+
+
 async def test_waiting_ends_with_the_job(api, start):
     waiting = await start("submit", "--wait", "--json", *JOB)
     job = await submitted(api)

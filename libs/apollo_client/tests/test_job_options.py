@@ -54,6 +54,7 @@ class TestBody:
             "--reduce-output-separator", "::", "--reduce-output-key-fields", 3, "--output-separator", " ",
             "--part-prefix", "part-",
             "--name", "mine", "--priority", -3, "--no-speculation", "--max-bad-records", 7, "--ignore-input",
+            "--input-format", "csv:;", "--split-policy", "packed", "--allow-no-input",
             "--keep-intermediate", "--credentials-secret", "s", "--kubernetes", '{"labels": {"team": "data"}}',
         ).body  # fmt: skip
         for name in ("mapperName", "reducerName", "inputPath", "outputPath"):
@@ -69,6 +70,7 @@ class TestBody:
             "memoryBudget": 9000000, "maxAttempts": 2, "timeoutSeconds": 5, "jobTimeoutSeconds": 60,
             "name": "mine", "priority": -3,
             "speculation": False, "maxBadRecords": 7, "ignoreInput": True, "keepIntermediate": True,
+            "inputFormat": "csv:;", "splitPolicy": "packed", "allowNoInput": True,
             "credentialsSecret": "s", "kubernetes": {"labels": {"team": "data"}},
         }  # fmt: skip
 
@@ -94,7 +96,21 @@ class TestBody:
     def test_a_name_without_a_file_is_an_artifact(self):
         assert parse(*MINIMAL, "--mapper", "uploaded").body["mapperName"] == "uploaded"
 
+    def test_inputs_with_mappers_of_their_own(self, tmp_path):
+        (tmp_path / "users.py").touch()
+        request = parse(
+            *MINIMAL[2:4], "--output", "out", "--input-with", "users.py", "csv", "users/*.csv",
+            "--input-with", "shell:cut -f1", "lines", "s3://in/orders/",
+        )  # fmt: skip
+        assert request.body["inputs"] == [
+            {"mapperName": "users.py", "inputFormat": "csv", "inputPath": f"file://{tmp_path}/users/*.csv"},
+            {"mapperName": "shell:cut -f1", "inputFormat": "lines", "inputPath": "s3://in/orders/"},
+        ]
+        assert {field: path.name for field, path in request.programs.items()} == {"inputs.0.mapperName": "users.py"}
+        assert not {"inputPath", "mapperName", "inputFormat"} & set(request.body)
+
     def test_fields_lead_back_to_options(self):
+        assert flag_of("inputs.0.inputPath") == "--input-with"
         assert flag_of("nReducers") == "--reducers"
         assert flag_of("params.x") == "--param"
         assert flag_of("inputPath[1]") == "--input"
@@ -138,6 +154,11 @@ class TestRefusals:
         ("arguments", "words"),
         [
             (MINIMAL[2:], ["--mapper"]),
+            (MINIMAL[:4] + MINIMAL[6:], ["--input"]),
+            ((*MINIMAL, "--input-with", "shell:cat", "csv", "x"), ["--mapper and --input-with", "all inputs"]),
+            ((*MINIMAL[2:], "--input-with", "shell:cat", "csv", "x"), ["--input and --input-with"]),
+            ((*MINIMAL[2:4], "--output", "o", "--input-with", "./none.py", "csv", "x"), ["--input-with ./none.py"]),
+            ((*MINIMAL, "--split-policy", "wide"), ["--split-policy", "packed"]),
             (MINIMAL[:2] + MINIMAL[4:], ["--reducer is missing", "--reducers 0"]),
             ((*MINIMAL, "--reducers", "0"), ["--reducers 0", "--reducer out"]),
             ((*MINIMAL, "--reducers", "-1"), ["--reducers", "-1"]),
@@ -206,6 +227,45 @@ class TestJobFile:
             },
         }  # fmt: skip
 
+    def test_inputs_with_mappers_of_their_own(self, project):
+        (project / "join.yaml").write_text(
+            """
+            reducer: builtin:identity
+            output: out/
+            input-with:
+              - {mapper: map.py, input-format: csv, input: users/*.csv}
+              - {mapper: "shell:cat", input: s3://in/orders/}
+            """
+        )
+        request = parse("--job-file", "project/join.yaml")
+        assert request.programs == {"inputs.0.mapperName": project / "map.py"}
+        assert [(given["inputFormat"], given["inputPath"]) for given in request.body["inputs"]] == [
+            ("csv", f"file://{project}/users/*.csv"),
+            ("lines", "s3://in/orders/"),
+        ]
+
+    def test_inputs_on_the_command_line_replace_those_of_the_other_kind(self, tmp_path):
+        own = ("--input-with", "shell:cat", "csv", "s3://in/x")
+        body = parse("--job-file", "project/job.yaml", *own).body
+        assert [given["inputPath"] for given in body["inputs"]] == ["s3://in/x"]
+        assert not {"inputPath", "mapperName"} & set(body)
+        (tmp_path / "join.yaml").write_text(
+            "reducer: builtin:sum\noutput: o\ninput-with: {mapper: 'shell:cat', input: x}\n"
+        )
+        body = parse("--job-file", "join.yaml", "--mapper", "shell:cat", "--input", "s3://in/y").body
+        assert (body["inputPath"], "inputs" in body) == (["s3://in/y"], False)
+
+    def test_a_job_file_with_inputs_of_both_kinds_is_refused(self, project):
+        with (project / "job.yaml").open("a") as file:
+            file.write("\n            input-with: [{mapper: map.py, input: x}]\n")
+        message = refusal("--job-file", "project/job.yaml")
+        assert message.startswith("--job-file project/job.yaml: mapper and input-with exclude each other"), message
+
+    @pytest.mark.parametrize("given", ["users.csv", "[{mapper: m}]", "[{mapper: m, input: x, format: csv}]"])
+    def test_an_input_without_its_mapper_is_refused(self, project, given):
+        (project / "join.yaml").write_text(f"output: o\nreducer: builtin:sum\ninput-with: {given}\n")
+        assert "{mapper: users.py, input-format: csv" in refusal("--job-file", "project/join.yaml")
+
     def test_options_win_wherever_they_stand(self, tmp_path):
         body = parse("--reducers", 2, "--job-file", "project/job.yaml", "--input", "here.txt").body
         assert body["nReducers"] == 2
@@ -222,7 +282,7 @@ class TestJobFile:
             ("split_size: 1MiB", ["'split_size'", "Did you mean split-size?"]),
             ("nReducers: 2", ["'nReducers'", "Did you mean reducers?"]),
             ("maxWorkers: 2", ["'maxWorkers'", "Did you mean workers?"]),
-            ("json: true", ["'json'", "There are: combiner, "]),
+            ("json: true", ["'json'", "There are: allow-no-input, combiner, "]),
             ("job-file: other.yaml", ["'job-file'", "It belongs on the command line."]),
             ("- a list", ["mapping"]),
             ("mapper: [", ["no YAML: line 1: "]),

@@ -136,6 +136,16 @@ def test_a_sampler_reads_the_beginning_of_a_plain_split():
     assert beginning(packed_split) == packed_split
 
 
+def test_a_sampler_reads_as_many_small_objects_as_it_takes():
+    small = [SplitPiece(f"file:///{at}", 0, SAMPLED_BYTES // 3, SAMPLED_BYTES // 3, "v") for at in range(9)]
+    sampled = beginning(Split(tuple(small), "csv", 2))
+    assert (sampled.format, sampled.job_input) == ("csv", 2)
+    assert [piece.url for piece in sampled.pieces] == [f"file:///{at}" for at in range(4)]
+    assert sampled.size_bytes == SAMPLED_BYTES
+    whole = Split((SplitPiece("file:///a", 0, 2 * SAMPLED_BYTES, 2 * SAMPLED_BYTES, "v"), small[0]), "whole")
+    assert beginning(whole) == Split(whole.pieces[:1], "whole")
+
+
 @given(
     st.lists(st.tuples(st.lists(st.binary(max_size=3), max_size=50), st.integers(0, 200)), max_size=5),
     st.integers(2, 12),

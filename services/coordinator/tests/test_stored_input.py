@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -12,7 +14,8 @@ from apollo_common.errors import (
 )
 from apollo_common.storage.open import Stores
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.core.plan import SplitPolicy
+from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource
 from apollo_coordinator.store import inputs
 from apollo_coordinator.store.inputs import StoredInput
 
@@ -95,6 +98,49 @@ async def test_empty_objects_are_an_input_without_splits(planner, tmp_path):
     job = spec(f"file://{tmp_path}/empty")
     await planner.check_input(job, NO_ACCESS)
     assert await planner.plan(job, NO_ACCESS) == []
+
+
+async def test_a_path_with_nothing_gives_no_splits_where_that_is_allowed(planner, tmp_path):
+    fill(tmp_path, a=1)
+    job = JobSpec((f"file://{tmp_path}/none/", f"file://{tmp_path}/a"), "file:///out", MAPPER, allow_no_input=True)
+    await planner.check_input(job, NO_ACCESS)
+    assert [split.size_bytes for split in await planner.plan(job, NO_ACCESS)] == [1]
+
+
+async def test_whole_objects_need_not_be_of_a_compression_that_is_read(planner, tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    job = replace(spec(f"file://{tmp_path}/a.zip"), record_format="whole")
+    await planner.check_input(job, NO_ACCESS)
+    assert [split.size_bytes for split in await planner.plan(job, NO_ACCESS)] == [2]
+
+
+async def test_inputs_have_formats_and_mappers_of_their_own(planner, tmp_path):
+    fill(tmp_path, users__a=15, users__b=3, orders__c=12)
+    users, orders = ProgramRef(ProgramSource.SHELL, "users"), ProgramRef(ProgramSource.SHELL, "orders")
+    inputs = (
+        JobInput(f"file://{tmp_path}/users/", users, "csv"),
+        JobInput(f"file://{tmp_path}/orders/", orders, "fixed:4"),
+        JobInput(f"file://{tmp_path}/orders/c", orders, "whole"),
+    )
+    paths = tuple(given.path for given in inputs)
+    job = JobSpec(paths, "file:///out", users, inputs=inputs, split_size_bytes=10, split_policy=SplitPolicy.PACKED)
+    splits = await planner.plan(job, NO_ACCESS)
+    assert [(split.format, split.size_bytes, job.mapper_of(split).name) for split in splits] == [
+        ("csv", 10, "users"),
+        ("csv", 5, "users"),
+        ("csv", 3, "users"),
+        ("fixed:4", 10, "orders"),
+        ("fixed:4", 2, "orders"),
+        ("whole", 12, "orders"),
+    ]
+    assert job.programs == (users, orders)
+
+
+async def test_objects_of_several_paths_are_packed_together(planner, tmp_path):
+    fill(tmp_path, a=2, b=2, c=2, d=2)
+    job = spec(*(f"file://{tmp_path}/{name}" for name in "abcd"), split_size=6)
+    splits = await planner.plan(replace(job, split_policy=SplitPolicy.PACKED), NO_ACCESS)
+    assert [[piece.url[-1] for piece in split.pieces] for split in splits] == [["a", "b", "c"], ["d"]]
 
 
 async def test_objects_are_counted_even_when_empty(planner, tmp_path, monkeypatch):

@@ -36,7 +36,8 @@ class Split:
     """What one map task reads, in order."""
 
     pieces: tuple[SplitPiece, ...]
-    format: str = "lines"  # lines | fixed:N | whole
+    format: str = "lines"  # see record_format.py
+    job_input: int = 0  # which of the job's inputs it is of
 
     @property
     def size_bytes(self) -> int:
@@ -62,12 +63,14 @@ class PartUpload:
 
 
 def encode_split(split: Split) -> bytes:
-    return _pack({"format": split.format, "pieces": [asdict(piece) for piece in split.pieces]})
+    pieces = [asdict(piece) for piece in split.pieces]
+    return _pack({"format": split.format, "pieces": pieces, "input": split.job_input})
 
 
 def decode_split(blob: bytes) -> Split:
     document = json.loads(blob)
-    return Split(tuple(SplitPiece(**piece) for piece in document["pieces"]), document["format"])
+    pieces = tuple(SplitPiece(**piece) for piece in document["pieces"])
+    return Split(pieces, document["format"], document.get("input", 0))
 
 
 def encode_map_outputs(outputs: Iterable[MapOutputRef]) -> bytes:

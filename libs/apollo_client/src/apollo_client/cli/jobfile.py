@@ -13,8 +13,9 @@ MAX_JOB_FILE_BYTES = 4 << 20
 
 _PROGRAM_KEYS = ("mapper", "reducer", "combiner")
 _ASSIGNMENT_KEYS = ("param", "env")
-_REPEATABLE_KEYS = ("input", "file")
+_REPEATABLE_KEYS = ("input", "file", "input-with")
 _OBJECT_KEYS = ("kubernetes",)
+_INPUT_KEYS = ("mapper", "input-format", "input")
 _NO_FILES = ("builtin:", "shell:")
 _JOB_FILE = f"{__name__}.path"
 
@@ -121,9 +122,9 @@ def _value(file: Path, key: Any, value: Any, fields: Mapping[str, str]) -> Any:
         return _assignments(file, key, value)
     if key in _REPEATABLE_KEYS:
         values = value if isinstance(value, list) else [value]
-        return [_beside(file, _text(file, key, item)) for item in values]
+        return [_input_with(file, item) if key == "input-with" else _path(file, key, item) for item in values]
     if key == "output":
-        return _beside(file, _text(file, key, value))
+        return _path(file, key, value)
     if key in _PROGRAM_KEYS:
         return _program(file, _text(file, key, value))
     if key in _OBJECT_KEYS and isinstance(value, dict):
@@ -141,6 +142,17 @@ def _meant(key: str, fields: Mapping[str, str]) -> str:
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(fields))}."
 
 
+def _input_with(file: Path, given: Any) -> tuple[str, str, str]:
+    """The three words of --input-with; the format may be left out."""
+    if not isinstance(given, dict) or not {"mapper", "input"} <= set(given) <= set(_INPUT_KEYS):
+        raise click.UsageError(
+            f"--job-file {file}: input-with takes a list of mappings with {', '.join(_INPUT_KEYS)}, such as "
+            "{mapper: users.py, input-format: csv, input: users/*.csv}."
+        )
+    words = {key: _text(file, f"input-with.{key}", value) for key, value in given.items()}
+    return _program(file, words["mapper"]), words.get("input-format", "lines"), _beside(file, words["input"])
+
+
 def _assignments(file: Path, key: str, value: Any) -> list[str]:
     if isinstance(value, dict):
         return [f"{name}={_text(file, f'{key}.{name}', item)}" for name, item in value.items()]
@@ -154,6 +166,10 @@ def _text(file: Path, key: str, value: Any) -> str:
     if isinstance(value, (str, int, float)):
         return str(value)
     raise click.UsageError(f"--job-file {file}: {key} is no text; put it in quotes.")
+
+
+def _path(file: Path, key: str, value: Any) -> str:
+    return _beside(file, _text(file, key, value))
 
 
 def _beside(file: Path, text: str) -> str:

@@ -64,16 +64,29 @@ def _option(flag: str, json_field: str, **settings: Any) -> tuple[str, str, dict
 
 
 _OPTIONS = (
-    _option("--mapper", "mapperName", required=True, metavar="PROGRAM", help=f"The map program: {PROGRAM}."),
+    _option("--mapper", "mapperName", metavar="PROGRAM", help=f"The map program: {PROGRAM}."),
     _option("--reducer", "reducerName", metavar="PROGRAM", help="The reduce program; none with --reducers 0."),
     _option("--combiner", "combinerName", metavar="PROGRAM", help="Reduces map output before it is shuffled."),
     _option(
         "--input",
         "inputPath",
-        required=True,
         multiple=True,
         metavar="PATH|URL",
         help="A file, directory or glob, or an s3:// or file:// URL. Repeatable.",
+    ),
+    _option(
+        "--input-with",
+        "inputs",
+        nargs=3,
+        multiple=True,
+        metavar="PROGRAM FORMAT PATH|URL",
+        help="In place of --mapper, --input-format and --input: an input with a mapper of its own. Repeatable.",
+    ),
+    _option(
+        "--input-format",
+        "inputFormat",
+        metavar="FORMAT",
+        help="lines, lines:DELIMITER, csv, csv:SEPARATOR, jsonl, fixed:BYTES or whole. [lines]",
     ),
     _option("--output", "outputPath", required=True, metavar="PATH|URL", help="Where the part files go: a directory."),
     _option(
@@ -87,6 +100,15 @@ _OPTIONS = (
         help="Reduce partitions; 0: map-only. [1]",
     ),
     _option("--split-size", "splitSize", type=_Size(), help="Input of one map task. [64MiB]"),
+    _option(
+        "--split-policy",
+        "splitPolicy",
+        type=click.Choice(["auto", "apart", "packed", "hadoop"]),
+        help="packed: small files share a map task; auto: where there are more than 100. [auto]",
+    ),
+    _option(
+        "--allow-no-input", "allowNoInput", is_flag=True, default=None, help="Nothing need be where an input is named."
+    ),
     _option("--workers", "maxWorkers", type=Number(1, 100_000), metavar="N", help="At most so many workers. [all]"),
     _option(
         "--protocol", "protocol", type=click.Choice(["auto", "frames", "text"]), help="What programs speak. [auto]"
@@ -252,7 +274,7 @@ class JobRequest:
     """A job as the command line describes it: a body whose programs and files may still have to be uploaded."""
 
     body: dict[str, Any]
-    programs: dict[str, Path] = field(default_factory=dict)  # field of the body -> the file
+    programs: dict[str, Path] = field(default_factory=dict)  # field of the body, as errors name it -> the file
     side_files: tuple[Path, ...] = ()
 
 
@@ -262,10 +284,23 @@ def job_request(options: Mapping[str, Any], *, embedded: bool, local_paths: bool
     `embedded`: there is no coordinator that artifacts could have been uploaded to. `local_paths`: paths without a
     scheme are this machine's.
     """
-    options = _without_reducer(options)
+    options = _of_one_kind(_without_reducer(options))
+    _check_inputs(options)
     body = {_FIELD_OF[name]: options[name] for name in _FIELD_OF if options[name] not in (None, ())}
     body |= {name: dict(body[name]) for name in ("params", "env") if name in body}
-    body["inputPath"] = [_location("--input", text, local_paths=local_paths, globs=True) for text in options["input"]]
+    if "inputs" in body:
+        body["inputs"] = [
+            {
+                "mapperName": mapper,
+                "inputFormat": record_format,
+                "inputPath": _location("--input-with", text, local_paths=local_paths, globs=True),
+            }
+            for mapper, record_format, text in options["input_with"]
+        ]
+    else:
+        body["inputPath"] = [
+            _location("--input", text, local_paths=local_paths, globs=True) for text in options["input"]
+        ]
     body["outputPath"] = _location("--output", options["output"], local_paths=local_paths, globs=False)
     _check_reducer(body)
     if embedded and body.get("keepIntermediate"):
@@ -273,6 +308,8 @@ def job_request(options: Mapping[str, Any], *, embedded: bool, local_paths: bool
             "--keep-intermediate needs a coordinator that stays, see `apollo up`: run keeps nothing."
         )
     files = {_FIELD_OF[name]: _program_file(f"--{name}", options[name], embedded=embedded) for name in _PROGRAMS}
+    for number, given in enumerate(body.get("inputs", ())):
+        files[f"inputs.{number}.mapperName"] = _program_file("--input-with", given["mapperName"], embedded=embedded)
     side_files = _side_files(options["file"])
     if side_files:
         body["files"] = [path.name for path in side_files]
@@ -285,6 +322,25 @@ def _without_reducer(options: Mapping[str, Any]) -> Mapping[str, Any]:
         return options
     replaced = {name: None for name in ("reducer", "combiner") if is_in_file(f"--{name}")}
     return {**options, **replaced}
+
+
+def _of_one_kind(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With inputs of either kind on the command line, those of the other kind in a job file are replaced."""
+    alone = [name for name in ("mapper", "input", "input_format") if options[name]]
+    if not options["input_with"] or not alone:
+        return options
+    in_file = is_in_file("--input-with")
+    both = [flag for flag in (FLAG_OF[_FIELD_OF[name]] for name in alone) if is_in_file(flag) == in_file]
+    if both:
+        other = "input-with" if in_file else "--input-with"
+        raise click.UsageError(f"{as_given(both[0])} and {other} exclude each other: name all inputs with {other}.")
+    return {**options, "input_with": ()} if in_file else {**options, **dict.fromkeys(alone)}
+
+
+def _check_inputs(options: Mapping[str, Any]) -> None:
+    for name in ("mapper", "input"):
+        if not options["input_with"] and options[name] in (None, ()):
+            raise click.UsageError(f"Missing option '--{name}'.")
 
 
 def _check_reducer(body: Mapping[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """Uploads what a job needs and submits it."""
 
 import asyncio
+import copy
 import hashlib
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,9 +24,10 @@ _NO_WEB_PAGE = "An http:// or https:// location is an S3 server's: to read a pag
 
 async def submit_job(client: RestClient, request: JobRequest) -> Document:
     """Upload, submit; the accepted job. An interrupt in between leaves no job behind."""
-    body = dict(request.body)
+    body = copy.deepcopy(request.body)
     names = {path: await upload_program(client, path) for path in dict.fromkeys(request.programs.values())}
-    body |= {field: names[path] for field, path in request.programs.items()}
+    for field, path in request.programs.items():
+        _place(body, field, names[path])
     for path in request.side_files:
         await _upload(client, path, path.name, await _digest(path), side_file=True)
     answer = asyncio.ensure_future(client.submit(body))
@@ -43,6 +46,15 @@ async def submit_job(client: RestClient, request: JobRequest) -> Document:
         raise
     job: Document = accepted["job"]
     return job
+
+
+def _place(body: Document, field: str, value: str) -> None:
+    """Sets a field such as `mapperName` or `inputs.2.mapperName`."""
+    *outer, last = field.split(".")
+    inside: Any = body
+    for part in outer:
+        inside = inside[int(part) if part.isdecimal() else part]
+    inside[last] = value
 
 
 async def upload_program(client: RestClient, path: Path) -> str:

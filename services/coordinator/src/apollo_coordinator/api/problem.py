@@ -159,8 +159,10 @@ _FIXES = {
 
 def _field_error(item: Any, model: type[BaseModel]) -> FieldError:
     location = [str(part) for part in item["loc"] if part != "[key]"]
-    field = ".".join(location)[:200] or "body"
     kind, context = item["type"], item.get("ctx", {})
+    if kind == "missing" and location[0] in model.model_fields:  # a default that is none goes by Python's name
+        location[0] = model.model_fields[location[0]].alias or location[0]
+    field = ".".join(location)[:200] or "body"
     if kind == "extra_forbidden":
         known = [info.alias or name for name, info in model.model_fields.items()] if len(location) == 1 else []
         near = get_close_matches(location[-1], known, 1)

@@ -7,17 +7,34 @@ artifacts or at the operator's settings are in `submission`.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticKnownError
 
+from apollo_common.record_format import MAX_DELIMITER_BYTES, WrongRecordFormat, parse_record_format
 from apollo_common.units import parse_size_bytes
 from apollo_coordinator.api.key_fields import KeyBody
 from apollo_coordinator.api.pod_fields import PodField
 from apollo_coordinator.api.strictness import RequestModel, shortened, wrong
 from apollo_coordinator.api.text_fields import TextBody
-from apollo_coordinator.core.spec import DEFAULT_MAX_ATTEMPTS, DEFAULT_MEMORY_BUDGET_BYTES, DEFAULT_SPLIT_SIZE_BYTES
+from apollo_coordinator.core.spec import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_MEMORY_BUDGET_BYTES,
+    DEFAULT_RECORD_FORMAT,
+    DEFAULT_SPLIT_SIZE_BYTES,
+)
 
 MAX_REDUCERS = 10_000
 MAX_INPUT_PATHS = 10_000
+MAX_INPUTS = 1000
 MAX_LOCATION_CHARACTERS = 4096
 MAX_NAME_BYTES = 255
 MAX_SHELL_CHARACTERS = 32_768
@@ -92,6 +109,14 @@ def _environment_variable(name: str) -> str:
     return _variable(name)
 
 
+def _record_format(value: str) -> str:
+    try:
+        parse_record_format(value)
+    except WrongRecordFormat as error:
+        raise wrong(f"{error.message}: {shortened(value)}", error.fix) from error
+    return value
+
+
 _SIZE_SCHEMA = {
     "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+ ?[KMGTkmgt]?i?[Bb]?$"}]
 }
@@ -117,6 +142,14 @@ Locations = Annotated[
 ]
 FileName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_BYTES), AfterValidator(_file_name)]
 Program = Annotated[str, Field(min_length=1, max_length=MAX_SHELL_CHARACTERS), AfterValidator(_program)]
+InputFormat = Annotated[
+    str,
+    Field(
+        max_length=len("hadoop-keyvalue:") + 4 * MAX_DELIMITER_BYTES,
+        description=r"lines, lines:DELIMITER (also as \n, \t, \0, \xHH), csv, csv:SEPARATOR, jsonl, fixed:BYTES, whole",
+    ),
+    AfterValidator(_record_format),
+]
 Value = Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS), AfterValidator(_text)]
 
 
@@ -127,24 +160,48 @@ class Credentials(RequestModel):
     password: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 
+class InputBody(RequestModel):
+    """Inputs with a mapper and a format of their own."""
+
+    input_path: Locations
+    mapper_name: Annotated[Program | None, Field(description="By default the job's")] = None
+    input_format: Annotated[InputFormat | None, Field(description="By default the job's")] = None
+
+
 class JobBody(TextBody, KeyBody, BaseModel):
     """A job to run. Programs are names of artifacts, `builtin:NAME`, or `shell:COMMAND`."""
 
+    inputs: Annotated[
+        list[InputBody],
+        Field(max_length=MAX_INPUTS, description="In place of inputPath: inputs with mappers of their own"),
+    ] = []
     input_path: Annotated[
-        Locations, Field(description="s3://, file:// or http(s)://endpoint/bucket/key; may be a list")
-    ]
+        Locations | None,
+        Field(
+            description="s3://, file:// or http(s)://endpoint/bucket/key; may be a list. Required without inputs",
+            validate_default=True,
+        ),
+    ] = None
     output_path: Location
-    mapper_name: Program
+    mapper_name: Annotated[
+        Program | None, Field(description="Required, unless all inputs name theirs", validate_default=True)
+    ] = None
     reducer_name: Annotated[Program | None, Field(description="Required, unless nReducers is 0")] = None
     combiner_name: Program | None = None
     n_reducers: Annotated[int, Field(ge=0, le=MAX_REDUCERS, description="0: map-only")] = 1
     name: Annotated[str, Field(max_length=255), AfterValidator(_line)] = ""
     input_type: Literal["file/txt"] = "file/txt"
+    input_format: InputFormat = DEFAULT_RECORD_FORMAT
     use_ssl: Annotated[bool | None, Field(alias="useSSL", description="Must agree with http(s):// locations")] = None
     input_storage_credentials: Credentials | None = None
     output_storage_credentials: Credentials | None = None
     credentials_secret: Annotated[str | None, Field(max_length=253, pattern=_OBJECT_NAME)] = None
     split_size: Annotated[Size, Field(description="Bytes, or a string such as 64MiB")] = DEFAULT_SPLIT_SIZE_BYTES
+    split_policy: Annotated[
+        Literal["auto", "apart", "packed", "hadoop"],
+        Field(description="packed: small objects share a map task; auto: where there are more than 100"),
+    ] = "auto"
+    allow_no_input: Annotated[bool, Field(description="Nothing need be at an inputPath")] = False
     memory_budget: Annotated[Budget, Field(description="8MiB or more")] = DEFAULT_MEMORY_BUDGET_BYTES
     protocol: Literal["auto", "frames", "text"] = "auto"
     stdio: Literal["socket", "pipe"] = "socket"
@@ -176,6 +233,24 @@ class JobBody(TextBody, KeyBody, BaseModel):
     network: Annotated[bool, Field(description="The programs may use the network, where the operator allows it")] = (
         False
     )
+
+    @field_validator("input_path")
+    @classmethod
+    def _one_kind_of_input(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        inputs = info.data.get("inputs")  # None: they are wrong, and told of
+        if value is None and inputs == []:
+            raise PydanticKnownError("missing")
+        if value is not None and inputs:
+            raise wrong("This job has inputs, too", "Put the path into inputs, or leave inputs out.")
+        return value
+
+    @field_validator("mapper_name")
+    @classmethod
+    def _a_mapper_for_all(cls, value: str | None, info: ValidationInfo) -> str | None:
+        inputs = info.data.get("inputs")
+        if value is None and inputs is not None and (not inputs or any(given.mapper_name is None for given in inputs)):
+            raise PydanticKnownError("missing")
+        return value
 
 
 def _digits(value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from apollo_common.storage.location import endpoint_of
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.api.given_inputs import check_inputs, given_inputs
 from apollo_coordinator.api.key_fields import check_key_fields, to_key_rules
 from apollo_coordinator.api.locations import check_form, check_own, out_of_reach
 from apollo_coordinator.api.pod_fields import check_pods, to_overrides
@@ -16,7 +17,8 @@ from apollo_coordinator.api.schemas import Credentials, JobBody
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.strictness import shortened
 from apollo_coordinator.api.text_fields import check_text_fields, to_text_fields
-from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource, SideFileRef
+from apollo_coordinator.core.plan import SplitPolicy
+from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource, SideFileRef
 from apollo_coordinator.ports import ArtifactInfo, ArtifactStore, JobSecrets
 
 BUILTIN_MAPPERS = ("identity",)
@@ -43,7 +45,7 @@ def digest_body(raw: bytes, idempotency_key: str) -> str:
 
 async def check(body: JobBody, settings: ApiSettings) -> None:
     """Raises a 422 that names every field that is wrong, before any artifact is looked at."""
-    wrong = [*_check_programs(body), *_check_options(body, settings)]
+    wrong = [*check_inputs(body), *_check_programs(body), *_check_options(body, settings)]
     wrong += check_key_fields(body, reducers=body.n_reducers, reducer_name=body.reducer_name or "")
     wrong += check_pods(body.kubernetes, settings.pod_policy)
     wrong += await asyncio.to_thread(_check_locations, body, settings)  # thousands of them take a second
@@ -59,10 +61,20 @@ async def resolve(
     404 when one does not exist, 422 for fields that make no sense with what it is.
     """
     artifacts = await _find_artifacts(body, store)
+    inputs = given_inputs(body)
+    each_input = tuple(
+        JobInput(path, _program(given.mapper, body, artifacts), given.record_format)
+        for given in inputs
+        for path in given.paths
+    )
     spec = JobSpec(
-        input_paths=tuple(body.input_path),
+        input_paths=tuple(given.path for given in each_input),
         output_path=body.output_path,
-        mapper=_program(body.mapper_name, body, artifacts),
+        mapper=each_input[0].mapper,
+        record_format=each_input[0].record_format,
+        inputs=each_input if body.inputs else (),
+        split_policy=SplitPolicy(body.split_policy),
+        allow_no_input=body.allow_no_input,
         reducer=_program(body.reducer_name, body, artifacts) if body.reducer_name else None,
         combiner=_program(body.combiner_name, body, artifacts) if body.combiner_name else None,
         n_reducers=body.n_reducers,
@@ -98,7 +110,7 @@ async def resolve(
         body_digest=body_digest,
     )
     unheeded = check_text_fields(
-        spec.text, spec.mapper, [*filter(None, (spec.reducer, spec.combiner))], spec.output_format
+        spec.text, spec.mappers, [*filter(None, (spec.reducer, spec.combiner))], spec.output_format
     )
     if wrong := list(unheeded):
         raise invalid(*wrong)
@@ -115,11 +127,11 @@ def _check_programs(body: JobBody) -> list[FieldError]:
     elif body.reducer_name is None:
         fix = "Name a reducer, such as builtin:identity, or set nReducers to 0."
         wrong.append(FieldError(field="reducerName", message="A job with reducers needs a reducer.", fix=fix))
-    named = (
-        ("mapperName", body.mapper_name, BUILTIN_MAPPERS),
+    named = [
+        *((field, name, BUILTIN_MAPPERS) for field, name in _mappers(body)),
         ("reducerName", body.reducer_name, BUILTIN_REDUCERS),
         ("combinerName", body.combiner_name, BUILTIN_COMBINERS),
-    )
+    ]
     for field, name, builtins in named:
         if name is None:
             continue
@@ -134,6 +146,11 @@ def _check_programs(body: JobBody) -> list[FieldError]:
     if len(set(body.files)) != len(body.files):
         wrong.append(FieldError(field="files", message="A side file is named twice.", fix="Name each file once."))
     return wrong
+
+
+def _mappers(body: JobBody) -> list[tuple[str, str]]:
+    """Field and name of each mapper, once."""
+    return list(dict.fromkeys((given.mapper_field, given.mapper) for given in given_inputs(body)))
 
 
 def _check_options(body: JobBody, settings: ApiSettings) -> list[FieldError]:
@@ -158,15 +175,22 @@ def _check_options(body: JobBody, settings: ApiSettings) -> list[FieldError]:
 
 def _check_locations(body: JobBody, settings: ApiSettings) -> list[FieldError]:
     """Reads the disk."""
-    wrong = [error for location in body.input_path if (error := check_form("inputPath", location))]
+    inputs = given_inputs(body)
+    input_paths = [(given.path_field, path) for given in inputs for path in given.paths]
+    wrong = [error for field, location in input_paths if (error := check_form(field, location))]
     wrong += [error for error in (check_form("outputPath", body.output_path),) if error]
     if wrong:
         return wrong
-    if len({endpoint_of(location) for location in body.input_path if not location.startswith("file://")}) > 1:
+    if len({endpoint_of(location) for _, location in input_paths if not location.startswith("file://")}) > 1:
         fix = "Read from one endpoint in one job."
-        wrong.append(FieldError(field="inputPath", message="These inputs lie on several endpoints.", fix=fix))
+        wrong.append(FieldError(field=inputs[0].path_field, message="These inputs lie on several endpoints.", fix=fix))
     sides = (
-        ("inputPath", "inputStorageCredentials", body.input_path, body.input_storage_credentials),
+        (
+            inputs[0].path_field,
+            "inputStorageCredentials",
+            [location for _, location in input_paths],
+            body.input_storage_credentials,
+        ),
         ("outputPath", "outputStorageCredentials", [body.output_path], body.output_storage_credentials),
     )
     for field, credentials_field, locations, credentials in sides:
@@ -185,12 +209,11 @@ def _check_locations(body: JobBody, settings: ApiSettings) -> list[FieldError]:
         if settings.store_policy.own_prefix and credentials is None and body.credentials_secret is None:
             wrong += [error for location in locations if (error := check_own(field, location, settings.store_policy))]
     if not wrong and settings.store_policy.file_roots is not None:
-        wrong = _check_roots(body, settings.store_policy)
+        wrong = _check_roots([*input_paths, ("outputPath", body.output_path)], settings.store_policy)
     return wrong
 
 
-def _check_roots(body: JobBody, policy: StorePolicy) -> list[FieldError]:
-    sides = [("inputPath", location) for location in body.input_path] + [("outputPath", body.output_path)]
+def _check_roots(sides: list[tuple[str, str]], policy: StorePolicy) -> list[FieldError]:
     fix = "Use a location below a root that the operator lists, or s3://."
     return [
         FieldError(field=field, message="This file:// location is outside what the operator allows.", fix=fix)
@@ -202,7 +225,7 @@ def _check_roots(body: JobBody, policy: StorePolicy) -> list[FieldError]:
 async def _find_artifacts(body: JobBody, store: ArtifactStore) -> dict[str, ArtifactInfo]:
     wanted = [("files", name) for name in body.files]
     for field, name in (
-        ("mapperName", body.mapper_name),
+        *_mappers(body),
         ("reducerName", body.reducer_name),
         ("combinerName", body.combiner_name),
     ):

@@ -1,6 +1,6 @@
 """Fields of a job's body about lines of text: where they are cut into keys and values, and what joins those."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -56,11 +56,11 @@ def to_text_fields(body: TextBody) -> TextFields:
 
 
 def check_text_fields(
-    fields: TextFields, mapper: ProgramRef, reducers: list[ProgramRef], output_format: str
+    fields: TextFields, mappers: Sequence[ProgramRef], reducers: Sequence[ProgramRef], output_format: str
 ) -> Iterator[FieldError]:
     """What is set though nothing heeds it. `reducers`: reducer and combiner, as far as there are."""
     reduce_lines = any(_speaks_text(program) for program in reducers)
-    map_lines = _speaks_text(mapper) or mapper.source is ProgramSource.BUILTIN
+    map_lines = any(_speaks_text(mapper) or mapper.source is ProgramSource.BUILTIN for mapper in mappers)
     sides = (
         ("mapOutputSeparator", fields.map_output_separator != TAB, map_lines, "mapper"),
         ("mapOutputKeyFields", fields.map_output_key_fields != 1, map_lines, "mapper"),

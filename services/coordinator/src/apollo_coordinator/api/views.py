@@ -23,7 +23,7 @@ from apollo_coordinator.core.model import (
     TaskStatus,
     Worker,
 )
-from apollo_coordinator.core.spec import JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource
 from apollo_coordinator.ports import ArtifactInfo
 
 BUILTIN_COUNTERS = (
@@ -79,7 +79,15 @@ class InputData(View):
     id: str
     path: Annotated[str | list[str], Field(description="As it was given")]
     type: str
+    format: Annotated[str, Field(description="Of the first input")]
     split_size: int
+    split_policy: str
+
+
+class InputView(View):
+    path: Annotated[str, Field(description="As it was given")]
+    mapper: str
+    format: str
 
 
 class PhaseProgress(View):
@@ -120,7 +128,8 @@ class JobView(View):
     progress: Progress
     trouble: Maybe[str]  # why the job waits: no worker can be had, a volume is full, the output cannot be written
     failure: Maybe[FailureView]
-    mapper: ProgramView
+    inputs: Annotated[Maybe[list[InputView]], Field(description="Where they have mappers of their own")]
+    mapper: Annotated[ProgramView, Field(description="Of the first input")]
     reducer: Maybe[ProgramView]
     combiner: Maybe[ProgramView]
     partitioner: str
@@ -263,6 +272,7 @@ def view_job(job: Job, intermediate_url: str = "") -> JobView:
         progress=_progress(job),
         trouble=job.trouble or None,
         failure=_failure(job.failure),
+        inputs=[_input(given) for given in spec.inputs] or None,
         mapper=view_program(spec.mapper),
         reducer=view_program(spec.reducer) if spec.reducer else None,
         combiner=view_program(spec.combiner) if spec.combiner else None,
@@ -287,7 +297,7 @@ def view_job(job: Job, intermediate_url: str = "") -> JobView:
 
 def view_task(task: Task, spec: JobSpec, pod_names: Mapping[str, str]) -> TaskView:
     """`pod_names`: by worker id."""
-    program = spec.reducer if task.kind is TaskKind.REDUCE and spec.reducer else spec.mapper
+    program = spec.reducer if task.kind is TaskKind.REDUCE and spec.reducer else spec.mapper_of(task.split)
     last = task.attempts[-1] if task.attempts else None
     accepted = next((attempt for attempt in task.attempts if attempt.id == task.accepted), last)
     return TaskView(
@@ -359,8 +369,14 @@ def _input_data(owner: str, spec: JobSpec) -> InputData:
         id=f"{owner}-input",
         path=paths[0] if len(paths) == 1 else paths,
         type=spec.input_type,
+        format=spec.record_format,
         split_size=spec.split_size_bytes,
+        split_policy=spec.split_policy,
     )
+
+
+def _input(given: JobInput) -> InputView:
+    return InputView(path=given.path, mapper=given.mapper.given_name, format=given.record_format)
 
 
 def _split(task: Task) -> SplitView | None:

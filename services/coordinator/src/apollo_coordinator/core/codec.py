@@ -151,6 +151,7 @@ def _pack_splits(splits: tuple[Split, ...]) -> str:
         [
             split.format,
             [[p.url, p.offset, p.length_bytes, p.object_size_bytes, p.version, p.codec] for p in split.pieces],
+            *([split.job_input] if split.job_input else []),  # an older Apollo reads what it knows
         ]
         for split in splits
     ]
@@ -166,6 +167,7 @@ def _unpack_splits(blob: str) -> tuple[Split, ...]:
                 for url, offset, length, size, version, codec in pieces
             ),
             format_,
+            *job_input,
         )
-        for format_, pieces in rows
+        for format_, pieces, *job_input in rows
     )

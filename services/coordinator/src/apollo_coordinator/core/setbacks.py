@@ -136,7 +136,7 @@ def _failure_of(attempt: Attempt) -> Failure:
 def _blame(failure: Failure, queue: JobQueue, task: Task, attempt: Attempt) -> Failure:
     """The failure, with what a user needs to find its cause."""
     spec = queue.job.spec
-    ran = spec.reducer if task.kind is TaskKind.REDUCE else spec.mapper
+    ran = spec.reducer if task.kind is TaskKind.REDUCE else spec.mapper_of(task.split)
     program = ran if failure.reason not in _NOT_OF_A_PROGRAM else None
     first = task.split.pieces[0] if task.split is not None and task.split.pieces else None
     return replace(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from apollo_common.assignment import Split
+from apollo_coordinator.core.plan import SplitPolicy
 from apollo_coordinator.core.pod_overrides import PodOverrides
 
 MIB = 1 << 20
@@ -11,6 +13,7 @@ TAB = "\t"
 DEFAULT_SPLIT_SIZE_BYTES = 64 * MIB
 DEFAULT_MEMORY_BUDGET_BYTES = 256 * MIB
 DEFAULT_MAX_ATTEMPTS = 4
+DEFAULT_RECORD_FORMAT = "lines"
 
 
 class ProgramSource(StrEnum):
@@ -63,17 +66,30 @@ class KeyRules:
 
 
 @dataclass(frozen=True, slots=True)
+class JobInput:
+    """One input, and the mapper that reads its records."""
+
+    path: str  # as given
+    mapper: ProgramRef
+    record_format: str = DEFAULT_RECORD_FORMAT
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job as accepted. Holds no credentials: those live in the secret store, by job id."""
 
-    input_paths: tuple[str, ...]  # as given
+    input_paths: tuple[str, ...]  # as given; of all inputs
     output_path: str  # as given
-    mapper: ProgramRef
+    mapper: ProgramRef  # of the first input
     reducer: ProgramRef | None = None  # None: map-only
     combiner: ProgramRef | None = None
     n_reducers: int = 1
     name: str = ""
     input_type: str = "file/txt"
+    record_format: str = DEFAULT_RECORD_FORMAT  # of the first input
+    inputs: tuple[JobInput, ...] = ()  # empty: all paths have the same mapper and format
+    split_policy: SplitPolicy = SplitPolicy.AUTO
+    allow_no_input: bool = False  # a path at which nothing is gives no splits
     use_ssl: bool = True
     split_size_bytes: int = DEFAULT_SPLIT_SIZE_BYTES
     overwrite: bool = False
@@ -103,3 +119,23 @@ class JobSpec:
     user: str = ""  # who submitted it; empty: nobody was asked
     idempotency_key: str = ""  # after the user and a line break, if there is one
     body_digest: str = ""  # of the request, to tell a retry from another job under the same key
+
+    @property
+    def each_input(self) -> tuple[JobInput, ...]:
+        """One for each of `input_paths`."""
+        return self.inputs or tuple(JobInput(path, self.mapper, self.record_format) for path in self.input_paths)
+
+    @property
+    def mappers(self) -> tuple[ProgramRef, ...]:
+        """Each once."""
+        return tuple(dict.fromkeys(given.mapper for given in self.inputs)) or (self.mapper,)
+
+    @property
+    def programs(self) -> tuple[ProgramRef, ...]:
+        """Each once: the mappers, the combiner, the reducer."""
+        others = [program for program in (self.combiner, self.reducer) if program is not None]
+        return tuple(dict.fromkeys([*self.mappers, *others]))
+
+    def mapper_of(self, split: Split | None) -> ProgramRef:
+        """Which program reads the split."""
+        return self.inputs[split.job_input].mapper if split is not None and self.inputs else self.mapper

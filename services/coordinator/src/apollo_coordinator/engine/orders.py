@@ -25,8 +25,7 @@ def output_path(attempt: AttemptId) -> str:
 
 def artifact_digests(spec: JobSpec) -> list[str]:
     """What a worker must hold to run any task of the job."""
-    programs = [program for program in (spec.mapper, spec.combiner, spec.reducer) if program is not None]
-    digests = [program.digest for program in programs if program.source is ProgramSource.ARTIFACT]
+    digests = [program.digest for program in spec.programs if program.source is ProgramSource.ARTIFACT]
     digests += [file.digest for file in spec.files]
     return list(dict.fromkeys(digests))
 

@@ -39,7 +39,7 @@ def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
     """The message that starts `order` on a worker."""
     spec = order.spec
     mapping = order.task.kind is not TaskKind.REDUCE
-    program = spec.mapper if mapping else spec.reducer
+    program = spec.mapper_of(order.task.split) if mapping else spec.reducer
     if program is None:
         raise ValueError(f"{order.attempt_id}: a reduce attempt of a job without a reducer")
     return v1.TaskAssignment(

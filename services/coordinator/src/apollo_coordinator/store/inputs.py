@@ -2,20 +2,32 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import groupby
 
 from apollo_common.assignment import Split
 from apollo_common.errors import InputNotFound, TooManySplits
+from apollo_common.record_format import parse_record_format
 from apollo_common.storage.file import why_nothing
 from apollo_common.storage.location import resolve_inputs, resolve_output
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import ObjectInfo, StorageAccess
 from apollo_common.threads import in_thread
-from apollo_coordinator.core.plan import MAX_SPLITS, codec_of, plan_splits
-from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.plan import MAX_SPLITS, SplitPolicy, as_hadoop_orders, codec_of, plan_splits
+from apollo_coordinator.core.spec import JobInput, JobSpec
 from apollo_coordinator.ports import JobSecrets
 from apollo_coordinator.store.overlap import check_apart, may_overlap
 
 MAX_INPUT_OBJECTS = MAX_SPLITS  # empty ones too
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An object of one of a job's inputs."""
+
+    number: int
+    given: JobInput
+    info: ObjectInfo
 
 
 class StoredInput:
@@ -30,18 +42,40 @@ class StoredInput:
         UnsupportedCompression when that one cannot be read; `plan` meets the others.
         """
         urls, access = resolve_inputs(spec.input_paths, access)
-        for path, url in zip(spec.input_paths, urls, strict=True):
-            async with aclosing(self._find(path, url, access)) as found:
-                codec_of((await anext(found)).url)
+        for given, url in zip(spec.each_input, urls, strict=True):
+            async with aclosing(self._find(given.path, url, access)) as found:
+                first = await anext(found, None)
+            if first is not None:
+                codec_of(first.url, parse_record_format(given.record_format))
+            elif not spec.allow_no_input:
+                raise await _nothing_at(given.path, url)
 
     async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:
         """Splits in the order of the paths; below a path, in byte order of the objects' URLs."""
+        splits: list[Split] = []
+        for (_, record_format), alike in groupby(
+            await self._objects(spec, access), lambda found: (found.given.mapper, found.given.record_format)
+        ):
+            found = list(alike)
+            splits += plan_splits(
+                [each.info for each in found],
+                spec.split_size_bytes,
+                record_format=record_format,
+                policy=spec.split_policy,
+                job_input=found[0].number,
+                max_splits=MAX_SPLITS - len(splits),
+            )
+        return as_hadoop_orders(splits) if spec.split_policy is SplitPolicy.HADOOP else splits
+
+    async def _objects(self, spec: JobSpec, access: StorageAccess) -> list[_Found]:
         urls, access = resolve_inputs(spec.input_paths, access)
-        objects: list[ObjectInfo] = []
-        for path, url in zip(spec.input_paths, urls, strict=True):
-            below = [info async for info in self._find(path, url, access)]
-            objects += sorted(below, key=lambda info: info.url.encode())
-        return plan_splits(objects, spec.split_size_bytes)
+        objects: list[_Found] = []
+        for number, (given, url) in enumerate(zip(spec.each_input, urls, strict=True)):
+            below = [info async for info in self._find(given.path, url, access)]
+            if not below and not spec.allow_no_input:
+                raise await _nothing_at(given.path, url)
+            objects += [_Found(number, given, info) for info in sorted(below, key=lambda info: info.url.encode())]
+        return objects
 
     async def check_apart(self, spec: JobSpec, access: JobSecrets) -> None:
         """OutputHoldsInput when the job's commit would remove or replace what it reads. Lists what may lie there."""
@@ -54,7 +88,7 @@ class StoredInput:
                 await check_apart(spec, store, found)
 
     async def _find(self, path: str, url: str, access: StorageAccess) -> AsyncGenerator[ObjectInfo, None]:
-        """The objects of one input path: at least one, and a bounded number."""
+        """The objects of one input path: a bounded number."""
         store = await self._stores.open(url, access)
         count = 0
         async with aclosing(store.find(url)) as found:
@@ -66,6 +100,8 @@ class StoredInput:
                         "or run a job for each part of them"
                     )
                 yield info
-        if not count:
-            why = await in_thread(why_nothing, url) if url.startswith("file://") else ""
-            raise InputNotFound(f"{why or f'nothing is at {path}'}; check inputPath")
+
+
+async def _nothing_at(path: str, url: str) -> InputNotFound:
+    why = await in_thread(why_nothing, url) if url.startswith("file://") else ""
+    return InputNotFound(f"{why or f'nothing is at {path}'}; check inputPath")

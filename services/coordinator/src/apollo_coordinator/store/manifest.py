@@ -46,6 +46,11 @@ def _spec(spec: JobSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "inputPath": list(spec.input_paths),
+        "inputFormat": spec.record_format,
+        "inputs": [
+            {"inputPath": given.path, "inputFormat": given.record_format, "mapper": _program(given.mapper)}
+            for given in spec.inputs
+        ],
         "outputPath": spec.output_path,
         "nReducers": spec.n_reducers,
         "splitSize": spec.split_size_bytes,
