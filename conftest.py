@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+
+from support.fuzz import load_profile
 
 pytest_plugins = ["support.skips"]
 
-settings.register_profile("apollo", deadline=None)  # a loaded machine is no failure
-settings.load_profile("apollo")
+load_profile()
 
 
 def pytest_sessionstart() -> None:

@@ -16,6 +16,7 @@
 #endif
 
 enum { VERSION = 1, BODY_LIMIT_BYTES = 512 << 20, MESSAGE_LIMIT_BYTES = 4096, NAME_LIMIT_BYTES = 255 };
+static const uint64_t OFFSET_LIMIT = 1ull << 62; /* with what a frame holds, it still fits an int64_t */
 enum { HELLO = 1, INPUT, RECORDS, GROUPS, PAIRS, OUTPUT, COUNTER, STATUS, END, ERROR };
 enum { FRAMING_LINES = 0, FRAMING_SIZED = 1, FLAG_INEXACT_OFFSETS = 1, FLAG_CONTINUES = 1 };
 enum { BATCH_BYTES = 1 << 20, BATCH_PAIRS = 1 << 16 };
@@ -125,13 +126,20 @@ static const char *decode_hello(const char *body, size_t size, hello_frame *hell
     return NULL;
 }
 
-/* Lines are counted as they are read: next_record finds what is missing or left. */
+static uint64_t count_lines(const char *data, size_t size) {
+    uint64_t lines = 0;
+    const char *end = data + size;
+    for (const char *at = data; at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++) lines++;
+    return lines;
+}
+
 static const char *decode_records(const char *body, size_t size, apollo_block *block) {
     uint16_t head[2];
     if (size < 16) return "a body that is too short";
     memcpy(head, body, sizeof head);
     memcpy(&block->count, body + 4, 4);
     memcpy(&block->offset, body + 8, 8);
+    if (block->offset >= OFFSET_LIMIT) return "an offset that no object has";
     block->exact_offsets = !(head[1] & FLAG_INEXACT_OFFSETS);
     block->lengths = NULL;
     uint64_t columns = 16;
@@ -145,8 +153,9 @@ static const char *decode_records(const char *body, size_t size, apollo_block *b
     }
     block->data = body + columns;
     block->size = size - columns;
-    if (!block->lengths && block->size && body[size - 1] != '\n') return "a line without its end";
-    return NULL;
+    if (block->lengths) return NULL;
+    if (block->size && body[size - 1] != '\n') return "a line without its end";
+    return count_lines(block->data, block->size) == block->count ? NULL : "another number of lines than it counts";
 }
 
 static const char *decode_groups(const char *body, size_t size, groups_frame *frame) {
@@ -210,7 +219,8 @@ static void read_hello(apollo *job) {
     uint32_t type = read_frame(job);
     if (type != HELLO) die("the worker began with a frame of type %u, not with HELLO", type);
     const char *wrong = decode_hello(job->body.data, job->body.size, &hello);
-    if (wrong && hello.version > VERSION) apollo_fail(job, "this program speaks version 1 of the artifact protocol");
+    if (wrong && hello.version > VERSION)
+        apollo_fail(job, "this program speaks version 1 of the artifact protocol, the worker a later one");
     refuse("HELLO", wrong);
     for (uint32_t i = 0; i < hello.count; i++) {
         append_text(&job->settings, hello.keys, hello.key_sizes[i]);
@@ -231,7 +241,6 @@ static int load_block(apollo *job) {
         } else if (type == RECORDS) {
             refuse("RECORDS", decode_records(job->body.data, job->body.size, &job->block));
             if (job->block.count) return 1;
-            if (job->block.size) refuse("RECORDS", "more lines than it counts");
         } else {
             die("the worker sent a frame of type %u to a mapper", type);
         }
@@ -257,9 +266,7 @@ int apollo_next_record(apollo *job, apollo_bytes *record) {
     if (block->lengths) {
         record->size = step = *block->lengths++;
     } else {
-        const char *end = memchr(block->data, '\n', block->size);
-        if (!end) die("the worker sent a RECORDS frame with fewer lines than it counts");
-        record->size = (size_t)(end - block->data);
+        record->size = (size_t)((const char *)memchr(block->data, '\n', block->size) - block->data);
         step = record->size + 1;
     }
     record->data = block->data;
@@ -267,7 +274,6 @@ int apollo_next_record(apollo *job, apollo_bytes *record) {
     block->size -= step;
     block->offset += step;
     block->count--;
-    if (!block->count && block->size) refuse("RECORDS", "more lines than it counts");
     job->taken++;
     return 1;
 }
@@ -455,13 +461,14 @@ apollo *apollo_open(void) {
 
 static const char *find(const apollo *job, const char *prefix, const char *name) {
     const char *end = job->settings.data + job->settings.size;
+    const char *found = NULL; /* the last one, as in the other SDKs */
     size_t prefix_size = strlen(prefix);
     for (const char *at = job->settings.data; at < end;) {
         const char *value = at + strlen(at) + 1;
-        if (!strncmp(at, prefix, prefix_size) && !strcmp(at + prefix_size, name)) return value;
+        if (!strncmp(at, prefix, prefix_size) && !strcmp(at + prefix_size, name)) found = value;
         at = value + strlen(value) + 1;
     }
-    return NULL;
+    return found;
 }
 
 const char *apollo_setting(const apollo *job, const char *name) { return find(job, "", name); }
@@ -475,12 +482,16 @@ const char *apollo_role(const apollo *job) {
 
 static void write_end(apollo *job) { write_frame(job, END, &job->taken, sizeof job->taken, NULL, 0); }
 
-int apollo_close(apollo *job) {
-    flush(job);
-    write_end(job);
+static void release(apollo *job) {
     close(job->fd);
     buffer *buffers[] = {&job->body, &job->settings, &job->input, &job->key, &job->emitted_keys, &job->emitted_values};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->data);
     free(job);
+}
+
+int apollo_close(apollo *job) {
+    flush(job);
+    write_end(job);
+    release(job);
     return 0;
 }

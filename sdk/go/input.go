@@ -7,6 +7,8 @@ import (
 	"io"
 )
 
+const growthBytes = 2 << 20 // more than most frames have
+
 // input reads the worker's frames. What it returns lies in its buffer and is valid until the next call.
 type input struct {
 	connection io.Reader
@@ -23,17 +25,45 @@ func (i *input) frame() (frameType, []byte, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if size > cap(i.body) {
-		i.body = make([]byte, size)
-	}
-	body := i.body[:size]
-	if err := i.read(body); err != nil {
+	body, err := i.readBody(size)
+	if err != nil {
 		return 0, nil, err
 	}
 	if kind == frameEnd && size > 0 {
 		return 0, nil, refuse("END", "a body")
 	}
 	return kind, body, nil
+}
+
+// readBody takes memory as the bytes come, whatever the header says.
+func (i *input) readBody(size int) ([]byte, error) {
+	for done := 0; done < size; {
+		if done == cap(i.body) {
+			larger := make([]byte, min(size, done+max(done, growthBytes)))
+			copy(larger, i.body[:done])
+			i.body = larger
+		}
+		stop := min(size, cap(i.body))
+		if err := i.read(i.body[done:stop]); err != nil {
+			return nil, err
+		}
+		done = stop
+	}
+	return i.body[:size], nil
+}
+
+func min(a, b int) int { // the language has one since 1.21
+	if a < b {
+		return a
+	}
+	return b
+}
+
+func max(a, b int) int {
+	if a > b {
+		return a
+	}
+	return b
 }
 
 func (i *input) read(target []byte) error {

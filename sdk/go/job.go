@@ -82,9 +82,11 @@ func (j *Job) begin(input *input) error {
 	j.Role, j.ID, j.TaskID = settings["role"], settings["job_id"], settings["task_id"]
 	for name, target := range map[string]*int{"attempt": &j.Attempt, "partition": &j.Partition} {
 		if text, ok := settings[name]; ok {
-			if *target, err = strconv.Atoi(text); err != nil {
+			number, err := strconv.ParseUint(text, 10, 32)
+			if err != nil {
 				return fmt.Errorf("the worker's %s is no number: %q", name, text)
 			}
+			*target = int(number)
 		}
 	}
 	j.Params = map[string]string{}

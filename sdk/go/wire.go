@@ -13,6 +13,7 @@ const (
 	protocolVersion = 1
 	headerBytes     = 8
 	bodyLimitBytes  = 512 << 20
+	offsetLimit     = 1 << 62 // with what a frame holds, it still fits an int64
 )
 
 type frameType uint32
@@ -46,6 +47,7 @@ const (
 	shortBody          = "a body that is too short"
 	lengthsOutOfRoom   = "more lengths than it has room for"
 	lengthsDoNotAddUp  = "lengths that do not add up to its size"
+	offsetTooLarge     = "an offset that no object has"
 	tooManyOrFewLines  = "another number of lines than it counts"
 	tooManyOrFewValues = "another number of values than its groups have"
 )
@@ -174,6 +176,9 @@ func decodeRecords(body []byte) (*Block, error) {
 		Count:        int(count),
 		Offset:       int64(binary.LittleEndian.Uint64(body[8:])),
 		ExactOffsets: flags&flagInexactOffsets == 0,
+	}
+	if block.Offset < 0 || block.Offset >= offsetLimit {
+		return nil, refuse("RECORDS", offsetTooLarge)
 	}
 	switch framing {
 	case framingLines:

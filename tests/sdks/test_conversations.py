@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
+from support import hostile
 from support.apollo_cli import environment
+from support.frames_reference import conversation
+from support.fuzz import seeds
 from support.vectors import bad, good, vectors
 
 NATIVE = ["c", "go", "rust"]
@@ -82,7 +85,10 @@ def _play(listener: socket.socket, content: bytes) -> bytes:
 
 
 def hello(role: str, **params: str) -> bytes:
-    settings = [("role", role), *((f"param.{name}", value) for name, value in params.items())]
+    return hello_of([("role", role), *((f"param.{name}", value) for name, value in params.items())])
+
+
+def hello_of(settings: list[tuple[str, str]]) -> bytes:
     columns = [*(len(key.encode()) for key, _ in settings), *(len(value.encode()) for _, value in settings)]
     texts = "".join([*(key for key, _ in settings), *(value for _, value in settings)]).encode()
     body = struct.pack(f"<III{len(columns)}I", 1, 1 << 24, len(settings), *columns) + texts
@@ -96,6 +102,10 @@ def frames(content: bytes) -> list[bytes]:
         cut.append(content[: 8 + body_bytes])
         content = content[8 + body_bytes :]
     return cut
+
+
+def kinds(content: bytes) -> list[int]:
+    return [frame[4] for frame in frames(content)]
 
 
 def program_hello(language: str) -> bytes:
@@ -163,7 +173,7 @@ def test_what_a_worker_may_not_send_ends_the_program_with_a_message(converse, ve
     heard = converse(vector["bytes"] if vector["first"] else hello(role) + vector["bytes"] + BYTES["end-worker"])
     assert heard.status == 1, heard
     assert "the worker" in heard.errors or "version 1" in heard.errors
-    assert all(frame[4] != END for frame in frames(heard.sent))
+    assert END not in kinds(heard.sent)
 
 
 @pytest.mark.parametrize(
@@ -191,13 +201,40 @@ def test_a_conversation_that_breaks_off_or_goes_wrong_ends_the_program_with_a_me
     assert "the worker" in heard.errors
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_any_conversation_ends_well_or_with_a_message(converse, seed):
+@pytest.mark.parametrize("number", ["", "x", "-1", " 1", "1_0", "9" * 5000])
+@pytest.mark.parametrize("language", ["go", "rust", "python"])  # C gives the text
+def test_a_number_of_the_attempt_that_is_none_ends_the_program_with_a_message(language, converse, number):
+    heard = converse(hello_of([("role", "map"), ("attempt", number)]) + BYTES["end-worker"])
+    assert heard.status == 1, heard
+    assert "the worker's attempt is no number" in heard.errors
+
+
+def test_of_a_setting_that_comes_twice_the_last_counts(converse):
+    heard = converse(
+        hello_of([("role", "reduce"), ("role", "map"), ("param.q", "x"), ("param.q", "y")]) + BYTES["end-worker"]
+    )
+    assert heard.output.splitlines() == ["role map q y"]
+
+
+@pytest.mark.parametrize("seed", seeds(20))
+def test_any_conversation_means_what_the_page_says_or_ends_with_a_message(converse, seed):
+    """Frames that are almost right, against a reference that reads them field by field."""
     chance = random.Random(seed)
-    names = [vector["name"] for vector in vectors("worker") if not vector["first"]]
-    frames_sent = bytearray(b"".join(BYTES[name] for name in [*chance.choices(names, k=8), "end-worker"]))
-    for _ in range(chance.randrange(4)):
-        frames_sent[chance.randrange(len(frames_sent))] = chance.choice([0, 1, 2, 10, 255])
-    heard = converse(hello(chance.choice(["map", "reduce"])) + frames_sent)
-    assert heard.status in (0, 1), heard
-    assert heard.status == 0 or "the worker" in heard.errors
+    role = chance.choice(["map", "reduce"])
+    content = hostile.conversation(chance, role)
+    expected = conversation(role, content)
+    heard = converse(hello(role) + content)
+    if expected is None:
+        assert heard.status == 1, heard
+        assert "the worker" in heard.errors
+        assert END not in kinds(heard.sent)
+    else:
+        assert heard.status == 0, heard
+        assert heard.output.splitlines() == [*expected, f"role {role} q -"]
+
+
+def test_conversations_are_neither_all_good_nor_all_bad():
+    chance = random.Random(1)
+    read = [conversation(role, hostile.conversation(chance, role)) for role in ("map", "reduce") for _ in range(500)]
+    assert 200 < sum(each is None for each in read) < 800
+    assert sum(bool(each) for each in read) > 200

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apollo_sdk import wire
+from support import hostile
+from support.frames_reference import NoFrame, worker_frame
 from support.vectors import bad, good
 
 DECODERS = {
@@ -86,6 +88,47 @@ def test_any_body_is_a_frame_or_an_error_of_the_protocol(kind, columns, content)
         DECODERS[kind](columns + content)
     except wire.WorkerProtocolError:
         return
+
+
+def in_hex(word, content):
+    return f"{word} {content.hex() or '-'}"
+
+
+def render(kind, body):
+    """What a frame means, in the words of the vectors' file."""
+    match kind:
+        case wire.HELLO:
+            limit = int.from_bytes(body[4:8], "little")
+            settings = [f"setting {key} {value}" for key, value in wire.decode_hello(body).items()]
+            return ["version 1", f"max_body_bytes {limit}", *settings]
+        case wire.INPUT:
+            return [f"url {wire.decode_input(body)}"]
+        case wire.RECORDS:
+            block = wire.decode_records(body, "")
+            exact = "true" if block.exact_offsets else "false"
+            records = [in_hex("record", record) for record in block.records()]
+            assert len(list(block.offsets())) == block.count == len(records)
+            return [f"offset {block.offset}", f"exact_offsets {exact}", *records]
+        case wire.GROUPS:
+            frame = wire.decode_groups(body)
+            lines = ["continues true" if frame.continues else "continues false"]
+            for key, values in zip(frame.keys, frame.values, strict=True):
+                lines += [in_hex("group", key), *(in_hex("value", value) for value in values)]
+            return lines
+    return wire.decode_end(body) or []
+
+
+@given(st.randoms(use_true_random=False))
+def test_a_frame_means_what_the_page_says_or_is_refused(chance):
+    content = hostile.worker_frame(chance)
+    kind, body = content[4], content[wire.HEADER_BYTES :]
+    try:
+        expected = worker_frame(kind, body)
+    except NoFrame:
+        with pytest.raises(wire.WorkerProtocolError):
+            render(kind, body)
+    else:
+        assert render(kind, body) == expected
 
 
 @given(st.binary(min_size=wire.HEADER_BYTES, max_size=wire.HEADER_BYTES))

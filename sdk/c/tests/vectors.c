@@ -3,9 +3,22 @@
  *     cc -D_GNU_SOURCE -fsanitize=address,undefined -I sdk/c -o vectors sdk/c/tests/vectors.c
  *     ./vectors docs/artifact-protocol/vectors.txt
  */
-#include "../apollo.c"
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-enum { LINE_LIMIT = 4096, FUZZ_ROUNDS = 50000, FUZZ_WORDS = 12 };
+/* The library ends the process when the worker is wrong; here it goes on with the next conversation. */
+static jmp_buf given_up;
+static FILE *messages;
+static _Noreturn void give_up(int status) { longjmp(given_up, status); }
+
+#undef stderr
+#define stderr messages
+#define exit give_up
+#include "../apollo.c"
+#undef exit
+
+enum { LINE_LIMIT = 4096, FUZZ_ROUNDS = 50000, FUZZ_WORDS = 12, STREAM_ROUNDS = 5000, STREAM_BYTES = 1024 };
 
 static int passed, failed;
 
@@ -119,12 +132,7 @@ static const char *decode(const char *frame, size_t size, int is_first, buffer *
     size -= sizeof h;
     if (h.type == HELLO && !(wrong = decode_hello(body, size, &hello))) render_hello(out, &hello, body);
     if (h.type == INPUT) append_line(out, "url", strndupa(body, size));
-    if (h.type == RECORDS && !(wrong = decode_records(body, size, &job.block))) {
-        uint32_t lines = 0;
-        for (size_t i = 0; !job.block.lengths && i < job.block.size; i++) lines += job.block.data[i] == '\n';
-        if (!job.block.lengths && lines != job.block.count) wrong = "another number of lines";
-        else render_records(out, &job);
-    }
+    if (h.type == RECORDS && !(wrong = decode_records(body, size, &job.block))) render_records(out, &job);
     if (h.type == GROUPS && !(wrong = decode_groups(body, size, &job.groups))) render_groups(out, &job.groups);
     if (h.type == END && size) wrong = "a body";
     free(body);
@@ -146,6 +154,13 @@ static void check_worker(const vector *v) {
 
 /* What a program sends: each kind of frame once, through the public calls. */
 
+static apollo *new_job(int fd) {
+    apollo *job = calloc(1, sizeof *job);
+    if (!job) abort();
+    job->fd = fd;
+    return job;
+}
+
 static void send_one(apollo *job, const char *name) {
     if (!strcmp(name, "hello-program")) write_hello(job);
     if (!strcmp(name, "pairs")) {
@@ -164,25 +179,24 @@ static void send_one(apollo *job, const char *name) {
 static void check_program(const vector *v) {
     int ends[2];
     char sent[LINE_LIMIT];
-    apollo *job = calloc(1, sizeof *job);
-    if (!job || socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) die("no socket");
-    job->fd = ends[0];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) abort();
+    apollo *job = new_job(ends[0]);
     send_one(job, v->name);
-    close(ends[0]);
+    shutdown(ends[0], SHUT_WR);
     ssize_t size = read(ends[1], sent, sizeof sent);
     check(size == (ssize_t)v->frame.size && !memcmp(sent, v->frame.data, v->frame.size), v->name, "is sent otherwise");
     close(ends[1]);
-    free(job->emitted_keys.data);
-    free(job->emitted_values.data);
-    free(job);
+    release(job);
 }
 
+/* A number that `./dev fuzz` sets, for other bytes and more of them. */
+static unsigned fuzz_number(const char *name) { return getenv(name) ? (unsigned)atol(getenv(name)) : 1; }
+
 /* Any bytes: mostly small numbers, so that many of them add up. */
-static void fuzz(void) {
+static void fuzz_frames(void) {
     static const uint32_t types[] = {HELLO, INPUT, RECORDS, GROUPS, END};
-    int refused = 0;
-    srandom(1);
-    for (int round = 0; round < FUZZ_ROUNDS; round++) {
+    long refused = 0, rounds = (long)FUZZ_ROUNDS * fuzz_number("APOLLO_FUZZ_TIMES");
+    for (long round = 0; round < rounds; round++) {
         uint32_t words[2 + FUZZ_WORDS], count = (uint32_t)random() % (FUZZ_WORDS + 1);
         for (uint32_t i = 0; i < count; i++) words[2 + i] = random() % 4 ? (uint32_t)random() % 4 : (uint32_t)random() * 2;
         size_t size = 4 * count - (count ? (size_t)random() % 4 : 0);
@@ -193,19 +207,97 @@ static void fuzz(void) {
         refused += decode((const char *)words, 8 + size, 0, &out) != NULL;
         free(out.data);
     }
-    check(refused > FUZZ_ROUNDS / 10 && refused < FUZZ_ROUNDS * 9 / 10, "fuzz", "frames are all good or all bad");
+    check(refused > rounds / 10 && refused < rounds * 9 / 10, "fuzz", "frames are all good or all bad");
+}
+
+/* Streams: what a program that reads everything makes of them. */
+
+/* As main of a program would. */
+static void copy_all(apollo *job) {
+    apollo_bytes key, value;
+    apollo_block block;
+    read_hello(job);
+    if (!strcmp(apollo_role(job), "map")) {
+        if (apollo_next_record(job, &key)) apollo_emit(job, key.data, key.size, apollo_input(job), 1);
+        if (apollo_next_block(job, &block)) apollo_emit(job, block.data, block.size, "", 0);
+        while (apollo_next_record(job, &key)) apollo_emit(job, key.data, key.size, "", 0);
+    } else {
+        while (apollo_next_group(job, &key))
+            while (apollo_next_value(job, &value)) apollo_emit(job, key.data, key.size, value.data, value.size);
+    }
+}
+
+/* Whether the program came to the end of what a worker says; if not, there is a message that says why. */
+static int converses(const char *content, size_t size) {
+    int ends[2];
+    char said[LINE_LIMIT] = "";
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || write(ends[1], content, size) != (ssize_t)size) abort();
+    shutdown(ends[1], SHUT_WR);
+    rewind(messages);
+    apollo *volatile job = new_job(ends[0]);
+    int ended = !setjmp(given_up);
+    if (ended) {
+        copy_all(job);
+        apollo_close(job);
+    } else {
+        rewind(messages);
+        check(fgets(said, sizeof said, messages) && strstr(said, "worker"), "stream", said);
+        release(job);
+    }
+    close(ends[1]);
+    return ended;
+}
+
+static size_t put(char *stream, size_t at, const uint32_t *words, size_t count, const char *text, size_t size) {
+    memcpy(stream + at, words, 4 * count);
+    memcpy(stream + at + 4 * count, text, size);
+    return at + 4 * count + size;
+}
+
+/* A right stream for a mapper or a reducer. */
+static size_t make_stream(char *stream, int maps) {
+    const uint32_t map[] = {27, HELLO, VERSION, 0, 1, 4, 3}, reduce[] = {30, HELLO, VERSION, 0, 1, 4, 6};
+    const uint32_t lines[] = {21, RECORDS, FRAMING_LINES, 2, 5, 0}, sized[] = {29, RECORDS, FRAMING_SIZED, 2, 9, 0, 2, 3};
+    const uint32_t groups[] = {44, GROUPS, 2, 0, 3, 1, 1, 1, 2, 1, 0, 1}, more[] = {26, GROUPS, 1, 1, 1, 1, 1, 1};
+    const uint32_t end[] = {0, END};
+    size_t at = maps ? put(stream, 0, map, 7, "rolemap", 7) : put(stream, 0, reduce, 7, "rolereduce", 10);
+    if (maps) {
+        at = put(stream, at, lines, 6, "ab\nc\n", 5);
+        at = put(stream, at, sized, 8, "a\nbcd", 5);
+    } else {
+        at = put(stream, at, groups, 12, "jkxy", 4);
+        at = put(stream, at, more, 8, "kz", 2);
+    }
+    return put(stream, at, end, 2, "", 0);
+}
+
+static void fuzz_streams(void) {
+    char stream[STREAM_BYTES];
+    long ended = 0, rounds = (long)STREAM_ROUNDS * fuzz_number("APOLLO_FUZZ_TIMES");
+    for (int maps = 0; maps < 2; maps++) check(converses(stream, make_stream(stream, maps)), "stream", "is refused");
+    for (long round = 0; round < rounds; round++) {
+        size_t size = make_stream(stream, random() % 2);
+        for (long changes = 1 + random() % 3; changes > 0; changes--)
+            stream[(size_t)random() % size] = (char[]){0, 1, 2, 10, -1}[random() % 5];
+        ended += converses(stream, random() % 4 ? size : (size_t)random() % size);
+    }
+    check(ended > rounds / 20 && ended < rounds * 19 / 20, "stream", "streams are all good or all bad");
 }
 
 int main(int count, char **arguments) {
+    messages = tmpfile();
+    if (!messages || setjmp(given_up)) return 1;
     FILE *file = count == 2 ? fopen(arguments[1], "r") : NULL;
-    if (!file) die("give me docs/artifact-protocol/vectors.txt");
+    if (!file) return puts("give me docs/artifact-protocol/vectors.txt"), 2;
     for (vector v; read_vector(file, &v); free(v.frame.data), free(v.meaning.data)) {
         append(&v.meaning, "", 1);
         if (!strcmp(v.from, "worker")) check_worker(&v);
         else if (!v.is_bad) check_program(&v);
     }
     fclose(file);
-    fuzz();
+    srandom(fuzz_number("APOLLO_FUZZ_SEED"));
+    fuzz_frames();
+    fuzz_streams();
     printf("%d passed, %d failed\n", passed, failed);
     return failed || !passed;
 }

@@ -2,10 +2,10 @@
 
 use crate::job::{BATCH_BYTES, BATCH_PAIRS};
 use crate::wire::{self, FrameType, HEADER_BYTES};
-use crate::{connect_and_run, perform, Block, Job, Program, Result, WorkerError};
+use crate::{connect_and_run, perform, Block, Job, Program, Result, Values, WorkerError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -17,10 +17,12 @@ struct Vector {
     meaning: Vec<String>, // its other lines
 }
 
+/// Those of the page, or of the file that APOLLO_VECTORS names.
 fn vectors() -> Vec<Vector> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/artifact-protocol/vectors.txt");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/artifact-protocol/vectors.txt");
+    let file = std::env::var("APOLLO_VECTORS").unwrap_or_else(|_| page.to_string());
     let mut vectors: Vec<Vector> = Vec::new();
-    for line in std::fs::read_to_string(file).expect(file).lines() {
+    for line in std::fs::read_to_string(&file).expect(&file).lines() {
         let (word, text) = line.split_once(' ').unwrap_or((line, ""));
         if word == "vector" {
             vectors.push(Vector { name: text.to_string(), ..Vector::default() });
@@ -73,8 +75,7 @@ fn render(frame: &[u8]) -> std::result::Result<Vec<String>, WorkerError> {
             let block = wire::decode_records(body)?;
             let records: Vec<_> = block.records().collect();
             assert_eq!(records.len(), block.count() as usize);
-            let exact = records.iter().all(|record| record.offset.is_some());
-            let start = [format!("offset {}", block.offset()), format!("exact_offsets {exact}")];
+            let start = [format!("offset {}", block.offset()), format!("exact_offsets {}", block.exact_offsets)];
             start.into_iter().chain(records.iter().map(|record| in_hex("record", record.data))).collect()
         }
         FrameType::Groups => {
@@ -107,7 +108,16 @@ fn workers_frames_are_understood_or_refused() {
 /// Numbers that look random: xorshift64 (Marsaglia, 2003).
 struct Chance(u64);
 
+/// A number that `./dev fuzz` sets, for other bytes and more of them.
+fn fuzz(variable: &str) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 impl Chance {
+    fn new() -> Chance {
+        Chance(fuzz("APOLLO_FUZZ_SEED").max(1))
+    }
+
     fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -118,10 +128,10 @@ impl Chance {
 
 #[test]
 fn any_body_is_a_frame_or_an_error() {
-    const ROUNDS: usize = 100_000;
-    let mut chance = Chance(1);
+    let rounds = 100_000 * fuzz("APOLLO_FUZZ_TIMES");
+    let mut chance = Chance::new();
     let mut refused = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let mut body = Vec::new(); // mostly of small numbers, so that many of them add up
         for _ in 0..chance.below(12) {
             let limit = if chance.below(4) == 0 { 1 << 32 } else { 4 };
@@ -131,9 +141,9 @@ fn any_body_is_a_frame_or_an_error() {
         let kind = [FrameType::Hello, FrameType::Input, FrameType::Records, FrameType::Groups, FrameType::End]
             [chance.below(5) as usize];
         let frame = wire::encode_start(kind, body.len() as u32, &body);
-        refused += usize::from(render(&frame).is_err());
+        refused += u64::from(render(&frame).is_err());
     }
-    assert!((ROUNDS / 10..ROUNDS * 9 / 10).contains(&refused), "{refused}: frames are all good or all bad");
+    assert!((rounds / 10..rounds * 9 / 10).contains(&refused), "{refused}: frames are all good or all bad");
 }
 
 /// Where a test sees what was sent.
@@ -278,4 +288,84 @@ fn blocks_are_given_whole() {
 fn without_a_worker_it_says_what_the_program_is_for() {
     let message = connect_and_run(Nothing).unwrap_err().to_string();
     assert!(message.contains("apollo run --mapper"), "{message}");
+}
+
+/// A worker that says this in pieces of at most so many bytes.
+struct Pieces(io::Cursor<Vec<u8>>, usize);
+
+impl Read for Pieces {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let size = target.len().min(self.1);
+        self.0.read(&mut target[..size])
+    }
+}
+
+/// Reads everything and sends it back.
+struct Copies;
+
+impl Program for Copies {
+    fn map(&mut self, job: &mut Job, record: &[u8]) -> Result {
+        let input = job.input().to_string();
+        Ok(job.emit(record, input)?)
+    }
+
+    fn reduce(&mut self, job: &mut Job, key: &[u8], values: &mut Values) -> Result {
+        while let Some(value) = values.next_value()? {
+            job.emit(key, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// The good frames of the page, as streams for a mapper and a reducer.
+fn conversations() -> [Vec<u8>; 2] {
+    let frames = frames();
+    let join = |names: &[&str]| -> Vec<u8> { names.iter().flat_map(|&name| frames[name].clone()).collect() };
+    let mut body = vec![1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0];
+    body.extend(b"rolereduce");
+    let mut reducer = wire::encode_start(FrameType::Hello, body.len() as u32, &body);
+    reducer.extend(join(&["groups", "groups-continued", "groups", "end-worker"]));
+    let mapper = ["hello-worker", "records-lines", "records-lines-inexact", "input", "records-sized", "end-worker"];
+    [join(&mapper), reducer]
+}
+
+/// Whether the program came to its END; if not, there is an error that says why.
+fn converses(content: &[u8], step: usize) -> bool {
+    let sent = Sent::default();
+    let reader = Pieces(io::Cursor::new(content.to_vec()), step);
+    let result = perform(Copies, Box::new(reader), Box::new(sent.clone()));
+    let sent = sent.0.take();
+    let last: usize = sizes(&sent).iter().rev().skip(1).map(|size| HEADER_BYTES + size).sum();
+    let ended = u32::from(sent[last + 4]) == FrameType::End as u32;
+    assert_eq!(ended, result.is_ok(), "{content:x?}");
+    if let Err(error) = result {
+        let message = error.to_string();
+        assert!(message.contains("worker") || message.contains("role"), "{content:x?}: {message}");
+    }
+    ended
+}
+
+#[test]
+fn conversations_are_understood_however_they_are_cut() {
+    for content in conversations() {
+        assert!((1..=content.len()).all(|step| converses(&content, step)));
+    }
+}
+
+#[test]
+fn any_conversation_ends_well_or_with_an_error() {
+    let rounds = 5_000 * fuzz("APOLLO_FUZZ_TIMES");
+    let mut chance = Chance::new();
+    let streams = conversations();
+    let mut ended = 0;
+    for round in 0..rounds {
+        let mut content = streams[round as usize % streams.len()].clone();
+        for _ in 0..=chance.below(3) {
+            let at = chance.below(content.len() as u64) as usize;
+            content[at] = [0, 1, 2, 10, 255][chance.below(5) as usize];
+        }
+        let step = 1 + chance.below(content.len() as u64) as usize;
+        ended += u64::from(converses(&content, step));
+    }
+    assert!((rounds / 20..rounds * 19 / 20).contains(&ended), "{ended}: streams are all good or all bad");
 }

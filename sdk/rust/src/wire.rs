@@ -7,6 +7,7 @@ use std::fmt;
 
 pub(crate) const HEADER_BYTES: usize = 8;
 const BODY_LIMIT_BYTES: u32 = 512 << 20;
+const OFFSET_LIMIT: u64 = 1 << 62; // with what a frame holds, it still fits an i64
 const PROTOCOL_VERSION: u32 = 1;
 const FRAMING_LINES: u16 = 0;
 const FRAMING_SIZED: u16 = 1;
@@ -139,7 +140,7 @@ pub struct Block<'a> {
     data: &'a [u8],
     count: u32,
     offset: u64,
-    exact_offsets: bool,
+    pub(crate) exact_offsets: bool,
 }
 
 /// A record, without its line end, and its byte offset in the object where that can be counted.
@@ -177,7 +178,7 @@ impl<'a> Block<'a> {
             let data = if rest.lengths.is_none() { &with_end[..size - 1] } else { with_end };
             let record = Record { data, offset };
             rest.data = later;
-            offset = offset.filter(|_| rest.exact_offsets).map(|at| at.wrapping_add(size as u64));
+            offset = offset.filter(|_| rest.exact_offsets).map(|at| at + size as u64);
             Some(record)
         })
     }
@@ -209,6 +210,9 @@ pub(crate) fn decode_records(body: &[u8]) -> Decoded<Block<'_>> {
         offset: u64_at(body, 8),
         exact_offsets: flags & FLAG_INEXACT_OFFSETS == 0,
     };
+    if block.offset >= OFFSET_LIMIT {
+        return Err(refuse("RECORDS", "an offset that no object has"));
+    }
     if framing == FRAMING_LINES {
         let lines = block.data.iter().filter(|&&byte| byte == b'\n').count();
         if lines != count as usize || !matches!(block.data.last(), None | Some(b'\n')) {

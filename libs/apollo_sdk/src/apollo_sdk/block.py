@@ -43,6 +43,8 @@ class Block:
 
     def offsets(self) -> Iterable[int | None]:
         """Each record's byte offset in the object; None where it is not known."""
+        if not self.count:
+            return ()
         if not self.exact_offsets:
             return chain((self.offset,), repeat(None, self.count - 1))
         lengths = self.lengths

@@ -1,6 +1,9 @@
 """What the running program can ask and say from anywhere: its context, counters, status and raw output."""
 
 from apollo_sdk.link import Link
+from apollo_sdk.wire import WorkerProtocolError
+
+_LONGEST_NUMBER = 10  # digits of a u32
 
 
 class Context:
@@ -16,11 +19,18 @@ class Context:
         self.role = settings.get("role", "")
         self.job_id = settings.get("job_id", "")
         self.task_id = settings.get("task_id", "")
-        self.attempt = int(settings.get("attempt", 0))
-        self.partition = int(settings.get("partition", 0))
+        self.attempt = _number(settings, "attempt")
+        self.partition = _number(settings, "partition")
         self.params = {key.removeprefix("param."): text for key, text in settings.items() if key.startswith("param.")}
         self.input = ""
         self.offset: int | None = None
+
+
+def _number(settings: dict[str, str], name: str) -> int:
+    text = settings.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        raise WorkerProtocolError(f"the worker's {name} is no number: {text!r}")
+    return int(text)
 
 
 class _Current:

@@ -14,6 +14,7 @@ from apollo_sdk.block import Block
 VERSION = 1
 HEADER_BYTES = 8
 BODY_LIMIT_BYTES = 512 << 20
+OFFSET_LIMIT = 1 << 62  # with what a frame holds, it still fits a signed number of 64 bits
 
 HELLO, INPUT, RECORDS, GROUPS, PAIRS, OUTPUT, COUNTER, STATUS, END, ERROR = range(1, 11)
 
@@ -102,6 +103,7 @@ def decode_input(body: bytes) -> str:
 
 def decode_records(body: bytes, input_url: str) -> Block:
     framing, flags, count, offset = _unpack(_RECORDS, body, RECORDS)
+    _expect(offset < OFFSET_LIMIT, RECORDS, "an offset that no object has")
     at, lengths = _RECORDS.size, None
     if framing == _SIZED:
         lengths, at = _u32(body, at, count, RECORDS)
