@@ -14,9 +14,9 @@ EXAMPLES = 100
 
 def load_profile() -> None:
     """hypothesis's defaults for the whole session. No deadline: a loaded machine is no failure."""
-    long = TIMES > 1
+    is_long = TIMES > 1
     settings.register_profile(
-        "apollo", deadline=None, derandomize=not long, print_blob=long, max_examples=EXAMPLES * TIMES
+        "apollo", deadline=None, derandomize=not is_long, print_blob=is_long, max_examples=EXAMPLES * TIMES
     )
     settings.load_profile("apollo")
 

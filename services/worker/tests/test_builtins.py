@@ -1,7 +1,8 @@
+import re
 from collections import defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apollo_common.errors import InvalidValue, PermanentError, RecordTooLarge, UnknownBuiltin
@@ -44,7 +45,6 @@ def by_key(pairs):
     return groups
 
 
-@settings(deadline=None)
 @given(
     NUMBERS, st.sampled_from([("sum", sum), ("min", min), ("max", max)]), st.integers(1, 30), st.sampled_from(WRITINGS)
 )
@@ -57,20 +57,32 @@ async def test_numbers_of_any_size_are_folded_exactly(pairs, fold, size, writing
     assert await collected(combined) == expected
 
 
+@given(
+    st.lists(st.tuples(KEYS, st.binary(max_size=4) | st.text("0123456789+-_ .eE\u0660", max_size=5).map(str.encode))),
+    st.integers(1, 30),
+)
+async def test_any_values_are_added_up_or_refused(pairs, size):
+    ordered = sorted(pairs, key=lambda pair: pair[0])
+    if all(re.fullmatch(rb"[+-]?[0-9]+", value) for _, value in pairs):
+        expected = [(key, b"%d" % sum(map(int, values))) for key, values in by_key(ordered).items()]
+        assert await reduce("sum", ordered, size) == expected
+    else:
+        with pytest.raises(InvalidValue):
+            await reduce("sum", ordered, size)
+
+
 async def test_a_sum_beyond_64_bits_does_not_wrap():
     pairs = [(b"k", b"%d" % (2**62))] * 9
     for size in (1, 2, 9):
         assert await reduce("sum", pairs, size) == [(b"k", b"%d" % (9 * 2**62))]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, st.binary(max_size=3)), max_size=80), st.integers(1, 30))
 async def test_count(pairs, size):
     ordered = sorted(pairs, key=lambda pair: pair[0])
     assert await reduce("count", ordered, size) == [(key, b"%d" % len(values)) for key, values in by_key(pairs).items()]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(KEYS, st.binary(max_size=2) | st.sampled_from([b"\0", b"\0\0"])), max_size=80),
     st.integers(1, 30),
@@ -103,7 +115,6 @@ async def test_unique_emits_a_large_group_in_batches():
     assert max(sizes) <= 1 << 20
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, st.binary(max_size=3)), max_size=40), st.integers(1, 9))
 async def test_identity_passes_everything(pairs, size):
     assert await reduce("identity", pairs, size) == pairs

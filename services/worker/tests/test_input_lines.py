@@ -1,6 +1,6 @@
 r"""Every cut position reads each line exactly once. The reference splits the whole object at `\n`, line by line."""
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from apollo_common.errors import RecordTooLarge
 from apollo_worker.input.cutter import Extent, InputLimits
 from apollo_worker.input.lines import LineCutter
+from apollo_worker.input.sized import FixedCutter, WholeCutter
+from support.fuzz import examples
 
 URL = "file:///input.txt"
 
@@ -23,7 +25,10 @@ def reference_lines(data):
 
 def read(data, start, end, chunk_bytes, limits):
     """What one extent hands out, fed as the reader does it."""
-    cutter = LineCutter(Extent(URL, start, end), limits)
+    return drained(LineCutter(Extent(URL, start, end), limits), data, chunk_bytes)
+
+
+def drained(cutter, data, chunk_bytes):
     blocks = []
     position = cutter.first_byte
     while position < len(data) and not cutter.done:
@@ -40,19 +45,70 @@ def lines_of(blocks):
 
 TEXT = st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"\xff"]), max_size=40).map(
     b"".join
-)
+) | st.binary(max_size=80)
+CUTS = st.sets(st.integers(1, 60), max_size=6)
+SIZES = st.integers(1, 20)
 
 
-@settings(max_examples=400, deadline=None)
-@given(data=TEXT, cuts=st.sets(st.integers(1, 60), max_size=6), chunk=st.integers(1, 9), block=st.integers(1, 20))
-def test_any_cuts_read_every_line_exactly_once(data, cuts, chunk, block):
+def read_in_extents(data, cuts, chunk, limits):
     bounds = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    limits = InputLimits(block_bytes=block, max_record_bytes=1000)
-    blocks = []
-    for start, end in pairwise(bounds):
-        blocks += read(data, start, end, chunk, limits)
+    return [block for start, end in pairwise(bounds) for block in read(data, start, end, chunk, limits)]
+
+
+@settings(max_examples=examples(400))
+@given(data=TEXT, cuts=CUTS, chunk=st.integers(1, 9), block=SIZES)
+def test_any_cuts_read_every_line_exactly_once(data, cuts, chunk, block):
+    blocks = read_in_extents(data, cuts, chunk, InputLimits(block_bytes=block, max_record_bytes=1000))
     assert lines_of(blocks) == reference_lines(data)
     assert sum(block.count for block in blocks) == len(reference_lines(data))
+
+
+@given(data=TEXT, cuts=CUTS, chunk=SIZES, block=SIZES)
+def test_any_cuts_tell_where_lines_begin(data, cuts, chunk, block):
+    ends = [at + 1 for at, byte in enumerate(data) if byte == ord("\n")]
+    begins = [0, *ends][: len(reference_lines(data))]
+    for found in read_in_extents(data, cuts, chunk, InputLimits(block_bytes=block, max_record_bytes=1000)):
+        own, begins = begins[: found.count], begins[found.count :]
+        assert found.first_offset == own[0]
+        if found.exact_offsets:
+            lengths = [len(line) + 1 for line in lines_of([found])]
+            assert own == list(accumulate(lengths[:-1], initial=own[0]))
+    assert begins == []
+
+
+@given(data=TEXT, cuts=CUTS, chunk=SIZES, block=SIZES, limit=st.integers(1, 12))
+def test_a_line_over_the_limit_is_met_wherever_the_cuts_are(data, cuts, chunk, block, limit):
+    limits = InputLimits(block_bytes=block, max_record_bytes=limit)
+    if max(map(len, data.split(b"\n"))) > limit:
+        with pytest.raises(RecordTooLarge):
+            read_in_extents(data, cuts, chunk, limits)
+    else:
+        assert lines_of(read_in_extents(data, cuts, chunk, limits)) == reference_lines(data)
+
+
+@given(records=st.lists(st.binary(min_size=3, max_size=3), max_size=20), cuts=CUTS, chunk=SIZES, block=SIZES)
+def test_any_cuts_read_every_record_of_fixed_length_exactly_once(records, cuts, chunk, block):
+    data = b"".join(records)
+    bounds = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    blocks = []
+    for start, end in pairwise(bounds):
+        cutter = FixedCutter(Extent(URL, start, end), InputLimits(block, 100), 3)
+        blocks += drained(cutter, data, chunk)
+    assert b"".join(bytes(block.data) for block in blocks) == data
+    assert sum(block.count for block in blocks) == len(records)
+    assert [block.first_offset for block in blocks] == list(accumulate((len(b.data) for b in blocks), initial=0))[:-1]
+
+
+@given(data=TEXT, cuts=CUTS, limit=st.integers(1, 100))
+def test_a_whole_object_is_one_record_however_it_comes(data, cuts, limit):
+    cutter = WholeCutter(Extent(URL, 0, len(data)), InputLimits(10, limit))
+    try:
+        (block,) = drained(cutter, data, max(cuts, default=100))
+    except RecordTooLarge:
+        assert len(data) > limit
+    else:
+        assert (bytes(block.data), block.lengths.tolist()) == (data, [len(data)])
+        assert len(data) <= limit
 
 
 @pytest.mark.parametrize(

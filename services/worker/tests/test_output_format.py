@@ -11,6 +11,7 @@ from apollo_common.errors import PermanentError
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.output.format import formatter
 from apollo_worker.output.slices import bounded_slices
+from support.fuzz import examples
 
 BYTES = st.one_of(
     st.binary(max_size=12),
@@ -25,7 +26,6 @@ def formatted(name, pairs, first=0):
     return bytes(formatter(name)(batch))
 
 
-@settings(deadline=None)
 @given(pairs=PAIRS, first=st.integers(0, 3))
 def test_text(pairs, first):
     assert formatted("text", pairs, first) == b"".join(key + b"\t" + value + b"\n" for key, value in pairs)
@@ -36,13 +36,12 @@ def test_text_with_a_separator_of_the_jobs_own():
     assert bytes(formatter("text", b" => ")(pairs)) == b"a => 1\n => \n"
 
 
-@settings(deadline=None)
 @given(pairs=PAIRS, first=st.integers(0, 3))
 def test_raw(pairs, first):
     assert formatted("raw", pairs, first) == b"".join(value for _, value in pairs)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(pairs=PAIRS, first=st.integers(0, 3))
 def test_json_lines_say_what_json_reads(pairs, first):
     lines = formatted("jsonl", pairs, first).decode().split("\n")
@@ -66,7 +65,6 @@ def test_unknown_format():
         formatter("xml")
 
 
-@settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 40), max_size=30), limit=st.integers(1, 50), rows=st.integers(1, 10))
 def test_slices_are_bounded_and_lose_nothing(sizes, limit, rows):
     pairs = [(b"k" * (size // 2), b"v" * (size - size // 2)) for size in sizes]

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apollo_worker.shuffle.segment_index import ENTRY, FIRST_KEY_BYTES, IndexDamaged, encode_index, read_partition
+from support import hostile
 
 
 def reader(content: bytes, ranges: list[tuple[int, int]] | None = None):
@@ -58,6 +59,26 @@ def test_a_damaged_byte_is_noticed_or_does_not_matter(bit, data):
             continue
         assert found.first_keys == good.first_keys
         assert found.entries.tobytes() == good.entries.tobytes()
+
+
+@given(st.binary(max_size=200), st.integers(0, 5))
+def test_any_bytes_are_an_index_or_damaged(content, partition):
+    try:
+        found = read_partition(reader(content), partition)
+    except IndexDamaged:
+        return
+    assert len(found.entries) == len(found.first_keys)
+
+
+@given(st.randoms(use_true_random=False), st.integers(0, 3))
+def test_a_spoilt_index_is_damaged_or_does_not_matter(chance, partition):
+    index = index_of([0, 1, 1, 3], [b"a", b"bb", b"", b"ccc"], 4)
+    good = read_partition(reader(index), partition)
+    try:
+        found = read_partition(reader(hostile.spoilt(chance, index)), partition)
+    except IndexDamaged:
+        return
+    assert (found.first_keys, found.entries.tobytes()) == (good.first_keys, good.entries.tobytes())
 
 
 def test_a_partition_that_the_index_does_not_have():

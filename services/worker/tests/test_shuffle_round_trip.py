@@ -16,6 +16,7 @@ from apollo_worker.shuffle.map_output import DATA_FILE, MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.shuffle.volume_store import VolumeStore
+from support.fuzz import examples
 from support.shuffling import (
     batches,
     groups_of,
@@ -37,7 +38,7 @@ MAPS = st.lists(
     st.lists(st.tuples(KEYS, VALUES), max_size=60).flatmap(lambda pairs: st.just(pairs) | st.just(pairs * 40)),
     max_size=4,
 )
-SLOW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
 
 
 @SLOW
