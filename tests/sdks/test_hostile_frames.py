@@ -3,13 +3,15 @@
 The reference writes what it makes of many such frames in the form of the test vectors, which SDKs' own tests read.
 """
 
+import shutil
+import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from support import hostile
-from support.compilers import C_SANITIZERS, C_WARNINGS, CARGO, GO_OFFLINE, SDK, need, run
+from support.compilers import C_SANITIZERS, C_WARNINGS, CARGO, GO_OFFLINE, REPOSITORY, SDK, need, run
 from support.frames_reference import HELLO, INPUT, NoFrame, worker_frame
 from support.fuzz import SEED, examples
 from support.vectors import FILE, vectors
@@ -78,7 +80,7 @@ def can_be_said(kind: int, meaning: list[str]) -> bool:
 def test_c(tmp_path, corpus):
     need("cc")
     run("cc", *C_WARNINGS, *C_SANITIZERS, "-O1", "-o", tmp_path / "vectors", SDK / "c/tests/vectors.c")
-    assert ", 0 failed" in run(tmp_path / "vectors", corpus)
+    assert ", 0 failed" in run(tmp_path / "vectors", corpus, APOLLO_FUZZ_TIMES="0")
 
 
 def test_go(corpus):
@@ -92,3 +94,26 @@ def test_rust(corpus):
     test = "tests::workers_frames_are_understood_or_refused"
     out = run("cargo", "test", "--offline", test, cwd=SDK / "rust", APOLLO_VECTORS=str(corpus), **CARGO)
     assert "1 passed" in out
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("if (columns > size) return", "if (0) return"),  # reads behind the frame, which the sanitizer sees
+        ("(head[1] & FLAG_CONTINUES) != 0", "0"),  # another meaning
+    ],
+)
+def test_a_planted_defect_is_found(tmp_path, corpus, right, wrong):
+    need("cc")
+    shutil.copytree(SDK / "c", tmp_path / "c")
+    source = tmp_path / "c/apollo.c"
+    assert right in source.read_text()
+    source.write_text(source.read_text().replace(right, wrong))
+    run("cc", *C_WARNINGS, *C_SANITIZERS, "-o", tmp_path / "vectors", tmp_path / "c/tests/vectors.c")
+    with pytest.raises(AssertionError, match=r"AddressSanitizer|hostile-\d+: has another meaning"):
+        run(tmp_path / "vectors", corpus, APOLLO_FUZZ_TIMES="0")
+
+
+def test_the_command_runs_a_part():
+    need("cargo")
+    run(sys.executable, "-m", "fuzzing", "--times", "1", "--only", "rust", cwd=REPOSITORY, PYTHONPATH="tests")
