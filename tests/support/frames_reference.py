@@ -78,10 +78,8 @@ def worker_frame(kind: int, content: bytes) -> list[str]:
 def _worker_hello(body: _Body) -> list[str]:
     _require(body.number() == 1)
     lines = ["version 1", f"max_body_bytes {body.number()}"]
-    settings = {key: value.decode(errors="replace") for key, value in _pairs(body)}
-    return lines + [
-        f"setting {key} {settings[key.encode()]}" for key in ("role", "param.q") if key.encode() in settings
-    ]
+    settings = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in _pairs(body)}
+    return lines + [f"setting {key} {value}" for key, value in settings.items()]  # of one that comes twice the last
 
 
 def _input(body: _Body) -> list[str]:
