@@ -14,6 +14,7 @@ from apollo_common.metrics.disks import DiskMetrics
 from apollo_common.metrics.families import AnyFamily, Label, ReadAtScrape, Reading, counter, gauge, histogram
 from apollo_common.metrics.process import ProcessMetrics
 from apollo_common.metrics.storage import StorageMetrics
+from apollo_common.timings import Step
 from apollo_worker import __version__
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.observer import SHUFFLE_READ_BYTES, SPILLS, Observers
@@ -42,6 +43,11 @@ ATTEMPTS: Final = counter(
 SECONDS: Final = histogram(
     "apollo_worker_attempt_duration_seconds", "From an attempt's start on the worker to its end.", {"phase": _PHASE}
 )
+STEP_SECONDS: Final = counter(
+    "apollo_worker_attempt_step_seconds_total",
+    "Time of attempts by the step that held them up; several at once share it. program: waiting for nothing but it.",
+    {"phase": _PHASE, "step": Label(tuple(Step))},
+)
 COUNTED: Final = {
     "input_records": counter("apollo_worker_input_records_total", "Records that map attempts read."),
     "input_bytes": counter("apollo_worker_input_bytes_total", "Bytes of input that map attempts read."),
@@ -65,7 +71,7 @@ COUNTED: Final = {
 }
 """As it happens, of all attempts, also of those that do not succeed."""
 
-FAMILIES: Final[tuple[AnyFamily, ...]] = (*_PRESENT, ATTEMPTS, SECONDS, *COUNTED.values())
+FAMILIES: Final[tuple[AnyFamily, ...]] = (*_PRESENT, ATTEMPTS, SECONDS, STEP_SECONDS, *COUNTED.values())
 SHARED: Final[tuple[AnyFamily, ...]] = (*disks.FAMILIES, *storage.FAMILIES, *process.FAMILIES)
 """Served by the coordinator, too."""
 
@@ -88,12 +94,16 @@ class WorkerMetrics:
         self._process = ProcessMetrics(self.registry, service="worker", version=__version__)
         self._attempts = ATTEMPTS.on(self.registry)
         self._seconds = SECONDS.on(self.registry)
+        self._step_seconds = STEP_SECONDS.on(self.registry)
         self._counted = {name: family.on(self.registry).of() for name, family in COUNTED.items()}
         self.observers = Observers(self, StorageMetrics(self.registry))
 
     def attempt_ended(self, phase: str, outcome: str, seconds: float) -> None:
         self._attempts.of(phase, outcome).inc()
         self._seconds.of(phase).observe(seconds)
+
+    def spent(self, phase: str, step: Step, seconds: float) -> None:
+        self._step_seconds.of(phase, step).inc(seconds)
 
     def counted(self, name: str, increment: int) -> None:
         counted = self._counted.get(name)

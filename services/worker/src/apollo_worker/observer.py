@@ -5,10 +5,20 @@ from typing import Final, Protocol
 
 from apollo_common.storage.observer import UNOBSERVED as NO_STORAGE
 from apollo_common.storage.observer import StorageObserver
+from apollo_common.timings import Step
+from apollo_proto.apollo.v1 import TaskKind
 
 SPILLS: Final = "spills"
 SHUFFLE_READ_BYTES: Final = "shuffle_read_bytes"
 """Sorted runs that were written, map output that was read. Counted beside the built-in counters."""
+
+
+_PHASES: Final = {TaskKind.SAMPLE: "map", TaskKind.MAP: "map", TaskKind.REDUCE: "reduce"}
+"""A sample runs the mapper."""
+
+
+def phase_of(kind: TaskKind) -> str:
+    return _PHASES.get(kind, "other")
 
 
 class WorkObserver(Protocol):
@@ -18,6 +28,10 @@ class WorkObserver(Protocol):
         """`phase`: map, reduce, or other where the kind is none of them. `outcome`: succeeded, failed or cancelled."""
         ...
 
+    def spent(self, phase: str, step: Step, seconds: float) -> None:
+        """An attempt of the phase was held up by the step for so much longer."""
+        ...
+
     def counted(self, name: str, increment: int) -> None:
         """A built-in counter of the attempt that runs, SPILLS or SHUFFLE_READ_BYTES, has risen."""
         ...
@@ -25,6 +39,8 @@ class WorkObserver(Protocol):
 
 class Unobserved:
     def attempt_ended(self, phase: str, outcome: str, seconds: float) -> None: ...
+
+    def spent(self, phase: str, step: Step, seconds: float) -> None: ...
 
     def counted(self, name: str, increment: int) -> None: ...
 

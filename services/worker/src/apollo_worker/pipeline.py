@@ -11,14 +11,14 @@ from apollo_common.errors import PermanentError
 from apollo_common.key_samples import pack_keys, unpack_keys
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import Upload
-from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_proto.apollo import v1
 from apollo_worker.access import storage_access
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.fields import TAB_SEPARATED
 from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.reader import SplitReader
-from apollo_worker.output.part import PartWriter, WrittenPart
+from apollo_worker.output.part import PartWriter
 from apollo_worker.output.slices import bounded_slices
 from apollo_worker.ports import PairSink
 from apollo_worker.programs import AttemptPrograms
@@ -26,12 +26,13 @@ from apollo_worker.reporting import AttemptReporter
 from apollo_worker.sampling import KeySampler, beginning
 from apollo_worker.shuffle.bucket_store import BucketStore
 from apollo_worker.shuffle.group import key_at
-from apollo_worker.shuffle.key_order import KeyOrder
+from apollo_worker.shuffle.key_order import KeyOrder, with_prefixes
 from apollo_worker.shuffle.key_rules import key_rules
 from apollo_worker.shuffle.map_output import MapOutputWriter, Spilled
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.store import MapOutputStore
 from apollo_worker.shuffle.volume_store import VolumeStore
+from apollo_worker.steps import Timed, doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Pipeline:
             counters=encode_counters(self._reporter.counters()),
             output_records=sampler.records,
             sample_keys=pack_keys(sampler.kept),
+            timings=self._reporter.timings(),
         )
 
     async def _map_to_shuffle(self, work: v1.MapWork) -> v1.Done:
@@ -100,7 +102,8 @@ class Pipeline:
             await self._map(work, sink)
             summary = await writer.finish()
             sink.tell(summary.spilled)
-            await store.publish(work.output_path)
+            with doing(Step.COMMIT):
+                await store.publish(work.output_path)
         except BaseException:
             await writer.abort()
             raise
@@ -110,13 +113,14 @@ class Pipeline:
             output_bytes=summary.size_bytes,
             output_records=summary.records,
             partition_bytes=struct.pack(f"<{len(summary.partition_bytes)}q", *summary.partition_bytes),
+            timings=self._reporter.timings(),
         )
 
     async def _map_to_part(self, work: v1.MapWork) -> v1.Done:
         writer = await self._part_writer()
         try:
             await self._map(work, _PartSink(writer, self._reporter, "map_output_records"))
-            return self._done(await writer.finish())
+            return await self._finish(writer)
         except BaseException:
             await writer.abort()
             raise
@@ -149,14 +153,14 @@ class Pipeline:
         try:
             async with aclosing(pairs), aclosing(self._counted_groups(self._keys.restored(pairs))) as counted:
                 await reducer.reduce(counted, _PartSink(writer, self._reporter, ""))
-            return self._done(await writer.finish())
+            return await self._finish(writer)
         except BaseException:
             await writer.abort()
             raise
 
     async def _counted_blocks(self, reader: SplitReader) -> AsyncGenerator[RecordBlock, None]:
         async with aclosing(reader.blocks()) as blocks:
-            async for block in blocks:
+            async for block in Timed(Step.READ, blocks):
                 self._reporter.add("input_records", block.count)
                 yield block
                 self._read_up_to(reader.input_bytes)
@@ -173,9 +177,10 @@ class Pipeline:
         async with aclosing(pairs):
             async for batch in pairs:
                 if len(batch):
-                    continues = last_key is not None and grouping.joins(last_key, key_at(batch, 0))
-                    self._reporter.add("reduce_input_groups", len(grouping.starts(batch)) - continues)
-                    last_key = key_at(batch, len(batch) - 1)
+                    with doing(Step.SEND):
+                        continues = last_key is not None and grouping.joins(last_key, key_at(batch, 0))
+                        self._reporter.add("reduce_input_groups", len(grouping.starts(batch)) - continues)
+                        last_key = key_at(batch, len(batch) - 1)
                 yield batch
                 self._read_pairs(len(batch))
 
@@ -212,7 +217,9 @@ class Pipeline:
             separator=target.separator.encode() or TAB_SEPARATED.separator,
         )
 
-    def _done(self, part: WrittenPart) -> v1.Done:
+    async def _finish(self, writer: PartWriter) -> v1.Done:
+        with doing(Step.COMMIT):
+            part = await writer.finish()
         self._reporter.add("output_records", part.records)
         self._reporter.add("output_bytes", part.size_bytes)
         return v1.Done(
@@ -221,6 +228,7 @@ class Pipeline:
             output_bytes=part.size_bytes,
             output_records=part.records,
             output_sha256=part.sha256,
+            timings=self._reporter.timings(),
         )
 
 
@@ -239,7 +247,7 @@ class ShuffleSink:
             await self._writer.add(batch)
         else:
             for piece in bounded_slices(batch):
-                await self._writer.add(await in_thread(self._order.add_prefixes, piece))
+                await self._writer.add(await with_prefixes(piece, self._order))
         self._reporter.add("map_output_records", len(batch))
         if (spilled := self._writer.spilled) != self._told:
             self.tell(spilled)
@@ -264,9 +272,11 @@ class _PartSink:
         self._counter = counter
 
     async def pairs(self, batch: PairBatch) -> None:
-        await self._writer.pairs(batch)
+        with doing(Step.WRITE):
+            await self._writer.pairs(batch)
         if self._counter:
             self._reporter.add(self._counter, len(batch))
 
     async def raw(self, content: bytes | memoryview) -> None:
-        await self._writer.raw(content)
+        with doing(Step.WRITE):
+            await self._writer.raw(content)

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Final
 
 from apollo_common.assignment import encode_counters
 from apollo_common.errors import ProgramProtocolError
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step, Timings
+from apollo_proto.apollo import v1
 from apollo_proto.apollo.v1 import LogChunk, Progress, Running
 from apollo_worker.events import LOG_CHUNK_BYTES, EventLog
 from apollo_worker.failure import STDERR_TAIL_BYTES
 from apollo_worker.observer import SHUFFLE_READ_BYTES, SPILLS, UNOBSERVED, WorkObserver
 from apollo_worker.ports import Counters
+from apollo_worker.steps import StepClock
 
 TICK_SECONDS: Final = 0.5
 HEARTBEAT_TICKS: Final = 4
@@ -32,10 +36,16 @@ class AttemptReporter:
         events: EventLog,
         memory_peak_bytes: Callable[[], int] = lambda: 0,
         observer: WorkObserver = UNOBSERVED.work,
+        *,
+        phase: str = "other",
+        clock: StepClock | None = None,
     ) -> None:
         """`memory_peak_bytes` reads a file of the kernel's."""
         self._events = events
         self._observer = observer
+        self._phase = phase
+        self._clock = clock or StepClock()
+        self._spent_seconds = dict.fromkeys(Step, 0.0)  # as the observer was told
         self._memory_peak_bytes = memory_peak_bytes
         self._peak_bytes = 0
         self._counters: Counters = {BUILT_IN_GROUP: {}}
@@ -101,6 +111,14 @@ class AttemptReporter:
     def counters(self) -> Counters:
         return {group: dict(names) for group, names in self._counters.items()}
 
+    def timings(self) -> v1.Timings:
+        """What held the attempt up so far."""
+        spent_seconds = self._clock.spent_seconds()
+        for step, seconds in spent_seconds.items():
+            self._observer.spent(self._phase, step, seconds - self._spent_seconds[step])
+        self._spent_seconds = spent_seconds
+        return v1.Timings(**asdict(Timings.of_seconds(spent_seconds)))
+
     async def report_until_cancelled(self) -> None:
         quiet_ticks = 0
         while True:
@@ -117,6 +135,8 @@ class AttemptReporter:
         self.flush_log()
         if self._changed:
             self._publish_progress()
+        else:
+            self.timings()
 
     def flush_log(self) -> None:
         """Tell what standard error has said since the last time."""
@@ -138,5 +158,6 @@ class AttemptReporter:
                 counters=encode_counters(self._counters),
                 status=self._status,
                 memory_peak_bytes=self._peak_bytes,
+                timings=self.timings(),
             )
         )

@@ -15,11 +15,12 @@ from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event, tell_of_memory
 from apollo_worker.memory import MemoryMeter
-from apollo_worker.observer import UNOBSERVED, Observers
+from apollo_worker.observer import UNOBSERVED, Observers, phase_of
 from apollo_worker.pipeline import Pipeline, Places
 from apollo_worker.programs import AttemptPrograms, artifact_digests
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.sandbox.sandbox import Sandbox
+from apollo_worker.steps import StepClock, timed_by
 
 
 class Runner:
@@ -49,11 +50,14 @@ class Runner:
 
     async def run(self, assignment: TaskAssignment, events: EventLog) -> Done | Failed:
         """An attempt that fails, for whatever reason, tells so in its result."""
-        reporter = AttemptReporter(events, self._meter.peak_bytes, self._observers.work)
+        clock = StepClock()
+        reporter = AttemptReporter(
+            events, self._meter.peak_bytes, self._observers.work, phase=phase_of(assignment.kind), clock=clock
+        )
         kills = await in_thread(self._meter.kills)
         reporting = asyncio.create_task(reporter.report_until_cancelled(), name="report")
         try:
-            with self._cache.pinned(artifact_digests(assignment)):
+            with timed_by(clock), self._cache.pinned(artifact_digests(assignment)):
                 budget_bytes = self._memory.budget_bytes(assignment.memory_budget_bytes)
                 programs = AttemptPrograms(
                     assignment, self._cache, self._work_root, reporter, budget_bytes, self._sandbox

@@ -8,10 +8,12 @@ import numpy as np
 from apollo_common.errors import PermanentError
 from apollo_common.key_samples import MAX_KEY_BYTES
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.output.slices import bounded_slices
 from apollo_worker.shuffle.group import take_keys
 from apollo_worker.shuffle.key_order import KeyOrder
+from apollo_worker.steps import doing
 
 MAX_KEYS = 2000
 MAX_SAMPLE_BYTES = 256 << 10
@@ -30,7 +32,8 @@ class KeySampler:
 
     async def pairs(self, batch: PairBatch) -> None:
         for piece in bounded_slices(batch):
-            await in_thread(self._take, piece)
+            with doing(Step.RECEIVE):
+                await in_thread(self._take, piece)
 
     async def raw(self, content: bytes | memoryview) -> None:
         raise PermanentError(

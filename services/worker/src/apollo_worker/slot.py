@@ -13,15 +13,14 @@ from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger, log_context
 from apollo_common.storage.port import AttemptAccess
 from apollo_common.threads import in_thread
-from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment, TaskKind
+from apollo_proto.apollo.v1 import Accepted, Cancelled, Done, Failed, TaskAssignment
 from apollo_worker.events import EventLog
 from apollo_worker.failure import failed_event
-from apollo_worker.observer import UNOBSERVED, WorkObserver
+from apollo_worker.observer import UNOBSERVED, WorkObserver, phase_of
 from apollo_worker.sandbox.temporary import TemporaryPlace
 
 CANCEL_GRACE_SECONDS = 10.0
 
-_PHASES = {TaskKind.SAMPLE: "map", TaskKind.MAP: "map", TaskKind.REDUCE: "reduce"}  # a sample runs the mapper
 _OUTCOMES: dict[type, str] = {Done: "succeeded", Failed: "failed", Cancelled: "cancelled"}  # as the API calls them
 
 _log = get_logger(__name__)
@@ -131,7 +130,7 @@ class AttemptSlot:
         started = clock()
 
         def ended(_: "asyncio.Task[None]") -> None:
-            phase, outcome = _PHASES.get(assignment.kind, "other"), _OUTCOMES.get(type(events.end), "")
+            phase, outcome = phase_of(assignment.kind), _OUTCOMES.get(type(events.end), "")
             self._observer.attempt_ended(phase, outcome, clock() - started)
 
         task.add_done_callback(ended)

@@ -5,8 +5,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from apollo_common.timings import Step
 from apollo_worker.artifact.silence import Silence
 from apollo_worker.core.frames import Buffer
+from apollo_worker.steps import doing
 
 YIELD_EVERY_BYTES = 1 << 20  # a peer that is always ready must not keep the loop from its other tasks
 _CALL_COST_BYTES = 4 << 10  # what a system call counts towards that, so that tiny frames yield too
@@ -27,7 +29,8 @@ class Channel:
         """Fill a part of the buffer; 0 at the end of the stream."""
         while True:
             try:
-                received = os.readv(self._descriptor, [buffer])
+                with doing(Step.RECEIVE):
+                    received = os.readv(self._descriptor, [buffer])
             except BlockingIOError:
                 loop = asyncio.get_running_loop()
                 await self._ready(loop.add_reader, loop.remove_reader)
@@ -53,7 +56,8 @@ class Channel:
         pending = deque(memoryview(buffer).cast("B") for buffer in buffers if len(buffer))
         while pending:
             try:
-                sent = os.writev(self._descriptor, pending)
+                with doing(Step.SEND):
+                    sent = os.writev(self._descriptor, pending)
             except BlockingIOError:
                 loop = asyncio.get_running_loop()
                 await self._ready(loop.add_writer, loop.remove_writer)

@@ -11,6 +11,7 @@ import numpy as np
 
 from apollo_common.errors import ProgramError, ProgramProtocolError
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_worker.artifact.channel import Channel
 from apollo_worker.artifact.descent import peer_descends
 from apollo_worker.artifact.dialogue import Chunk
@@ -19,6 +20,7 @@ from apollo_worker.core import frames
 from apollo_worker.core.columns import Bytes, GroupBatch, PairBatch, RecordBlock
 from apollo_worker.core.frames import FrameType, Header, Limits
 from apollo_worker.ports import PairSink, ProgramObserver
+from apollo_worker.steps import doing
 
 KERNEL_BUFFER_BYTES = 1 << 20  # asked for; the kernel may give less
 DECODE_INLINE_BYTES = 4 << 20  # larger frames are decoded off the loop
@@ -215,10 +217,11 @@ class FramesDialogue:
         self._at = at + frames.HEADER_BYTES + header.body_bytes
 
     async def _pairs(self, body: Bytes, sink: PairSink) -> None:
-        if len(body) > DECODE_INLINE_BYTES:
-            batch = await in_thread(frames.decode_pairs, body, self._at, self._limits)
-        else:
-            batch = frames.decode_pairs(body, self._at, self._limits)
+        with doing(Step.RECEIVE):
+            if len(body) > DECODE_INLINE_BYTES:
+                batch = await in_thread(frames.decode_pairs, body, self._at, self._limits)
+            else:
+                batch = frames.decode_pairs(body, self._at, self._limits)
         self.output_records += len(batch)
         with self._silence.paused():
             await sink.pairs(batch)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import numpy as np
 
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_worker.artifact.channel import Channel
 from apollo_worker.artifact.context import StdioName, TextProtocol
 from apollo_worker.artifact.dialogue import Chunk
@@ -17,6 +18,7 @@ from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.frames import Limits, record_too_large
 from apollo_worker.core.text import count_lines, join_pairs, join_records, longest_line_bytes, parse_lines
 from apollo_worker.ports import PairSink
+from apollo_worker.steps import doing
 
 READ_BUFFER_BYTES = 1 << 20
 KERNEL_BUFFER_BYTES = 1 << 20  # asked for; the kernel may give less
@@ -47,12 +49,16 @@ class TextDialogue:
             if block.lengths is None:
                 yield Chunk([block.data], block.count)
             else:
-                lines = await in_thread(join_records, np.frombuffer(block.data, np.uint8), block.lengths)
+                with doing(Step.SEND):
+                    lines = await in_thread(join_records, np.frombuffer(block.data, np.uint8), block.lengths)
                 yield Chunk([lines], block.count)
 
     async def encode_pairs(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[Chunk, None]:
         async for batch in pairs:
-            yield Chunk([await in_thread(join_pairs, batch, self._text.input_separator)], len(batch))
+            with doing(Step.SEND):
+                lines = await in_thread(join_pairs, batch, self._text.input_separator)
+            yield Chunk([lines], len(batch))
+            del lines  # they may be large, and the next batch is being awaited
 
     def program_started(self) -> None:
         os.close(self._program_stdout)
@@ -127,7 +133,8 @@ class TextDialogue:
             with self._silence.paused():
                 await sink.raw(content.data)
             return
-        batch = await in_thread(parse_lines, content, self._text.output_fields)
+        with doing(Step.RECEIVE):
+            batch = await in_thread(parse_lines, content, self._text.output_fields)
         self.output_records += len(batch)
         with self._silence.paused():
             await sink.pairs(batch)

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from apollo_common.timings import Step
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import GroupBatch, PairBatch
 from apollo_worker.core.fields import TAB_SEPARATED, nth_separators
+from apollo_worker.steps import doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,16 @@ async def grouped(pairs: AsyncIterator[PairBatch], grouping: Grouping = WHOLE_KE
     async for batch in pairs:
         if not len(batch):
             continue
-        starts = grouping.starts(batch)
-        offsets, keys = take_keys(batch, starts)
-        continues = begun and grouping.joins(last_key, key_at(batch, 0))
-        if continues and grouping.fields:
-            offsets, keys = _with_first(first_key, offsets, keys)
-        last_key, begun = key_at(batch, len(batch) - 1), True
-        if grouping.fields:
-            first_key = keys[offsets[-2] : offsets[-1]].tobytes()
-        counts = np.diff(starts, append=len(batch)).astype(np.uint32)
+        with doing(Step.SEND):
+            starts = grouping.starts(batch)
+            offsets, keys = take_keys(batch, starts)
+            continues = begun and grouping.joins(last_key, key_at(batch, 0))
+            if continues and grouping.fields:
+                offsets, keys = _with_first(first_key, offsets, keys)
+            last_key, begun = key_at(batch, len(batch) - 1), True
+            if grouping.fields:
+                first_key = keys[offsets[-2] : offsets[-1]].tobytes()
+            counts = np.diff(starts, append=len(batch)).astype(np.uint32)
         groups = GroupBatch(continues, offsets, keys, counts, batch.value_offsets, batch.value_bytes)
         del batch, keys  # they may be large: nothing is kept while the next batch is awaited
         yield groups

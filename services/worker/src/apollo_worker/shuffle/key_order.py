@@ -16,6 +16,7 @@ import pyarrow as pa
 from apollo_common.errors import RecordTooLarge
 from apollo_common.key_parts import KeyPart
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import Bytes, PairBatch
 from apollo_worker.core.fields import TAB_SEPARATED, Positions
@@ -24,6 +25,7 @@ from apollo_worker.shuffle.key_parts import find_parts
 from apollo_worker.shuffle.key_segments import END, Columns, inverted, joined, number_segments, text_segments
 from apollo_worker.shuffle.keys import KeyBlock, Words
 from apollo_worker.shuffle.partition import Partitioner
+from apollo_worker.steps import doing
 
 _MOST_TIMES_LONGER = 2  # than the part itself is a segment
 _MAX_COLUMN_BYTES = (1 << 31) - (1 << 26)  # offsets are 32-bit; the rest is for ends of segments
@@ -102,16 +104,25 @@ class CombinerOfPrefixed:
     order: KeyOrder
 
     async def combine(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[PairBatch, None]:
-        plain = without_prefixes(pairs, self.order)
+        plain = without_prefixes(pairs, self.order, Step.SORT)
         async with aclosing(plain), aclosing(self.combiner.combine(plain)) as results:
             async for batch in results:
-                yield await in_thread(self.order.add_prefixes, batch)
+                yield await with_prefixes(batch, self.order)
 
 
-async def without_prefixes(pairs: AsyncIterator[PairBatch], order: KeyOrder) -> AsyncGenerator[PairBatch, None]:
-    """Who passes in `pairs` closes them."""
+async def with_prefixes(batch: PairBatch, order: KeyOrder) -> PairBatch:
+    """Of a map attempt: the prefixes are what its output is sorted by."""
+    with doing(Step.SORT):
+        return await in_thread(order.add_prefixes, batch)
+
+
+async def without_prefixes(
+    pairs: AsyncIterator[PairBatch], order: KeyOrder, step: Step
+) -> AsyncGenerator[PairBatch, None]:
+    """Who passes in `pairs` closes them. `step`: what the time that it takes belongs to."""
     async for batch in pairs:
-        plain = await in_thread(order.drop_prefixes, batch)
+        with doing(step):
+            plain = await in_thread(order.drop_prefixes, batch)
         del batch  # it may be one large pair: only one of the two is kept while the next is awaited
         yield plain
         del plain

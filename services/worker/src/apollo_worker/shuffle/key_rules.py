@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from apollo_common.errors import InvalidKeyOrder
 from apollo_common.key_parts import keeping_groups, parse_key_parts
+from apollo_common.timings import Step
 from apollo_proto.apollo import v1
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.core.fields import TAB_SEPARATED
@@ -36,7 +37,7 @@ class KeyRules:
 
     def restored(self, pairs: AsyncGenerator[PairBatch, None]) -> AsyncGenerator[PairBatch, None]:
         """Pairs with keys as they were emitted, of those that were shuffled."""
-        return pairs if self.order is None else without_prefixes(pairs, self.order)
+        return pairs if self.order is None else without_prefixes(pairs, self.order, Step.MERGE)
 
 
 def key_rules(rules: v1.KeyRules | None) -> KeyRules:

@@ -10,6 +10,7 @@ import numpy as np
 
 from apollo_common.errors import RecordTooLarge
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_worker.core.budget import MIN_BUDGET_BYTES, record_limit_bytes, record_limit_words
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, PairArena, SortedArena
@@ -21,6 +22,7 @@ from apollo_worker.shuffle.key_ranges import KeyRanges
 from apollo_worker.shuffle.partition import Partitioner
 from apollo_worker.shuffle.segment_index import encode_index
 from apollo_worker.shuffle.threads import in_stoppable_thread, iterate_in_thread
+from apollo_worker.steps import Timed, doing
 
 DATA_FILE = "data.arrow"
 INDEX_FILE = "index"
@@ -127,10 +129,11 @@ class MapOutputWriter:
 
     async def _fill(self, arena: PairArena, batch: PairBatch) -> PairBatch:
         """Copy as many pairs as fit; returns the rest."""
-        if batch.size_bytes <= _COPIED_INLINE_BYTES:
-            taken = arena.append(batch)
-        else:
-            taken = await in_thread(arena.append, batch)
+        with doing(Step.RECEIVE):
+            if batch.size_bytes <= _COPIED_INLINE_BYTES:
+                taken = arena.append(batch)
+            else:
+                taken = await in_thread(arena.append, batch)
         return batch.slice(taken, len(batch))
 
     async def _spill(self) -> None:
@@ -142,8 +145,12 @@ class MapOutputWriter:
 
     async def _combine(self, combiner: Combiner) -> None:
         """Combine the incoming pairs into the second arena, which is written when full and else goes on filling."""
-        pairs = await in_thread(self._incoming.sort, self._partitioner, self._partitions)
-        async with aclosing(_batches(pairs)) as batches, aclosing(combiner.combine(batches)) as results:
+        with doing(Step.SORT):
+            pairs = await in_thread(self._incoming.sort, self._partitioner, self._partitions)
+        async with (
+            aclosing(_batches(pairs)) as batches,
+            aclosing(combiner.combine(Timed(Step.SORT, batches))) as results,
+        ):
             async for batch in results:
                 self._check(batch)
                 self._combine_output_records += len(batch)
@@ -157,8 +164,10 @@ class MapOutputWriter:
         """Write the arena's pairs as one run and empty it."""
         if not len(arena):
             return
-        data = self._open()
-        data.write_run(arena.sort(self._partitioner, self._partitions))
+        with doing(Step.SORT):
+            pairs = arena.sort(self._partitioner, self._partitions)
+        with doing(Step.WRITE):
+            self._open().write_run(pairs)
         self._spilled_records += len(arena)
         arena.clear()
 
@@ -171,6 +180,10 @@ class MapOutputWriter:
     def _finish(self) -> MapOutputSummary:
         self._write(self._combined)
         self._incoming = self._combined = PairArena(0)  # what comes after needs the memory
+        with doing(Step.COMMIT):
+            return self._end()
+
+    def _end(self) -> MapOutputSummary:
         data = self._open()
         data.finish()
         entries = data.entries()

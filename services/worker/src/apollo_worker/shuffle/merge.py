@@ -17,6 +17,7 @@ from pathlib import Path
 from apollo_common.assignment import MapOutputRef
 from apollo_common.errors import ApolloError, TemporaryError
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.core.merge_plan import Batch, Cut, plan_pass, plan_slices
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, ROW_COST_BYTES, PairArena
@@ -28,6 +29,7 @@ from apollo_worker.shuffle.segment_index import FIRST_KEY_BYTES
 from apollo_worker.shuffle.segments import Run, SegmentReader
 from apollo_worker.shuffle.store import MapOutputStore
 from apollo_worker.shuffle.threads import iterate_in_thread
+from apollo_worker.steps import Timed, counting, doing
 
 PATIENCE_S = 60.0
 OUTPUT_BATCH_BYTES = 1 << 20
@@ -56,11 +58,12 @@ async def merged(
     own = Scratch(scratch, scratch_limit_bytes)
     merge = _Merge(reader, min(budget_bytes, MAX_BUDGET_BYTES), own)
     try:
-        runs = await store.runs(outputs, partition, reader, own)
+        with doing(Step.READ):
+            runs = await store.runs(outputs, partition, reader, own)
         counted(*await in_thread(_size, runs))
         pairs = merge.pairs(runs)
         async with aclosing(iterate_in_thread(pairs, reader.stop)) as batches:
-            async for batch in batches:
+            async for batch in Timed(Step.MERGE, batches):
                 yield batch
                 del batch  # a batch may be one large pair: none is kept while the next is awaited
     finally:
@@ -186,7 +189,8 @@ class _Cursor:
 
     def _load(self) -> PairBatch:
         if self._rest is None:
-            self._rest = self._reader.batch(self._run, self._next)
+            with counting(Step.MERGE, as_=Step.READ):
+                self._rest = self._reader.batch(self._run, self._next)
             self._next += 1
         return self._rest
 

@@ -35,6 +35,7 @@ __all__ = (
     "TaskEvent",
     "TaskKind",
     "TextFields",
+    "Timings",
     "WorkerBase",
     "WorkerStub",
 )
@@ -312,6 +313,8 @@ class Done(betterproto2.Message):
     int64 little-endian, one per partition; a shuffling map attempt only
     """
 
+    timings: "Timings | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
+
 
 default_message_pool.register_message("apollo.v1", "Done", Done)
 
@@ -548,6 +551,11 @@ class Progress(betterproto2.Message):
     of the worker and its programs, since the worker started; 0: unknown
     """
 
+    timings: "Timings | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    so far
+    """
+
 
 default_message_pool.register_message("apollo.v1", "Progress", Progress)
 
@@ -773,6 +781,32 @@ class TextFields(betterproto2.Message):
 
 
 default_message_pool.register_message("apollo.v1", "TextFields", TextFields)
+
+
+@dataclass(eq=False, repr=False)
+class Timings(betterproto2.Message):
+    """
+    What held the attempt up, in milliseconds that add up to its time on the worker (apollo_common.timings).
+    """
+
+    read_ms: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+
+    merge_ms: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+
+    send_ms: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+
+    program_ms: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
+
+    receive_ms: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+
+    sort_ms: "int" = betterproto2.field(6, betterproto2.TYPE_INT64)
+
+    write_ms: "int" = betterproto2.field(7, betterproto2.TYPE_INT64)
+
+    commit_ms: "int" = betterproto2.field(8, betterproto2.TYPE_INT64)
+
+
+default_message_pool.register_message("apollo.v1", "Timings", Timings)
 
 
 class WorkerStub(betterproto2_grpclib.ServiceStub):

@@ -1,0 +1,49 @@
+"""Where an attempt's time goes: the steps that can hold it up, and how long each did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Self
+
+
+class Step(StrEnum):
+    """In the order in which a record meets them."""
+
+    READ = "read"  # a map waits for its input, a reduce for map outputs
+    MERGE = "merge"  # a reduce brings its input into the order of the keys
+    SEND = "send"  # the program is given its input
+    PROGRAM = "program"  # nothing of Apollo's is at work: the program is, or the built-in in its place
+    RECEIVE = "receive"  # what the program wrote is taken
+    SORT = "sort"  # a map brings its output into the order of partitions and keys
+    WRITE = "write"  # sorted runs or the output part are written
+    COMMIT = "commit"  # what was written is made to last, and shown or uploaded to its end
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Of one attempt they add up to its time on the worker: what goes on at once shares a moment evenly."""
+
+    read_ms: int = 0
+    merge_ms: int = 0
+    send_ms: int = 0
+    program_ms: int = 0
+    receive_ms: int = 0
+    sort_ms: int = 0
+    write_ms: int = 0
+    commit_ms: int = 0
+
+    @classmethod
+    def of_seconds(cls, seconds: Mapping[Step, float]) -> Self:
+        return cls(**{f"{step}_ms": round(1000 * spent) for step, spent in seconds.items()})
+
+    def by_step(self) -> dict[Step, int]:
+        """Milliseconds."""
+        return {Step(entry.name.removesuffix("_ms")): getattr(self, entry.name) for entry in fields(self)}
+
+    def plus(self, other: "Timings", sign: int = 1) -> "Timings":
+        """Step by step; with `sign` -1 the other is taken away."""
+        theirs = other.by_step()
+        return Timings(**{f"{step}_ms": mine + sign * theirs[step] for step, mine in self.by_step().items()})
+
+
+NO_TIMINGS = Timings()
