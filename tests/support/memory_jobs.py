@@ -7,6 +7,7 @@ from typing import Any
 from apollo_common.assignment import Counters
 from apollo_common.errors import IdempotencyConflict, JobEnded, UnknownJob
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, attempt_id, job_of, map_task_id, reduce_task_id
+from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.jobs import JobEvent, Submitted
@@ -80,6 +81,10 @@ class MemoryJobs:
 
     def counters(self, job: JobId) -> Counters:
         return self.job(job).counters
+
+    def timings(self, job: JobId) -> dict[TaskKind, Timings]:
+        found = self.job(job)
+        return {TaskKind.MAP: found.map_timings, TaskKind.REDUCE: found.reduce_timings}
 
     def workers(self) -> Sequence[Worker]:
         return self.given_workers

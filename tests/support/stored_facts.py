@@ -11,6 +11,7 @@ from pathlib import Path
 
 from apollo_common.assignment import PartUpload, Split, SplitPiece
 from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_common.timings import Timings
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import encode
 from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, TaskTotals
@@ -93,6 +94,7 @@ OUTPUT = AttemptOutput(
     records=4,
     sha256="01" * 32,
 )
+TIMINGS = Timings(read_ms=1, merge_ms=2, send_ms=3, program_ms=4000, receive_ms=5, sort_ms=6, write_ms=7, commit_ms=8)
 SPLITS = (
     Split(
         (SplitPiece("s3://bucket/in.gz", 7, 8, 15, "v1", "gzip"), SplitPiece("file:///data/é", 0, 3, 3, "v0")),
@@ -128,11 +130,12 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.SplittersChosen(25, JOB, "eJxjYGBgAAAABAAB"),
     facts.JobAccepted(26, JOB, replace(SPEC, part_prefix="part-")),
     facts.JobAccepted(
-        21,
+        27,
         JOB,
         replace(SPEC, record_format="csv:;", inputs=INPUTS, split_policy=SplitPolicy.PACKED, allow_no_input=True),
     ),
     facts.MapsPlanned(28, JOB, tuple(replace(split, job_input=1) for split in SPLITS)),
+    facts.AttemptAccepted(29, MAP, OUTPUT, {"apollo": {"input_records": 1}}, TIMINGS),
 )
 
 SUMMARY = JobSummary(

@@ -202,7 +202,15 @@ async def test_no_secret_is_in_any_answer_log_or_metric(api, capfd, caplog):
     api.jobs.refuse = RuntimeError("something else went wrong")
     answers.append(await api.call("POST", "/api/v1/jobs", json=body))
     job = answers[0][1]["job"]["id"]
-    for path in ("jobs", f"jobs/{job}", f"jobs/{job}/tasks", f"jobs/{job}/counters", "artifacts", "workers"):
+    for path in (
+        "jobs",
+        f"jobs/{job}",
+        f"jobs/{job}/tasks",
+        f"jobs/{job}/counters",
+        f"jobs/{job}/timings",
+        "artifacts",
+        "workers",
+    ):
         answers.append(await api.call("GET", f"/api/v1/{path}"))  # noqa: PERF401
     async with api.http.get("/metrics") as metrics:
         answers.append(await metrics.text())

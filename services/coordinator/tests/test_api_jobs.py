@@ -15,6 +15,7 @@ from apollo_common.errors import (
     VolumeFull,
 )
 from apollo_common.ids import JobId
+from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Failure, JobStatus, Worker
 from apollo_coordinator.core.spec import KeyRules, ProgramSource, TextFields
 from support.api_jobs import BODY, submit, upload_programs
@@ -238,6 +239,21 @@ async def test_tasks_attempts_workers_and_counters_are_shown(api):
     assert len(counters["apollo"]) == 9
     _, shown = await api.call("GET", f"/api/v1/jobs/{job.id}")
     assert shown["progress"]["maps"] == {"total": 2, "completed": 0, "running": 1}
+
+
+async def test_timings_are_shown_by_phase_and_of_attempts_that_told_some(api):
+    _, answer = await submit(api)
+    job = api.jobs.job(JobId(answer["job"]["id"]))
+    api.jobs.start(job, maps=1, reduces=1)
+    attempts = f"/api/v1/tasks/{job.maps[0].id}/attempts"
+    (attempt,) = (await api.call("GET", attempts))[1]
+    assert "timings" not in attempt
+    job.map_timings = job.maps[0].attempts[0].timings = Timings(program_ms=90, sort_ms=10)
+    (attempt,) = (await api.call("GET", attempts))[1]
+    zeros = dict.fromkeys(["read", "merge", "send", "program", "receive", "sort", "write", "commit"], 0)
+    assert attempt["timings"] == zeros | {"program": 90, "sort": 10}
+    _, timings = await api.call("GET", f"/api/v1/jobs/{job.id}/timings")
+    assert timings == {"mapper": zeros | {"program": 90, "sort": 10}, "reducer": zeros}
 
 
 async def test_a_failed_job_says_why(api):

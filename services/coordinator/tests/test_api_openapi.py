@@ -25,6 +25,7 @@ async def test_every_route_is_described(api):
         "/api/v1/jobs/{id}": ["delete", "get"],
         "/api/v1/jobs/{id}/tasks": ["get"],
         "/api/v1/jobs/{id}/counters": ["get"],
+        "/api/v1/jobs/{id}/timings": ["get"],
         "/api/v1/jobs/{id}/events": ["get"],
         "/api/v1/tasks/{id}/attempts": ["get"],
         "/api/v1/attempts/{id}/logs": ["get"],

@@ -231,6 +231,7 @@ async def test_a_wrong_idempotency_key_is_422(idle, key):
         "jobs/none",
         "jobs/none/tasks",
         "jobs/none/counters",
+        "jobs/none/timings",
         "jobs/none/events",
         "tasks/none/attempts",
         "attempts/none/logs",

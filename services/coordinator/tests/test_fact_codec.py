@@ -1,16 +1,17 @@
 """Durable facts as JSON: every kind there and back, and bodies of other versions."""
 
 import json
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 
 import pytest
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import KINDS, UnreadableFact, decode, decode_summary, encode, encode_summary
 from apollo_coordinator.core.model import Failure, JobStatus
 from support.scheduling import splits
-from support.stored_facts import FACTS, STORED, STORED_SUMMARY, SUMMARY
+from support.stored_facts import FACTS, STORED, STORED_SUMMARY, SUMMARY, TIMINGS
 
 JOB = JobId("j")
 ATTEMPT = AttemptId("j-r-00003-1")
@@ -38,6 +39,12 @@ def test_what_the_first_version_wrote_is_read_in_full():
 def test_a_summary_as_it_was_first_written_is_read_in_full():
     assert decode_summary(STORED_SUMMARY.read_text()) == SUMMARY
     assert decode_summary(encode_summary(SUMMARY)) == SUMMARY
+
+
+def test_a_summary_keeps_timings_and_an_older_one_has_none():
+    timed = replace(SUMMARY, map_timings=TIMINGS, reduce_timings=Timings(sort_ms=9))
+    assert decode_summary(encode_summary(timed)) == timed
+    assert SUMMARY.map_timings == NO_TIMINGS
 
 
 def test_a_summary_of_a_later_version_is_refused():

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from apollo_common.errors import WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.metrics.exposition import render_metrics
+from apollo_common.timings import Timings
 from apollo_coordinator.core import events
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import Failure
@@ -84,6 +85,15 @@ class TestAttempts:
             ("map", "failed", "program_exited"): 1,
             ("map", "lost", "worker_unreachable"): 1,
         }
+
+    def test_where_time_went_is_counted_when_an_attempt_is_accepted(self, world):
+        world.workers("w1")
+        world.job(maps=2, n_reducers=1)
+        timings = Timings(read_ms=250, program_ms=4_000)
+        world.tell(events.AttemptDone(AttemptId("j-m-00000-0"), WorkerId("w1"), {}, timings=timings))
+        world.tell(events.AttemptProgressed(AttemptId("j-m-00001-0"), WorkerId("w1"), 1, 10, {}, timings=timings))
+        world.failed("j-m-00001-0")
+        assert world.values("attempt_step_seconds_total") == {("map", "read"): 0.25, ("map", "program"): 4}
 
     def test_an_attempt_that_a_backup_has_overtaken_is_cancelled_once(self, world):
         world.workers("w1", "w2")

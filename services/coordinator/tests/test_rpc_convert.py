@@ -17,6 +17,7 @@ from apollo_common.assignment import (
 from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id, sample_task_id
 from apollo_common.key_samples import SAMPLED_BYTES, pack_keys, unpack_keys
 from apollo_common.storage.port import StorageAccess
+from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
 from apollo_coordinator.order import (
@@ -154,6 +155,14 @@ def test_a_repr_of_credentials_shows_none():
         (
             v1.TaskEvent(done=v1.Done(output_records=9, sample_keys=pack_keys([b"a", b""]))),
             AttemptDone({}, output_records=9, sample_keys=(b"a", b"")),
+        ),
+        (
+            v1.TaskEvent(done=v1.Done(counters=b"{}", timings=v1.Timings(read_ms=1, program_ms=1 << 40, commit_ms=-3))),
+            AttemptDone({}, timings=Timings(read_ms=1, program_ms=1 << 40)),  # no time is negative
+        ),
+        (
+            v1.TaskEvent(progress=v1.Progress(timings=v1.Timings(merge_ms=2, sort_ms=3))),
+            AttemptProgress(0, 0, {}, timings=Timings(merge_ms=2, sort_ms=3)),
         ),
         (
             v1.TaskEvent(

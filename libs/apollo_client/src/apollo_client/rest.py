@@ -114,6 +114,10 @@ class RestClient:
     async def stop(self, job: str) -> Document:
         return await self._document("DELETE", f"/api/v1/jobs/{_segment(job)}")
 
+    async def timings(self, job: str) -> dict[str, dict[str, int]]:
+        """Milliseconds by task type and step."""
+        return await self._document("GET", f"/api/v1/jobs/{_segment(job)}/timings")
+
     async def counters(self, job: str) -> dict[str, dict[str, int]]:
         return await self._document("GET", f"/api/v1/jobs/{_segment(job)}/counters")
 

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from apollo_common.assignment import Counters
 from apollo_common.ids import AttemptId, JobId, TaskId
-from apollo_coordinator.core.model import Attempt, Job, Task, Worker
+from apollo_common.timings import Timings
+from apollo_coordinator.core.model import Attempt, Job, Task, TaskKind, Worker
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.ports import JobSecrets
 
@@ -82,6 +83,10 @@ class JobService(Protocol):
 
     def counters(self, job: JobId) -> Counters:
         """Accepted attempts, plus what the running ones have reported."""
+        ...
+
+    def timings(self, job: JobId) -> dict[TaskKind, Timings]:
+        """Of the same attempts, added up; of a task that is backed up, all that run."""
         ...
 
     def workers(self) -> Sequence[Worker]: ...

@@ -6,6 +6,7 @@ from functools import cached_property
 from apollo_common.assignment import Counters, MapOutputRef, PartUpload, encode_map_outputs
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.model import Task
 from apollo_coordinator.core.spec import JobSpec
 
@@ -74,6 +75,7 @@ class AttemptProgress:
     counters: Counters
     status: str = ""
     memory_peak_bytes: int = 0  # of the worker and its programs, since the worker started; 0: unknown
+    timings: Timings = NO_TIMINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class AttemptDone:
     output_sha256: str = ""
     partition_bytes: tuple[int, ...] = ()
     sample_keys: tuple[bytes, ...] = ()  # samplers: out of `output_records`
+    timings: Timings = NO_TIMINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,12 @@ from apollo_coordinator.api.views import (
     ProgramView,
     SubmittedView,
     TaskView,
+    TimingsView,
     view_counters,
     view_job,
     view_program,
     view_task,
+    view_timings,
 )
 from apollo_coordinator.callers import Caller, Role
 from apollo_coordinator.core.model import Job
@@ -93,6 +95,14 @@ class JobRoutes:
                 content=CountersView,
                 problems=(404,),
             ),
+            Route(
+                "GET",
+                f"{_JOB}/timings",
+                self.timings,
+                "Where the time of a job's attempts went: milliseconds by phase and step",
+                content=TimingsView,
+                problems=(404,),
+            ),
         ]
 
     async def submit(self, request: web.Request, body: JobBody) -> Answer:
@@ -144,6 +154,9 @@ class JobRoutes:
 
     async def counters(self, request: web.Request) -> CountersView:
         return view_counters(self._service.counters(_job_id(request)))
+
+    async def timings(self, request: web.Request) -> TimingsView:
+        return view_timings(self._service.timings(_job_id(request)))
 
     async def _answer(self, job: Job, *, created: bool) -> Answer:
         async def program(ref: ProgramRef) -> ProgramView:

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from apollo_common.assignment import Counters
 from apollo_common.ids import parse_attempt_id
+from apollo_common.timings import NO_TIMINGS, Step, Timings
 from apollo_coordinator.core.model import (
     Attempt,
     AttemptStatus,
@@ -200,6 +201,10 @@ class AttemptView(View):
     input_bytes: int
     input_bytes_total: int
     program_status: str
+    timings: Annotated[
+        Maybe[dict[Step, int]],
+        Field(description="Milliseconds by the step that held it up: of one that runs or has succeeded"),
+    ]
     failure: Maybe[FailureView]
 
 
@@ -224,6 +229,13 @@ class HealthView(View):
 
 
 CountersView = dict[str, dict[str, int]]
+
+
+class TimingsView(View):
+    """Of one phase they add up to the time of its attempts on workers; several steps at once share it."""
+
+    mapper: dict[Step, int]
+    reducer: dict[Step, int]
 
 
 def view_artifact(info: ArtifactInfo) -> ArtifactView:
@@ -331,6 +343,7 @@ def view_attempt(attempt: Attempt, pod_names: Mapping[str, str]) -> AttemptView:
         input_bytes=attempt.input_bytes,
         input_bytes_total=attempt.input_bytes_total,
         program_status=attempt.program_status,
+        timings=attempt.timings.by_step() if attempt.timings != NO_TIMINGS else None,
         failure=_failure(attempt.failure),
     )
 
@@ -361,6 +374,10 @@ def view_counters(counters: Counters) -> CountersView:
     """Apollo's own counters are always there, so that a reader need not ask whether they are."""
     builtin = dict.fromkeys(BUILTIN_COUNTERS, 0) | counters.get("apollo", {})
     return {"apollo": builtin} | {group: dict(names) for group, names in counters.items() if group != "apollo"}
+
+
+def view_timings(timings: Mapping[TaskKind, Timings]) -> TimingsView:
+    return TimingsView(mapper=timings[TaskKind.MAP].by_step(), reducer=timings[TaskKind.REDUCE].by_step())
 
 
 def _input_data(owner: str, spec: JobSpec) -> InputData:

@@ -2,9 +2,10 @@
 
 from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId, job_of
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.indexes import fire_timers, occupy, pause, put_off, refresh, trouble, trouble_over
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Task, TaskKind, TaskStatus, add_counters
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind, TaskStatus, add_counters
 from apollo_coordinator.core.state import JobQueue, Running, Sample, State, locate, size_bytes
 from apollo_coordinator.core.transitions import ATTEMPT, TASK, moved
 
@@ -59,7 +60,9 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     task.output = fact.output
     task.counters = fact.counters
     task.ended_ms = fact.at_ms
+    attempt.timings = fact.timings
     add_counters(queue.job.counters, fact.counters, 1)
+    _add_timings(queue.job, task, fact.timings, 1)
     queue.advanced_ms = fact.at_ms
     if queue.cautious:
         queue.held_until_ms = fact.at_ms
@@ -114,6 +117,7 @@ def map_output_lost(state: State, fact: facts.MapOutputLost) -> None:
     attempt.failure = fact.failure
     task.status = moved(TASK, task.status, fact, TaskStatus.SCHEDULED, task)
     add_counters(queue.job.counters, task.counters, -1)
+    _add_timings(queue.job, task, attempt.timings, -1)
     task.accepted = None
     task.output = None
     task.counters = {}
@@ -136,6 +140,7 @@ def progress_seen(state: State, fact: facts.ProgressSeen) -> None:
     attempt.input_bytes = fact.input_bytes
     attempt.input_bytes_total = fact.input_bytes_total
     attempt.counters = fact.counters
+    attempt.timings = fact.timings
     attempt.program_status = fact.status
     attempt.heard_ms = fact.at_ms
     worker = state.workers.get(attempt.worker)
@@ -155,6 +160,7 @@ def end_attempt(task: Task, attempt: Attempt, status: AttemptStatus, fact: facts
     attempt.status = moved(ATTEMPT, attempt.status, fact, status, task)
     attempt.ended_ms = fact.at_ms
     attempt.counters = None
+    attempt.timings = NO_TIMINGS
 
 
 def _end_running(
@@ -171,6 +177,13 @@ def _end_running(
         queue.running_backups -= 1
     end_attempt(running.task, running.attempt, status, fact)
     return queue, running.task, running.attempt
+
+
+def _add_timings(job: Job, task: Task, timings: Timings, sign: int) -> None:
+    if task.kind is TaskKind.REDUCE:
+        job.reduce_timings = job.reduce_timings.plus(timings, sign)
+    else:  # a sampler runs the mapper
+        job.map_timings = job.map_timings.plus(timings, sign)
 
 
 def _again(state: State, queue: JobQueue, task: Task, fact: facts.Fact) -> None:

@@ -40,7 +40,13 @@ def attempt_progressed(state: State, event: events.AttemptProgressed, now_ms: in
     if state.running(event.attempt) is not None:
         out.facts.append(
             facts.ProgressSeen(
-                now_ms, event.attempt, event.input_bytes, event.input_bytes_total, event.counters, event.status
+                now_ms,
+                event.attempt,
+                event.input_bytes,
+                event.input_bytes_total,
+                event.counters,
+                event.status,
+                event.timings,
             )
         )
 
@@ -66,7 +72,7 @@ def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: i
     )
     # What a sampler reads is read again by a map, which counts it.
     counters = {} if task.kind is TaskKind.SAMPLE else event.counters
-    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, counters))
+    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, counters, event.timings))
     for other in task.attempts:
         if other.status is AttemptStatus.RUNNING and other is not attempt:
             message = f"attempt {attempt.id} was done first"

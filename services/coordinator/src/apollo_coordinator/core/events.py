@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from apollo_common.assignment import Counters, PartUpload, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.model import Failure
 from apollo_coordinator.core.spec import JobSpec
 
@@ -103,6 +104,7 @@ class AttemptProgressed:
     input_bytes_total: int
     counters: Counters
     status: str = ""
+    timings: Timings = NO_TIMINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class AttemptDone:
     records: int = 0
     sha256: str = ""
     sample: str = ""  # samplers: packed keys
+    timings: Timings = NO_TIMINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from apollo_common.assignment import Counters, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId, job_of
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.model import AttemptOutput, Departure, Failure, JobStatus
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.summary import JobSummary
@@ -92,6 +93,7 @@ class AttemptAccepted(_AttemptFact):
 
     output: AttemptOutput
     counters: Counters
+    timings: Timings = NO_TIMINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ class ProgressSeen(_Fact):
     input_bytes_total: int
     counters: Counters
     status: str
+    timings: Timings = NO_TIMINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from apollo_common.assignment import Counters, PartUpload, Split
 from apollo_common.errors import OutOfMemory
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.spec import JobSpec
 
 
@@ -116,6 +117,7 @@ class Attempt:
     heard_ms: int = 0
     advanced_ms: int = 0  # when more input was last read, as far as this coordinator has seen
     counters: Counters | None = None  # of a running attempt, as last reported
+    timings: Timings = NO_TIMINGS  # of a running attempt, as last reported, and of one that succeeded
 
 
 @dataclass(slots=True)
@@ -160,6 +162,8 @@ class Job:
     planned: bool = False
     failure: Failure | None = None
     counters: Counters = field(default_factory=dict)  # of accepted attempts
+    map_timings: Timings = NO_TIMINGS  # of the same, added up
+    reduce_timings: Timings = NO_TIMINGS
     speculative_attempts: int = 0  # started so far
     speculative_won: int = 0  # of those, accepted
     trouble: str = ""  # why the job waits, in the words of the pool, a volume or the output's store; not journaled

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from apollo_common.assignment import Counters
 from apollo_common.ids import JobId
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.model import Failure, Job, JobStatus, Task, TaskStatus, TaskTotals
 from apollo_coordinator.core.spec import JobSpec
 
@@ -25,6 +26,8 @@ class JobSummary:
     failure: Failure | None = None
     speculative_attempts: int = 0
     speculative_won: int = 0
+    map_timings: Timings = NO_TIMINGS
+    reduce_timings: Timings = NO_TIMINGS
 
 
 def summarise(job: Job) -> JobSummary:
@@ -44,6 +47,8 @@ def summarise(job: Job) -> JobSummary:
         job.failure,
         job.speculative_attempts,
         job.speculative_won,
+        job.map_timings,
+        job.reduce_timings,
     )
 
 
@@ -59,6 +64,8 @@ def restored(summary: JobSummary) -> Job:
         planned=summary.planned,
         failure=summary.failure,
         counters=summary.counters,
+        map_timings=summary.map_timings,
+        reduce_timings=summary.reduce_timings,
         totals=summary.totals,
         speculative_attempts=summary.speculative_attempts,
         speculative_won=summary.speculative_won,

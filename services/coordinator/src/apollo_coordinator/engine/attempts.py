@@ -170,6 +170,7 @@ class AttemptRunner:
                         report.input_bytes_total,
                         report.counters,
                         report.status,
+                        report.timings,
                     )
                 )
             case AttemptLog():
@@ -214,6 +215,7 @@ def _done(attempt: AttemptId, worker: WorkerId, report: AttemptDone) -> events.A
         records=report.output_records,
         sha256=report.output_sha256,
         sample=base64.b64encode(pack_keys(report.sample_keys)).decode() if report.sample_keys else "",
+        timings=report.timings,
     )
 
 

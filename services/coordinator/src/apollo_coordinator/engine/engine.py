@@ -13,10 +13,20 @@ from apollo_common.errors import ApolloError, InvalidSetting, JobEnded, UnknownJ
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of, new_job_id
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
+from apollo_common.timings import Timings
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply import apply
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, Worker, add_counters
+from apollo_coordinator.core.model import (
+    Attempt,
+    AttemptStatus,
+    Job,
+    JobStatus,
+    Task,
+    TaskKind,
+    Worker,
+    add_counters,
+)
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.scheduler import decide, step
 from apollo_coordinator.core.spec import JobSpec
@@ -425,6 +435,15 @@ class Engine:
             if attempt is next(other for other in task.attempts if other.status is AttemptStatus.RUNNING):
                 add_counters(total, attempt.counters or {}, 1)  # of a task that is backed up, one attempt's
         return total
+
+    def timings(self, job: JobId) -> dict[TaskKind, Timings]:
+        found = self.job(job)
+        totals = {TaskKind.MAP: found.map_timings, TaskKind.REDUCE: found.reduce_timings}
+        queue = self._state.queues.get(job)
+        for task, attempt in queue.running.values() if queue else ():
+            phase = TaskKind.REDUCE if task.kind is TaskKind.REDUCE else TaskKind.MAP  # a sampler runs the mapper
+            totals[phase] = totals[phase].plus(attempt.timings)
+        return totals
 
     def workers(self) -> Sequence[Worker]:
         return list(self._state.workers.values())

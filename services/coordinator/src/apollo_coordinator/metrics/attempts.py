@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from apollo_common.assignment import Counters
 from apollo_common.errors import FetchFailed
 from apollo_common.metrics.families import DURATION_BUCKETS_SECONDS, AnyFamily, Label, counter, histogram
+from apollo_common.timings import Step
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind, TaskStatus
 from apollo_coordinator.core.state import State, locate, ready_since_ms, size_bytes
@@ -54,6 +55,12 @@ FETCH_FAILURES: Final = counter(
 OUTPUTS_LOST: Final = counter(
     "apollo_map_outputs_lost_total", "Accepted map outputs that were given up, so that the map was run again."
 )
+STEP_SECONDS: Final = counter(
+    "apollo_attempt_step_seconds_total",
+    "Time of accepted attempts by the step that held them up; several at once share it. program: waiting for nothing "
+    "but it.",
+    {"phase": PHASE, "step": Label(tuple(Step))},
+)
 COUNTED: Final = {
     "input_records": counter("apollo_input_records_total", "Records that accepted map attempts read."),
     "input_bytes": counter("apollo_input_bytes_total", "Bytes of input that accepted map attempts read."),
@@ -79,6 +86,7 @@ COUNTED: Final = {
 
 FAMILIES: Final[tuple[AnyFamily, ...]] = (
     *(STARTED, ENDED, SECONDS, SETBACKS, LATENCY, INPUT, BACKUPS, BACKUPS_WON, FETCH_FAILURES, OUTPUTS_LOST),
+    STEP_SECONDS,
     *COUNTED.values(),
 )
 
@@ -97,6 +105,7 @@ class AttemptMetrics:
         self._backups_won = BACKUPS_WON.on(registry)
         self._fetch_failures = FETCH_FAILURES.on(registry).of()
         self._outputs_lost = OUTPUTS_LOST.on(registry).of()
+        self._step_seconds = STEP_SECONDS.on(registry)
         self._counted = {name: family.on(registry).of() for name, family in COUNTED.items()}
 
     def started(self, fact: facts.AttemptStarted, state: State) -> None:
@@ -116,6 +125,8 @@ class AttemptMetrics:
         if attempt.speculative:
             self._backups_won.of(phase_of(task.kind)).inc()
         self._count(fact.counters)
+        for step, spent_ms in fact.timings.by_step().items():
+            self._step_seconds.of(phase_of(task.kind), step).inc(spent_ms / 1000)
 
     def failed(self, fact: facts.AttemptFailed, state: State) -> None:
         self._set_back(fact, AttemptStatus.FAILED, state)

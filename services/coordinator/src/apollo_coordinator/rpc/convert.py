@@ -6,6 +6,7 @@ from apollo_common.assignment import decode_counters, decode_part_uploads, encod
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.key_samples import SAMPLED_BYTES, unpack_keys
 from apollo_common.storage.port import AttemptAccess, StorageAccess
+from apollo_common.timings import NO_TIMINGS, Step, Timings
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource, TextFields
 from apollo_coordinator.order import (
@@ -87,6 +88,7 @@ def to_report(event: v1.TaskEvent) -> AttemptReport | None:
             decode_counters(progress.counters),
             progress.status,
             progress.memory_peak_bytes,
+            _timings(progress.timings),
         )
     if event.log is not None:
         return AttemptLog(event.log.content, event.log.offset)
@@ -187,7 +189,15 @@ def _done(done: v1.Done) -> AttemptDone:
         output_sha256=done.output_sha256,
         sample_keys=tuple(unpack_keys(done.sample_keys)),
         partition_bytes=struct.unpack(f"<{len(done.partition_bytes) // 8}q", done.partition_bytes),
+        timings=_timings(done.timings),
     )
+
+
+def _timings(told: v1.Timings | None) -> Timings:
+    """None: the worker is of a version that tells none."""
+    if told is None:
+        return NO_TIMINGS
+    return Timings(**{f"{step}_ms": max(0, getattr(told, f"{step}_ms")) for step in Step})
 
 
 def _failed(failed: v1.Failed) -> AttemptFailed:
