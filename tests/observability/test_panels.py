@@ -69,6 +69,18 @@ def test_the_slowest_worker_is_none_that_has_nothing_to_read(tmp_path):
     says(where, series, {'{instance="maps"}': 10}, tmp_path)
 
 
+def test_what_holds_attempts_up_is_a_share_of_their_phase(tmp_path):
+    series = {
+        'apollo_attempt_step_seconds_total{phase="map", step="program"}': "0+45x20",
+        'apollo_attempt_step_seconds_total{phase="map", step="sort"}': "0+15x20",
+        'apollo_attempt_step_seconds_total{phase="map", step="merge"}': "0x20",
+        'apollo_attempt_step_seconds_total{phase="reduce", step="merge"}': "0x20",
+    }
+    where = "Apollo / Job flow / What holds attempts up / {{phase}} {{step}}"
+    expected = {'{phase="map", step="program"}': 0.75, '{phase="map", step="sort"}': 0.25}
+    says(where, series, expected, tmp_path)
+
+
 def test_a_share_of_nothing_is_no_number(tmp_path):
     series = {f'apollo_jobs_ended_total{{status="{status}"}}': "0x20" for status in ("failed", "succeeded")}
     says("Apollo / Overview / Jobs that fail", series, {}, tmp_path)

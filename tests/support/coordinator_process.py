@@ -41,7 +41,7 @@ class CoordinatorProcess:
         self._directory = directory
         self._settings = settings
         self._workers = workers
-        self._port = free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class CoordinatorProcess:
     def start(self) -> None:
         with (self._directory / "coordinator.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command("up", "--port", self._port, "--workers", self._workers, "--data-dir", self._directory / "data"),
+                command("up", "--port", self.port, "--workers", self._workers, "--data-dir", self._directory / "data"),
                 env=environment(**self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -113,7 +113,7 @@ class CoordinatorProcess:
     ) -> dict[str, Any]:
         """The answer's document, a problem document too. OSError when there is no answer."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}/api/v1{path}",
+            f"http://127.0.0.1:{self.port}/api/v1{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", **(headers or {})},
@@ -130,7 +130,7 @@ class CoordinatorProcess:
     def _ready(self) -> bool:
         assert not self.dead, (self._directory / "coordinator.log").read_text()[-3000:]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
                 ready: bool = answer.status == 200
                 return ready
         except OSError:

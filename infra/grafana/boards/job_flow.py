@@ -6,6 +6,7 @@ from boards.panels import Panel, Runbook, Unit, graph
 from boards.panels import board as make_board
 
 _RATE = "[$__rate_interval]"
+_STEPS = "apollo_attempt_step_seconds_total"
 
 
 def board() -> Dashboard:
@@ -95,6 +96,18 @@ def _stragglers() -> list[Panel]:
             {
                 "{{phase}} median": _attempt_seconds(0.5),
                 "{{phase}} 95 %": _attempt_seconds(0.95),
+            },
+        ),
+        graph(
+            "What holds attempts up",
+            Unit.SHARE,
+            "Of the time of accepted attempts. Mostly `program`: Apollo waits for the user's programs.",
+            Runbook.TIME,
+            {
+                "{{phase}} {{step}}": (
+                    f"sum by (phase, step) (rate({_STEPS}{_RATE})) "
+                    f"/ on (phase) group_left () sum by (phase) (rate({_STEPS}{_RATE})) > 0"
+                )
             },
         ),
         graph(

@@ -53,6 +53,7 @@ class Runbook(StrEnum):
     EVENT_LOOP_LAG = "event-loop-lag"
     JOURNAL_SLOW = "journal-slow"
     STRAGGLERS = "stragglers-and-skew"
+    TIME = "where-the-time-goes"
     WAITING = "when-a-job-waits"
     FAILING = "when-a-job-fails"
     SIZING = "sizing"

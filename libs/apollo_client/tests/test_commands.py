@@ -18,6 +18,7 @@ from apollo_client.cli.log_lines import MAX_LINE_BYTES
 from apollo_client.cli.root import cli
 from apollo_common.errors import StorageAccessDenied
 from apollo_common.ids import AttemptId, WorkerId
+from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, TaskStatus, Worker
 from support.api_server import running_api
 from support.apollo_cli import command, environment
@@ -197,6 +198,36 @@ async def test_a_job_says_who_has_the_workers_it_waits_for(api, apollo):
     for others in ([], [busy, idle], [replace(busy, job=first.id)]):
         api.jobs.given_workers = others
         assert "waiting" not in (await apollo("job", second.id)).out
+
+
+async def test_timings_say_where_time_went_and_of_which_attempts(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=2, reduces=1)
+    assert (await apollo("job", job.id, "--timings")).out.endswith("No attempt has told yet where its time went.\n")
+    attempt = job.maps[0].attempts[0]
+    attempt.timings = Timings(read_ms=2_500, program_ms=7_400, sort_ms=100)
+    job.map_timings = attempt.timings.plus(Timings(program_ms=90_000))
+    shown = (await apollo("job", job.id, "--timings")).out.splitlines()
+    table = [line.split("  ") for line in shown[-12:]]
+    rows = {cells[0]: [cell.strip() for cell in cells[1:] if cell] for cells in table}
+    assert rows["STEP"] == ["MAP", "SHARE", "WHAT"]  # no reduce has told anything
+    assert rows["read"] == ["2.5 s", "2 %", "Apollo waits for input, or for map outputs"]
+    assert rows["program"] == [
+        "1 min 37 s",
+        "97 %",
+        "the program works, or the built-in in its place: Apollo waits for it",
+    ]
+    assert rows["merge"][:2] == ["0.0 s", "0 %"]
+    assert rows[attempt.id] == ["10.0 s", "program 74 %, read 25 %"]
+
+
+async def test_timings_as_a_document_come_before_the_job(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    job.reduce_timings = Timings(merge_ms=3)
+    timings, shown = (await apollo("job", job.id, "--timings", "--json")).documents
+    assert timings["timings"]["reducer"]["merge"] == 3
+    assert set(timings["timings"]["mapper"].values()) == {0}
+    assert shown["id"] == job.id
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:4750", "ftp://localhost"])

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.probes import ProbeServer
+from apollo_common.timings import Step
 from apollo_proto.apollo.v1 import TaskAssignment, TaskKind
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.budget import MIN_BUDGET_BYTES, MemoryLimit
@@ -17,6 +18,7 @@ from apollo_worker.rpc.service import WorkerService
 from apollo_worker.shuffle.map_output import MapOutputWriter
 from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.slot import AttemptSlot
+from apollo_worker.steps import StepClock
 from support.shuffling import batches
 
 COUNTS_OF_ATTEMPTS = ("apollo_worker_attempts_total", "apollo_worker_attempt_duration_seconds_count")
@@ -119,6 +121,20 @@ async def test_spills_are_counted_while_the_map_runs(metrics, base_url, tmp_path
     assert 0 < found["apollo_worker_spilled_records_total",] < 5_000
     sink.tell((await writer.finish()).spilled)
     assert (await samples(base_url[0]))["apollo_worker_spilled_records_total",] == 5_000
+
+
+async def test_what_holds_a_running_attempt_up_is_counted_once(metrics, base_url):
+    now = iter([0.0, 1.5, 1.5, 10.0])
+    clock = StepClock(lambda: next(now))
+    events = EventLog(TaskAssignment(attempt_id="j-r-00000-0"))
+    reporter = AttemptReporter(events, observer=metrics, phase="reduce", clock=clock)
+    clock.begin(Step.MERGE)
+    told = [reporter.timings() for _ in range(2)]
+    assert [(each.program_ms, each.merge_ms) for each in told] == [(1500, 0), (1500, 8500)]
+    found = await samples(base_url[0])
+    assert found["apollo_worker_attempt_step_seconds_total", "reduce", "program"] == 1.5
+    assert found["apollo_worker_attempt_step_seconds_total", "reduce", "merge"] == 8.5
+    assert found["apollo_worker_attempt_step_seconds_total", "map", "merge"] == 0
 
 
 async def test_what_the_worker_does_now_is_read_at_each_scrape(slot, base_url):

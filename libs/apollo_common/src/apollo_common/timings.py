@@ -18,6 +18,8 @@ class Step(StrEnum):
     WRITE = "write"  # sorted runs or the output part are written
     COMMIT = "commit"  # what was written is made to last, and shown or uploaded to its end
 
+    __hash__ = str.__hash__  # Enum's own is a call in Python, and steps are looked up at every mark
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:

@@ -165,7 +165,10 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
 
 def duration(job: dict[str, Any]) -> str:
     end_ms = job.get("endTime") or time.time() * 1000
-    seconds = max(0.0, (end_ms - job["startTime"]) / 1000)
+    return in_words(max(0.0, (end_ms - job["startTime"]) / 1000))
+
+
+def in_words(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

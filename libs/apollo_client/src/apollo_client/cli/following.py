@@ -12,6 +12,7 @@ from apollo_client.cli.display import Display, counter_lines, failure_lines, pro
 from apollo_client.cli.log_lines import LogLines
 from apollo_client.cli.output import print_json
 from apollo_client.cli.root import STATUS_FAILED
+from apollo_client.cli.timings import tell_timings
 from apollo_client.cli.wording import in_command_words
 from apollo_client.errors import RequestRefused
 from apollo_client.rest import Document, RestClient
@@ -25,9 +26,11 @@ STOP_SECONDS = 8
 ATTEMPT_STARTED = "attempt-started"  # the kind of event
 
 
-async def see_through(client: RestClient, job: str, *, as_json: bool, logs: bool = False) -> int:
-    """Show the job until it has ended, then how it ended; the exit status."""
+async def see_through(client: RestClient, job: str, *, as_json: bool, logs: bool = False, timed: bool = False) -> int:
+    """Show the job until it has ended, then how it ended, and if `timed` where its time went; the exit status."""
     ended = await follow(client, job, as_json=as_json, logs=logs)
+    if timed:
+        await tell_timings(client, job, as_json=as_json)
     return await report(client, ended, as_json=as_json)
 
 

@@ -10,6 +10,7 @@ from apollo_client.cli.display import duration, failure_lines, progress_line
 from apollo_client.cli.following import see_through
 from apollo_client.cli.output import json_option, local_time, print_json, print_table
 from apollo_client.cli.running import run_async
+from apollo_client.cli.timings import tell_timings
 from apollo_client.cli.values import Name
 from apollo_client.cli.wording import in_command_words
 from apollo_client.rest import Document, RestClient
@@ -41,10 +42,14 @@ def jobs(*, coordinator: str | None, as_json: bool) -> int:
 
 @click.command(short_help="Show one job and its tasks.")
 @_job_argument
+@click.option("--timings", "timed", is_flag=True, help="Show where the time of its attempts went, and the slowest.")
 @coordinator_option
 @json_option
-def job(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
-    """Show one job: what it is, how far it is, what runs and what is tried again, why it waits or failed."""
+def job(*, job_id: str, timed: bool, coordinator: str | None, as_json: bool) -> int:
+    """Show one job: what it is, how far it is, what runs and what is tried again, why it waits or failed.
+
+    With --timings also what held its attempts up, so that one sees whether the program or Apollo is slow.
+    """
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
@@ -53,11 +58,13 @@ def job(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
             attempts = await _attempts_in_progress(client, tasks)
             waits = _waits_for_a_worker(document, tasks, attempts)
             busy = _busy_lines([worker async for worker in client.workers()]) if waits else []
+            if not as_json:
+                lines = _description(document, tasks) + busy + _attempt_lines(attempts, tasks)
+                click.echo("\n".join(lines + _end_lines(document)))
+            if timed:
+                await tell_timings(client, job_id, as_json=as_json)
         if as_json:
             print_json(document)
-        else:
-            lines = _description(document, tasks) + busy + _attempt_lines(attempts, tasks)
-            click.echo("\n".join(lines + _end_lines(document)))
         return 0
 
     return run_async(work())

@@ -20,9 +20,10 @@ from apollo_client.local import default_workers, embedded_coordinator
 @click.command(short_help="Run a job here, without a server, and wait for it.")
 @job_options
 @click.option("--logs", is_flag=True, help="Show what the programs write to standard error, while they run.")
+@click.option("--timings", "timed", is_flag=True, help="Show in the end where the time went.")
 @coordinator_or_here_option
 @json_option
-def run(*, logs: bool, coordinator: str | None, as_json: bool, **options: Any) -> int:
+def run(*, logs: bool, timed: bool, coordinator: str | None, as_json: bool, **options: Any) -> int:
     """Run a job on this machine and wait for it; no server, no S3 and no container is needed.
 
     With --coordinator or APOLLO_COORDINATOR the same job goes to that coordinator. Ctrl-C stops the job.
@@ -32,7 +33,9 @@ def run(*, logs: bool, coordinator: str | None, as_json: bool, **options: Any) -
     """  # noqa: D301  # \\b tells click not to wrap the lines below
     request = job_request(options, embedded=coordinator is None, local_paths=is_local(coordinator))
     try:
-        return run_async(run_job(request, coordinator, workers=options["workers"], as_json=as_json, logs=logs))
+        return run_async(
+            run_job(request, coordinator, workers=options["workers"], as_json=as_json, logs=logs, timed=timed)
+        )
     except CoordinatorUnreachable as error:
         if coordinator is None:
             raise
@@ -40,7 +43,13 @@ def run(*, logs: bool, coordinator: str | None, as_json: bool, **options: Any) -
 
 
 async def run_job(
-    request: JobRequest, coordinator: str | None, *, workers: int | None, as_json: bool, logs: bool = False
+    request: JobRequest,
+    coordinator: str | None,
+    *,
+    workers: int | None,
+    as_json: bool,
+    logs: bool = False,
+    timed: bool = False,
 ) -> int:
     """Submit, wait, report; the exit status. An interrupt stops the job. `logs`: of programs, on standard error."""
     async with coordinator_address(coordinator, workers) as address, rest_client(address) as client:
@@ -48,7 +57,7 @@ async def run_job(
         if coordinator is not None:  # whoever loses this terminal needs it to find the job again
             click.echo(f"Job {job} is submitted.", err=True)
         try:
-            return await see_through(client, job, as_json=as_json, logs=logs)
+            return await see_through(client, job, as_json=as_json, logs=logs, timed=timed)
         except asyncio.CancelledError:
             await stop_and_wait(client, job)
             raise
