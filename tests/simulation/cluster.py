@@ -23,6 +23,7 @@ from simulation.faults import Faults
 from simulation.journal import MortalJournal
 from simulation.programs import Pair, mapped, partitioned, reduced, written
 from simulation.store import FaultyStore
+from support.scheduling import TIMINGS
 
 SLOWDOWN = 10
 STEP_SECONDS = 2.0
@@ -96,7 +97,7 @@ class Cluster:
         pairs = mapped(order.task.split)
         if order.task.kind is TaskKind.SAMPLE:
             sample = tuple(word.encode() for word, _ in pairs[: len(pairs) // 2])
-            return AttemptDone({}, output_records=len(sample), sample_keys=sample)
+            return AttemptDone({}, output_records=len(sample), sample_keys=sample, timings=TIMINGS)
         counters = {"apollo": {"input_records": len(pairs)}}
         if order.output is not None:
             return await self._upload(order, written(pairs), len(pairs), counters)
@@ -105,7 +106,7 @@ class Cluster:
         corrupt = self.faults.meets("corrupt_segment")
         splitters = unpack_keys(order.splitters) if order.spec.partitioner == "range" else None
         self.volume[order.output_path] = MapOutput(partitioned(pairs, order.spec.n_reducers, splitters), corrupt)
-        return AttemptDone(counters)
+        return AttemptDone(counters, timings=TIMINGS)
 
     async def _reduce(self, order: AttemptOrder) -> AttemptReport:
         segments = []
@@ -144,4 +145,5 @@ class Cluster:
             output_bytes=len(content),
             output_records=records,
             output_sha256=hashlib.sha256(content).hexdigest(),
+            timings=TIMINGS,
         )

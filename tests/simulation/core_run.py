@@ -14,7 +14,7 @@ from apollo_coordinator.core.model import AttemptStatus, Failure
 from simulation import checks, journal_rules
 from simulation.faults import Faults
 from simulation.report import Report, digest_of, tell
-from support.scheduling import COUNTERS, World, a_spec, fold, splits
+from support.scheduling import COUNTERS, TIMINGS, World, a_spec, fold, splits
 
 STEPS = 150
 MAX_ROUNDS = 2_000
@@ -196,7 +196,7 @@ class CoreRun:
             return events.FetchFailed(attempt, worker, named, Failure("fetch_failed", f"{named} cannot be read"))
         if self.random.random() < 0.3:
             return events.AttemptProgressed(attempt, worker, self.random.randrange(1, 11), 10, COUNTERS)
-        return events.AttemptDone(attempt, worker, COUNTERS, output_path=str(attempt))
+        return events.AttemptDone(attempt, worker, COUNTERS, output_path=str(attempt), timings=TIMINGS)
 
     def _answer_jobs(self) -> None:
         """What the coordinator's own calls come to; what workers are asked to do is answered at random."""

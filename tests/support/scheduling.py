@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from apollo_common.assignment import Split, SplitPiece
 from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_common.timings import Timings
 from apollo_coordinator.core import commands, events, facts, invariants
 from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.codec import decode, encode
@@ -17,6 +18,7 @@ from apollo_coordinator.core.state import State
 PROGRAM_FAILED = Failure("program_exited", "the mapper exited with status 1", exit_status=1)
 WORKER_LOST = Failure("worker_unreachable", "the worker went silent")
 COUNTERS = {"apollo": {"input_records": 10}}
+TIMINGS = Timings(read_ms=20, program_ms=300, sort_ms=5)
 
 
 def a_spec(**changes) -> JobSpec:
@@ -85,14 +87,20 @@ class World:
         worker = self.worker_of(attempt)
         return self.tell(
             events.AttemptDone(
-                AttemptId(attempt), worker, COUNTERS, output_path=attempt, records=records, sample=sample
+                AttemptId(attempt),
+                worker,
+                COUNTERS,
+                output_path=attempt,
+                records=records,
+                sample=sample,
+                timings=TIMINGS,
             )
         )
 
     def progress(self, attempt: str, read: int, total: int = 100) -> list[commands.Command]:
         """It has read so many bytes of so many."""
         worker = self.worker_of(attempt)
-        return self.tell(events.AttemptProgressed(AttemptId(attempt), worker, read, total, COUNTERS))
+        return self.tell(events.AttemptProgressed(AttemptId(attempt), worker, read, total, COUNTERS, timings=TIMINGS))
 
     def failed(self, attempt: str, failure: Failure = PROGRAM_FAILED) -> list[commands.Command]:
         return self.tell(events.AttemptFailed(AttemptId(attempt), self.worker_of(attempt), failure))

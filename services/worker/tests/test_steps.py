@@ -11,7 +11,7 @@ import pytest
 from apollo_common.assignment import MapOutputRef, Split, SplitPiece, encode_map_outputs, encode_split
 from apollo_common.storage.file import FileStore
 from apollo_common.storage.port import Upload
-from apollo_common.timings import Step, Timings
+from apollo_common.timings import Step
 from apollo_proto.apollo import v1
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
@@ -146,14 +146,6 @@ def test_many_threads_lose_no_time():
     total = sum(clock.spent_seconds().values())
     assert 0 < total <= time.perf_counter() - began
     assert clock.spent_seconds()[Step.SORT] > 0
-
-
-def test_timings_are_added_and_taken_away_step_by_step():
-    one, other = Timings(read_ms=1, commit_ms=5), Timings(read_ms=10, sort_ms=3)
-    assert one.plus(other) == Timings(read_ms=11, sort_ms=3, commit_ms=5)
-    assert one.plus(other).plus(other, -1) == one
-    assert list(one.by_step()) == list(Step)
-    assert Timings.of_seconds({Step.READ: 0.0126, Step.SORT: 2}) == Timings(read_ms=13, sort_ms=2000)
 
 
 # An attempt, of which one thing is slow.

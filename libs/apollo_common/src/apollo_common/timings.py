@@ -1,7 +1,7 @@
 """Where an attempt's time goes: the steps that can hold it up, and how long each did."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
@@ -21,6 +21,9 @@ class Step(StrEnum):
     __hash__ = str.__hash__  # Enum's own is a call in Python, and steps are looked up at every mark
 
 
+_FIELDS = {step: f"{step}_ms" for step in Step}
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
     """Of one attempt they add up to its time on the worker: what goes on at once shares a moment evenly."""
@@ -36,16 +39,24 @@ class Timings:
 
     @classmethod
     def of_seconds(cls, seconds: Mapping[Step, float]) -> Self:
-        return cls(**{f"{step}_ms": round(1000 * spent) for step, spent in seconds.items()})
+        return cls(**{_FIELDS[step]: round(1000 * spent) for step, spent in seconds.items()})
 
     def by_step(self) -> dict[Step, int]:
         """Milliseconds."""
-        return {Step(entry.name.removesuffix("_ms")): getattr(self, entry.name) for entry in fields(self)}
+        return {step: getattr(self, field) for step, field in _FIELDS.items()}
 
     def plus(self, other: "Timings", sign: int = 1) -> "Timings":
         """Step by step; with `sign` -1 the other is taken away."""
-        theirs = other.by_step()
-        return Timings(**{f"{step}_ms": mine + sign * theirs[step] for step, mine in self.by_step().items()})
+        return Timings(
+            self.read_ms + sign * other.read_ms,
+            self.merge_ms + sign * other.merge_ms,
+            self.send_ms + sign * other.send_ms,
+            self.program_ms + sign * other.program_ms,
+            self.receive_ms + sign * other.receive_ms,
+            self.sort_ms + sign * other.sort_ms,
+            self.write_ms + sign * other.write_ms,
+            self.commit_ms + sign * other.commit_ms,
+        )
 
 
 NO_TIMINGS = Timings()

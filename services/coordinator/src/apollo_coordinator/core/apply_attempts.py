@@ -118,6 +118,7 @@ def map_output_lost(state: State, fact: facts.MapOutputLost) -> None:
     task.status = moved(TASK, task.status, fact, TaskStatus.SCHEDULED, task)
     add_counters(queue.job.counters, task.counters, -1)
     _add_timings(queue.job, task, attempt.timings, -1)
+    attempt.timings = NO_TIMINGS
     task.accepted = None
     task.output = None
     task.counters = {}

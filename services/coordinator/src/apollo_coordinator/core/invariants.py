@@ -1,6 +1,9 @@
 """What must hold between any two events. For tests and the simulation: it looks at everything, so it is slow."""
 
+from functools import reduce
+
 from apollo_common.assignment import Counters
+from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskStatus
 from apollo_coordinator.core.state import (
@@ -55,6 +58,10 @@ def _check_job(state: State, job: Job) -> None:
     }
     told = {group: {n: v for n, v in names.items() if v} for group, names in total.items() if any(names.values())}
     _require(kept == told, "a job's counters are those of its accepted attempts", at=job.id)
+    for tasks, timings in (([*job.samplers, *job.maps], job.map_timings), (job.reduces, job.reduce_timings)):
+        accepted = [attempt for task in tasks for attempt in task.attempts if attempt.status is AttemptStatus.SUCCEEDED]
+        spent = reduce(Timings.plus, (attempt.timings for attempt in accepted), NO_TIMINGS)
+        _require(spent == timings, "a job's timings are those of its accepted attempts", at=job.id)
 
 
 def _check_task(state: State, job: Job, task: Task) -> None:
