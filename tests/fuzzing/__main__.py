@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from support.compilers import C_SANITIZERS, C_WARNINGS, CARGO, GO_OFFLINE, REPOSITORY, SDK
+from support.compilers import C_SANITIZERS, C_WARNINGS, CARGO, GO_OFFLINE, REPOSITORY, SDK, search_path
 from support.vectors import FILE
 
 TIMES = 50
@@ -67,7 +67,7 @@ def _steps(part: str, directory: Path, arguments: argparse.Namespace) -> Iterato
 
 
 def _succeeds(step: Step, seed: dict[str, str]) -> bool:
-    environment = os.environ | step.environment | seed
+    environment = os.environ | {"PATH": search_path()} | step.environment | seed
     return subprocess.run(step.command, cwd=step.directory, env=environment, check=False).returncode == 0
 
 

@@ -33,7 +33,7 @@ def _working_cargo() -> Path | None:
     return None
 
 
-def _path() -> str:
+def search_path() -> str:
     """PATH, with the working `cargo` before one that has no Rust."""
     cargo = _working_cargo()
     if cargo is None or shutil.which("cargo") == str(cargo / "cargo"):
@@ -46,7 +46,7 @@ def run(*command: object, cwd: Path | None = None, **extra: str) -> str:
     done = subprocess.run(
         [*map(str, command)],
         cwd=cwd,
-        env=os.environ | {"PATH": _path()} | extra,
+        env=os.environ | {"PATH": search_path()} | extra,
         capture_output=True,
         text=True,
         timeout=300,
