@@ -99,6 +99,16 @@ def test_work_ahead_of_its_time_counts_only_while_it_is_waited_for(clock, now):
     assert spent(clock) == {"program": 1, "read": 10, "merge": 20}
 
 
+def test_one_mark_serves_many_times(clock, now):
+    with timed_by(clock):
+        reading = doing(Step.READ)
+    for _ in range(2):
+        with reading:
+            now.passes(10)
+        now.passes(1)
+    assert spent(clock) == {"program": 2, "read": 20}
+
+
 def test_a_step_ends_with_an_error_too(clock, now):
     with timed_by(clock):
         with pytest.raises(KeyError), doing(Step.SORT):

@@ -81,7 +81,10 @@ def timed_by(clock: StepClock) -> Iterator[None]:
 
 
 def doing(step: Step) -> AbstractContextManager[None]:
-    """Meanwhile the step is going on. It holds the attempt up, so waiting for the program has no place in it."""
+    """Meanwhile the step is going on. It holds the attempt up, so waiting for the program has no place in it.
+
+    May be entered again and again, for as long as the attempt runs in whose context it was made.
+    """
     clock = _clock.get()
     return _UNTIMED if clock is None else _Doing(clock, step)
 

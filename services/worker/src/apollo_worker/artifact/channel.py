@@ -21,6 +21,7 @@ class Channel:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._silence = silence
+        self._receiving, self._sending = doing(Step.RECEIVE), doing(Step.SEND)
         self._until_yield_bytes = YIELD_EVERY_BYTES
         self.received_bytes = 0
         self.sent_bytes = 0
@@ -29,7 +30,7 @@ class Channel:
         """Fill a part of the buffer; 0 at the end of the stream."""
         while True:
             try:
-                with doing(Step.RECEIVE):
+                with self._receiving:
                     received = os.readv(self._descriptor, [buffer])
             except BlockingIOError:
                 loop = asyncio.get_running_loop()
@@ -56,7 +57,7 @@ class Channel:
         pending = deque(memoryview(buffer).cast("B") for buffer in buffers if len(buffer))
         while pending:
             try:
-                with doing(Step.SEND):
+                with self._sending:
                     sent = os.writev(self._descriptor, pending)
             except BlockingIOError:
                 loop = asyncio.get_running_loop()
