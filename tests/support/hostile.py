@@ -73,17 +73,15 @@ def worker_frame(chance: Random) -> bytes:
 
 
 def worker_body(chance: Random, kind: int) -> bytes:
-    match kind:
-        case 1:
-            return hello_body([(b"role", b"map"), (b"param.q", b"x" * chance.randrange(3))])
-        case 2:
-            return b"s3://b/k" + b"y" * chance.randrange(3)
-        case 3:
-            return records_body(chance)
-        case 4:
-            return groups_body(some_groups(chance), continues=chance.randrange(2) == 1)
-        case _:
-            return b""
+    if kind == HELLO:
+        return hello_body([(b"role", b"map"), (b"param.q", b"x" * chance.randrange(3))])
+    if kind == INPUT:
+        return b"s3://b/k" + b"y" * chance.randrange(3)
+    if kind == RECORDS:
+        return records_body(chance)
+    if kind == GROUPS:
+        return groups_body(some_groups(chance), continues=chance.randrange(2) == 1)
+    return b""
 
 
 def hello_body(settings: list[tuple[bytes, bytes]]) -> bytes:
