@@ -10,6 +10,11 @@ HASH = "-partitioner org.apache.hadoop.mapred.lib.HashPartitioner"
 GZIP = "org.apache.hadoop.io.compress.GzipCodec"
 
 
+def blocks(size_bytes: int) -> str:
+    """So large are splits: of Hadoop's local mode, which knows the first name only, and of Apollo."""
+    return f"-D fs.local.block.size={size_bytes} -D dfs.blocksize={size_bytes}"
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -100,4 +105,31 @@ CASES = [
         "-D mapreduce.input.lineinputformat.linespermap=2 -input input/logs -output out -reducer NONE "
         "-inputformat org.apache.hadoop.mapred.lib.NLineInputFormat -mapper cat",
     ),
+    Case(
+        "lines-of-any-end-to-tasks",
+        "-D mapreduce.input.lineinputformat.linespermap=2 -input input/returns.txt -output out -reducer NONE "
+        "-inputformat org.apache.hadoop.mapred.lib.NLineInputFormat -mapper cat",
+    ),
+    Case("lines-of-any-end", "-input input/returns.txt,input/books/mixed.txt -output out -mapper cat -reducer cat"),
+    Case(
+        "splits-by-size",
+        f"{blocks(45)} -D mapreduce.job.reduces=0 -input input/logs,input/books/sea.txt,input/empty "
+        "-output out -mapper split.sh -file jobs/split.sh",
+    ),
+    Case(
+        "records-up-to-a-text",
+        f"-D textinputformat.record.delimiter='e ' {blocks(45)} -input input/books/sea.txt -output out "
+        "-mapper cat -reducer 'uniq -c'",
+    ),
+    Case(
+        "offsets-before-lines",
+        f"-D stream.map.input.ignoreKey=false {blocks(14)} -D mapreduce.job.reduces=0 "
+        "-input input/returns.txt,input/books/mixed.txt -output out -mapper cat",
+    ),
+    Case(
+        "keys-and-values",
+        f"{blocks(14)} -input input/returns.txt,input/books/mixed.txt -output out -reducer NONE "
+        "-inputformat KeyValueTextInputFormat -mapper cat",
+    ),
+    Case("no-input-at-all", "-input input/nothing -output out -mapper cat -reducer 'wc -l' -numReduceTasks 2"),
 ]

@@ -76,9 +76,9 @@ def test_a_program_that_fails_fails_the_command(tmp_path: Path) -> None:
         ("-input input/logs -output out -mapper cat -inputformat SequenceFileAsTextInputFormat", 1, "-inputformat Seq"),
         ("-D mapreduce.no.such=1 -input input/logs -output out -mapper cat", 1, "-D mapreduce.no.such=1"),
         (
-            "-D stream.map.input.ignoreKey=false -input input/logs -output out -mapper cat",
+            "-D stream.map.input.ignoreKey=true -input x -output y -mapper cat -inputformat KeyValueTextInputFormat",
             1,
-            "-D stream.map.input.ignoreKey=false",
+            "-D stream.map.input.ignoreKey=true",
         ),
         (
             "-input input/logs -output out -mapper cat -numReduceTasks 2 -partitioner TotalOrderPartitioner",

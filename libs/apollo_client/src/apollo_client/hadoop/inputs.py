@@ -1,6 +1,6 @@
-"""Which files a job reads, and how they are cut: as Hadoop's FileInputFormat lists and splits them.
+"""Which files a job reads, and how large a split is: as Hadoop's FileInputFormat lists and cuts them.
 
-Source: org.apache.hadoop.mapred.FileInputFormat and JobSubmitter of Hadoop 3.4.2.
+Source: org.apache.hadoop.mapred.FileInputFormat of Hadoop 3.4.2.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,24 @@ MAX_INPUT_FILES = 10_000  # that a job of Apollo's may name one by one
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`files` come in the order of the map tasks. `file_count`: how many the job was given."""
+    """`file_count`: how many files the job was given. `roots`: the files and directories that it named."""
 
     files: tuple[Status, ...]
     split_size_bytes: int
     file_count: int
+    roots: tuple[str, ...] = ()
 
     @property
     def urls(self) -> list[str]:
-        """Patterns for Apollo, each of which matches one file."""
-        return [glob.escape(status.url) for status in self.files]
+        """Patterns for Apollo, each of which matches one file; where there is none, directories without any."""
+        return [glob.escape(url) for url in ([status.url for status in self.files] or self.roots)]
 
 
 async def find_inputs(files: Files, paths: Paths, given: Sequence[str], conf: JobConf) -> Inputs:
     """LaunchFailed for a path or pattern that nothing is at, and for a directory where a file must be."""
     recursive = conf.flag("mapreduce.input.fileinputformat.input.dir.recursive", default=False)
     found: list[Status] = []
+    roots: list[str] = []
     for text in given:
         url = paths.url(text)
         matched = await files.match(url, hidden=False)
@@ -44,15 +46,12 @@ async def find_inputs(files: Files, paths: Paths, given: Sequence[str], conf: Jo
             )
             raise LaunchFailed(what.format(paths.shown(url)))
         for status in matched:
+            roots.append(status.url)
             found += await _files_of(files, paths, status, recursive=recursive)
     if len(found) > MAX_INPUT_FILES:
         raise LaunchFailed(f"the input holds more than {MAX_INPUT_FILES} files: put small files together")
-    if not found:
-        raise LaunchFailed(f"there are no files in {', '.join(given)}")
     size = _split_size(conf, sum(status.size_bytes for status in found))
-    # The greatest splits come first, so that the longest tasks do not start last; equals in the order of the listing.
-    ordered = sorted(found, key=lambda status: -min(status.size_bytes, size))
-    return Inputs(tuple(ordered), size, len(found))
+    return Inputs(tuple(found), size, len(found), tuple(roots))
 
 
 async def _files_of(files: Files, paths: Paths, status: Status, *, recursive: bool) -> list[Status]:
@@ -71,6 +70,5 @@ async def _files_of(files: Files, paths: Paths, status: Status, *, recursive: bo
 def _split_size(conf: JobConf, total_bytes: int) -> int:
     maps = max(1, conf.number("mapreduce.job.maps", 1))
     least = max(1, conf.number("mapreduce.input.fileinputformat.split.minsize", 1))
-    most = conf.number("dfs.blocksize", DEFAULT_BLOCK_BYTES)
-    most = min(most, conf.number("mapreduce.input.fileinputformat.split.maxsize", most))
-    return max(least, min(max(1, total_bytes // maps), most))
+    block = conf.number("dfs.blocksize", DEFAULT_BLOCK_BYTES)
+    return max(least, min(max(1, total_bytes // maps), block))

@@ -5,14 +5,15 @@ with their byte offsets before them, as Hadoop Streaming gives them to the mappe
 Source: org.apache.hadoop.mapred.lib.NLineInputFormat and PipeMapper of Hadoop 3.4.2.
 """
 
-import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from apollo_client.hadoop.errors import LaunchFailed
 from apollo_client.hadoop.files.port import Status
 from apollo_client.hadoop.files.tree import Files
 from apollo_client.hadoop.inputs import MAX_INPUT_FILES, Inputs
 from apollo_client.hadoop.jobconf import JobConf
+from apollo_client.hadoop.names import IGNORE_KEY
 
 NAME = "org.apache.hadoop.mapred.lib.NLineInputFormat"
 MAX_INPUT_BYTES = 64 << 20
@@ -23,7 +24,7 @@ async def lay_lines_aside(files: Files, inputs: Inputs, conf: JobConf, staging: 
     if sum(status.size_bytes for status in inputs.files) > MAX_INPUT_BYTES:
         raise LaunchFailed(f"-inputformat {NAME}: the input is larger than {MAX_INPUT_BYTES >> 20} MiB")
     lines_per_task = max(1, conf.number("mapreduce.input.lineinputformat.linespermap", 1))
-    with_offsets = not conf.flag("stream.map.input.ignoreKey", default=False)
+    with_offsets = not conf.flag(IGNORE_KEY, default=False)
     tasks: list[tuple[int, bytes]] = []
     for status in inputs.files:
         content = b"".join([chunk async for chunk in files.of(status.url).read(status.url)])
@@ -36,26 +37,23 @@ async def lay_lines_aside(files: Files, inputs: Inputs, conf: JobConf, staging: 
         url = f"{staging}/{number:05d}"
         await files.of(url).write(url, _once(content))
         laid.append(Status(url, is_directory=False, size_bytes=len(content)))
-    return Inputs(tuple(laid), max((len(content) for _, content in tasks), default=1), inputs.file_count)
+    longest = max((len(content) for _, content in tasks), default=1)
+    return replace(inputs, files=tuple(laid), split_size_bytes=longest)
 
 
 def _tasks_of(content: bytes, lines_per_task: int, *, with_offsets: bool) -> list[tuple[int, bytes]]:
     """Hadoop's size of each task's split, which it sorts by, and what its mapper reads."""
     lines, offset = [], 0
-    for line in io.BytesIO(content):  # cuts at \n only
+    for line in content.splitlines(keepends=True):  # of bytes: \n, \r and \r\n end them, as in Hadoop
         lines.append((offset, line))
         offset += len(line)
     tasks = []
     for first in range(0, len(lines), lines_per_task):
         chosen = lines[first : first + lines_per_task]
         size = sum(len(line) for _, line in chosen) - (first == 0)
-        told = [(b"%d\t" % at if with_offsets else b"") + _bare(line) + b"\n" for at, line in chosen]
+        told = [(b"%d\t" % at if with_offsets else b"") + line.rstrip(b"\r\n") + b"\n" for at, line in chosen]
         tasks.append((size, b"".join(told)))
     return tasks
-
-
-def _bare(line: bytes) -> bytes:
-    return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -64,12 +64,14 @@ RENAMED = {
 }
 """Old name -> new one."""
 
+IGNORE_KEY = "stream.map.input.ignoreKey"
+RECORD_DELIMITER = "textinputformat.record.delimiter"
+
 USED = frozenset(
     {
         "dfs.blocksize",
         "fs.defaultFS",
         "mapreduce.input.fileinputformat.input.dir.recursive",
-        "mapreduce.input.fileinputformat.split.maxsize",
         "mapreduce.input.fileinputformat.split.minsize",
         "mapreduce.input.lineinputformat.linespermap",
         "mapreduce.job.maps",
@@ -84,15 +86,17 @@ USED = frozenset(
         "mapreduce.reduce.maxattempts",
         "mapreduce.reduce.speculative",
         "mapreduce.task.timeout",
+        IGNORE_KEY,
         "stream.map.output.field.separator",
         "stream.non.zero.exit.is.failure",
         "stream.num.map.output.key.fields",
         "stream.num.reduce.output.key.fields",
         "stream.reduce.input.field.separator",
         "stream.reduce.output.field.separator",
+        RECORD_DELIMITER,
     }
 )
-"""What a job becomes other by; `streaming.py`, `keys.py` and `inputs.py` read them."""
+"""What a job becomes other by; `streaming.py`, `keys.py`, `inputs.py` and `records.py` read them."""
 
 KEY_COMPARATOR = "mapreduce.job.output.key.comparator.class"
 KEY_FIELD_COMPARATORS = frozenset(
@@ -109,8 +113,6 @@ ONLY_AS: dict[str, Collection[str]] = {
     KEY_COMPARATOR: _COMPARATORS,
     "mapreduce.job.output.group.comparator.class": _COMPARATORS,
     "stream.map.input.field.separator": ("\t",),
-    "stream.map.input.ignoreKey": ("true",),
-    "textinputformat.record.delimiter": ("\n",),
 }
 """What changes records, their order or their grouping in a way that Apollo cannot, but for these values.
 
@@ -137,7 +139,7 @@ _WITHOUT_EFFECT = re.compile(
                     |merge\.inmem\.threshold|markreset\..*|maxtaskfailures.*)
       | mapreduce\.task\.(io\..*|userlog\..*|profile.*|files\..*|exit\..*|combine\..*|merge\..*|skip\..*|stuck\..*)
       | mapreduce\.output\.fileoutputformat\.compress\.type
-      | mapreduce\.input\.(fileinputformat\.list-status\..*|keyvaluelinerecordreader\..*)
+      | mapreduce\.input\.(fileinputformat\.(list-status\..*|split\.maxsize)|keyvaluelinerecordreader\..*)
       | mapreduce\.job\.(acl.*|cache\..*|classloader.*|committer\..*|counters\..*|emit-.*|end-notification\..*|hdfs-.*
                     |heap\..*|jar|jvm\..*|local.*|log4j.*|max\..*|queuename|reduce\.slowstart\..*|reducer\..*
                     |running\..*|speculative\..*|split\..*|submithost.*|tags|token.*|ubertask\..*|user\.name

@@ -31,12 +31,13 @@ class Roles:
         return any(words[0] == INTERPRETER for words in self.commands.values())
 
 
-def roles_of(given: StreamingArguments, *, aggregator: str, hides_cat: bool) -> Roles:
+def roles_of(given: StreamingArguments, *, aggregator: str, hides_cat: bool, maps_lines: bool = True) -> Roles:
     """`aggregator`: the name of its file in a task's directory. HadoopUsage, UnsupportedOption.
 
-    `hides_cat`: the job brings a file `cat`, which is then what `cat` means.
+    `hides_cat`: the job brings a file `cat`, which is then what `cat` means. `maps_lines`: the mapper's records are
+    lines as they lie in the input.
     """
-    copies = {"map": True, "reduce": keeps_lines(given.conf), "combine": keeps_pairs(given.conf)}
+    copies = {"map": maps_lines, "reduce": keeps_lines(given.conf), "combine": keeps_pairs(given.conf)}
     if given.mapper is None:
         why = "Hadoop's own identity mapper emits byte offsets; name a command, such as cat"
         raise UnsupportedOption("-mapper is missing", why)

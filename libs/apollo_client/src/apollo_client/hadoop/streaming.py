@@ -14,14 +14,15 @@ from apollo_client.hadoop.inputs import find_inputs
 from apollo_client.hadoop.keys import key_rules, map_fields, output_separator, reduce_fields
 from apollo_client.hadoop.paths import Paths
 from apollo_client.hadoop.programs import hadoop_aggregate, hadoop_task
+from apollo_client.hadoop.records import record_format
 from apollo_client.hadoop.roles import Roles, roles_of
 from apollo_client.hadoop.shipped import Shipped, collect, placements, program
 from apollo_client.hadoop.surroundings import job_variables
+from apollo_common.record_format import parse_record_format
 
 MAX_TASK_CHARACTERS = 32_768  # of what a task is told, which travels in one variable
 
 _FIELDS = {"map": "mapperName", "combine": "combinerName", "reduce": "reducerName"}
-_TEXT_INPUT = {"", "TextInputFormat", "org.apache.hadoop.mapred.TextInputFormat"}
 _TEXT_OUTPUT = {"", "TextOutputFormat", "org.apache.hadoop.mapred.TextOutputFormat"}
 _CODECS = {
     "org.apache.hadoop.io.compress.GzipCodec": "gzip",
@@ -57,17 +58,20 @@ async def streaming_job(
     what Hadoop's programs are told.
     """
     given.conf.check()
-    _check_formats(given)
+    _check_output_format(given)
+    input_format = record_format(given)
     shipped = await collect(given, files, paths, directory)
     aggregator = await program(Path(hadoop_aggregate.__file__), directory)
     hides_cat = any(entry.wanted == "cat" for entry in shipped)
-    roles = roles_of(given, aggregator=aggregator.wanted, hides_cat=hides_cat)
+    maps_lines = parse_record_format(input_format).has_lines
+    roles = roles_of(given, aggregator=aggregator.wanted, hides_cat=hides_cat, maps_lines=maps_lines)
     keys = key_rules(given, roles.reducers) | _text_fields(given, roles)
     output = paths.url(given.output)
     if await files.status(output) is not None:
         raise LaunchFailed(f"Output directory {paths.shown(output)} already exists")
     inputs = await find_inputs(files, paths, given.inputs, given.conf)
-    if given.input_format == line_splits.NAME:
+    is_laid_aside = given.input_format == line_splits.NAME
+    if is_laid_aside:
         inputs = await line_splits.lay_lines_aside(files, inputs, given.conf, staging)
     if roles.aggregates:
         shipped.append(aggregator)
@@ -77,6 +81,9 @@ async def streaming_job(
         **{_FIELDS[role]: name for role, name in roles.builtins.items()},
         "name": name[:255],
         "inputPath": inputs.urls,
+        "inputFormat": input_format,
+        "allowNoInput": True,
+        "splitPolicy": "apart" if is_laid_aside else "hadoop",
         "outputPath": output,
         "nReducers": roles.reducers,
         "splitSize": inputs.split_size_bytes,
@@ -94,9 +101,7 @@ async def streaming_job(
     return StreamingJob(request, output, inputs.file_count)
 
 
-def _check_formats(given: StreamingArguments) -> None:
-    if given.input_format not in _TEXT_INPUT | {line_splits.NAME}:
-        raise UnsupportedOption(f"-inputformat {given.input_format}", "Apollo gives such jobs lines of text only")
+def _check_output_format(given: StreamingArguments) -> None:
     if given.output_format not in _TEXT_OUTPUT:
         raise UnsupportedOption(f"-outputformat {given.output_format}", "Apollo writes lines of text for such jobs")
 

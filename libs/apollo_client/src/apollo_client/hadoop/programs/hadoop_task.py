@@ -91,7 +91,13 @@ def hadoop_variables(task: dict[str, Any], role: str) -> dict[str, str]:
         "job_local_dir": os.getcwd(),
     }
     if role == "map":
-        told["mapreduce_map_input_file"] = told["map_input_file"] = shown(task, os.environ.get("APOLLO_INPUT", ""))
+        split = {
+            "file": shown(task, os.environ["APOLLO_INPUT"]),
+            "start": os.environ["APOLLO_INPUT_OFFSET"],
+            "length": os.environ["APOLLO_INPUT_LENGTH"],
+        }
+        for name, value in split.items():
+            told[f"mapreduce_map_input_{name}"] = told[f"map_input_{name}"] = value
     return told
 
 
