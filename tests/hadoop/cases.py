@@ -107,8 +107,8 @@ CASES = [
     ),
     Case(
         "lines-of-any-end-to-tasks",
-        "-D mapreduce.input.lineinputformat.linespermap=2 -input input/returns.txt -output out -reducer NONE "
-        "-inputformat org.apache.hadoop.mapred.lib.NLineInputFormat -mapper cat",
+        "-D mapreduce.input.lineinputformat.linespermap=2 -D textinputformat.record.delimiter=e -reducer NONE "
+        "-input input/returns.txt -output out -inputformat org.apache.hadoop.mapred.lib.NLineInputFormat -mapper cat",
     ),
     Case("lines-of-any-end", "-input input/returns.txt,input/books/mixed.txt -output out -mapper cat -reducer cat"),
     Case(
@@ -128,8 +128,8 @@ CASES = [
     ),
     Case(
         "keys-and-values",
-        f"{blocks(14)} -input input/returns.txt,input/books/mixed.txt -output out -reducer NONE "
-        "-inputformat KeyValueTextInputFormat -mapper cat",
+        f"-D textinputformat.record.delimiter=e {blocks(14)} -input input/returns.txt,input/books/mixed.txt "
+        "-output out -reducer NONE -inputformat KeyValueTextInputFormat -mapper cat",
     ),
     Case("no-input-at-all", "-input input/nothing -output out -mapper cat -reducer 'wc -l' -numReduceTasks 2"),
 ]

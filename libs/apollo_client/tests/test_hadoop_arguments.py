@@ -15,7 +15,9 @@ from apollo_client.hadoop.jobconf import JobConf
 from apollo_client.hadoop.keys import key_rules
 from apollo_client.hadoop.paths import Paths
 from apollo_client.hadoop.programs.hadoop_aggregate import java_double
+from apollo_client.hadoop.records import record_format
 from apollo_client.hadoop.roles import roles_of
+from apollo_common.record_format import parse_record_format
 
 REQUIRED = ["-input", "in", "-output", "out", "-mapper", "cat"]
 
@@ -131,6 +133,48 @@ def test_properties_that_would_change_the_result_are_named(name: str, value: str
 
 def test_properties_with_the_usual_value_are_taken() -> None:
     JobConf([("stream.map.input.field.separator", "\t"), ("stream.map.input.ignoreKey", "true")]).check()
+
+
+def reading(input_format: str = "", **properties: str) -> StreamingArguments:
+    names = {"delimiter": "textinputformat.record.delimiter", "ignore": "stream.map.input.ignoreKey"}
+    names["separator"] = "key.value.separator.in.input.line"
+    conf = JobConf([(names[name], value) for name, value in properties.items()])
+    return StreamingArguments(input_format=input_format, conf=conf)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (reading(), ("hadoop-text", b"")),
+        (reading("org.apache.hadoop.mapred.TextInputFormat", ignore="true"), ("hadoop-text", b"")),
+        (reading(delimiter="\n"), ("hadoop-text", b"\n")),
+        (reading(delimiter=r"\n:é"), ("hadoop-text", rb"\n:" + "é".encode())),
+        (reading(delimiter="x" * 255, ignore="false"), ("hadoop-offset", b"x" * 255)),
+        (reading("KeyValueTextInputFormat", delimiter=";"), ("hadoop-keyvalue", b"")),  # which does not heed it
+        (reading("KeyValueTextInputFormat", separator="\tx", ignore="false"), ("hadoop-keyvalue", b"")),
+        (reading(separator=","), ("hadoop-text", b"")),
+        (reading("org.apache.hadoop.mapred.lib.NLineInputFormat", delimiter=";"), ("lines", b"")),
+    ],
+)
+def test_records_are_those_of_the_input_format(given: StreamingArguments, expected: tuple[str, bytes]) -> None:
+    parsed = parse_record_format(record_format(given))
+
+    assert (parsed.kind, parsed.delimiter) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (reading(delimiter=""), "-D textinputformat.record.delimiter="),
+        (reading(delimiter="é" * 128), "1 to 255 bytes"),
+        (reading("KeyValueTextInputFormat", ignore="true"), "-D stream.map.input.ignoreKey=true"),
+        (reading("KeyValueTextInputFormat", separator=","), r"key\.value\.separator=,"),
+        (reading("SequenceFileAsTextInputFormat"), "-inputformat SequenceFileAsTextInputFormat"),
+    ],
+)
+def test_records_that_apollo_cannot_cut_are_named(given: StreamingArguments, words: str) -> None:
+    with pytest.raises((HadoopUsage, UnsupportedOption), match=words):
+        record_format(given)
 
 
 BY_FIELDS = "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"
