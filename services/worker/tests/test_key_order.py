@@ -21,6 +21,7 @@ from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.group import Grouping, grouped
 from apollo_worker.shuffle.key_order import KeyOrder
 from apollo_worker.shuffle.key_rules import KeyRules, key_rules
+from support.fuzz import examples
 from support.shuffling import (
     batches,
     groups_of,
@@ -81,7 +82,7 @@ def compared(left: bytes, right: bytes, parts: tuple[KeyPart, ...], separator: b
     return (left > right) - (left < right)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(KEYS, st.sampled_from(OPTIONS), st.sampled_from([b"\t", b"--", b"\x01"]))
 @example([b"a\t-5", b"a\t-5.3", b"a\t", b"a"], "-k2,2n", b"\t")
 @example([b"a\t\tb", b"a\t", b"a", b"a\t\x00", b"a\t\x01", b"a\t\x01\x00"], "-k2,2", b"\t")
@@ -102,7 +103,7 @@ def sorted_by_gnu(keys: list[bytes], options: str) -> list[bytes]:
     return done.stdout.split(b"\n")[:-1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(KEYS, st.sampled_from(OPTIONS))
 @example([b"a\t\tb", b"a\t5", b"a\t0"], "-k2,2n")
 def test_a_prefix_depends_on_nothing_but_its_key(keys, options):
@@ -124,7 +125,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(LINES, st.sampled_from([options for options in OPTIONS if options.startswith("-k")]))
 def test_keys_are_in_the_order_of_gnu_sort(keys, options):
     """A global -r is left out: it also turns round how sort compares whole lines in the end."""
@@ -177,7 +178,7 @@ def test_many_keys_are_in_the_order_of_gnu_sort():
 MAPS = st.lists(st.lists(st.tuples(LINES.map(lambda keys: keys[0]), st.binary(max_size=9)), max_size=40), max_size=3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(MAPS, st.sampled_from(OPTIONS), st.sampled_from([1, 3]))
 async def test_reduces_get_their_pairs_in_the_order_of_the_job(maps, options, partitions):
     parts = parse_key_parts(options)
@@ -223,7 +224,7 @@ async def test_spills_and_slices_keep_the_order_and_combiners_see_keys(tmp_path)
     assert totals == sums
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(KEYS, st.integers(1, 3), st.integers(1, 7))
 async def test_groups_are_keys_that_begin_alike(keys, fields, size):
     def head(key: bytes) -> list[bytes]:

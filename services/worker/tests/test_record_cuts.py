@@ -17,10 +17,11 @@ from apollo_worker.input.delimiter import occurrences
 from apollo_worker.input.formats import look_back, make_cutter
 from apollo_worker.input.scanned import ScannedCutter
 from apollo_worker.input.scanner import Beginning
+from support.fuzz import examples
 
 URL = "file:///input"
 LIMITS = InputLimits(block_bytes=8, max_record_bytes=1000)
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=examples(150))
 
 
 def texts(*tokens, most=40):

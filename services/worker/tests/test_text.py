@@ -8,6 +8,7 @@ from apollo_worker.artifact.stderr import TAIL_BYTES, CounterLine, StatusLine, S
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.core.fields import LineFields
 from apollo_worker.core.text import count_lines, join_pairs, join_records, longest_line_bytes, parse_lines
+from support.fuzz import examples
 
 soup = st.text(alphabet="ab\t\r\n\0é", max_size=60).map(str.encode)
 pieces = st.lists(
@@ -27,7 +28,7 @@ def test_lines_are_parsed_as_a_loop_would(content):
     assert longest_line_bytes(array) == max(map(len, lines), default=0)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(
     st.lists(st.text(alphabet=":,aé\t", max_size=20).map(str.encode), max_size=20),
     st.sampled_from([b":", b"::", b",", b":,:", b"\t", "é".encode(), b"a:a"]),
