@@ -311,7 +311,7 @@ async def test_what_a_job_file_gets_wrong_is_said_of_the_file(apollo, tmp_path):
     ended = await apollo("submit", *JOB, "--job-file", "job.yaml", "--memory-budget", "2")
     assert ended.status == 2, ended
     wrong = ended.err.partition("Error: ")[2].splitlines()
-    assert [line.rpartition(": ")[0] for line in wrong] == ["--memory-budget", "--job-file job.yaml: partitioner"]
+    assert {line.rpartition(": ")[0] for line in wrong} == {"--memory-budget", "--job-file job.yaml: partitioner"}
 
 
 async def test_failures_and_troubles_name_options(api, apollo):
