@@ -27,6 +27,7 @@ class KeyPart:
     last_byte: int = 0  # 0: the field's last one
     numeric: bool = False
     reverse: bool = False
+    there_if_empty: bool = False  # at the key's end, too, where Hadoop holds an empty part for missing
 
     def within(self, fields: int) -> bool:
         """Whether it is made of whole fields among the first `fields` ones."""
@@ -62,17 +63,21 @@ def parse_key_parts(options: str) -> tuple[KeyPart, ...]:
 def keeping_groups(parts: tuple[KeyPart, ...], fields: int) -> tuple[KeyPart, ...]:
     """The same order, but keys whose first `fields` fields agree stay side by side, whatever else is compared.
 
-    Numbers may be equal and written differently: their bytes are compared next. ValueError when the order does not
-    begin with these fields.
+    Without parts it is the order of these fields: that of whole keys puts `a b,1` between `a` and `a,1`. Numbers may
+    be equal and written differently: their bytes are compared next. An empty field is there wherever it is: its group
+    has keys that end with it, and others. ValueError when the order does not begin with these fields.
     """
     covered: set[int] = set()
+    parts = parts or (KeyPart(last_field=fields),)
     for count, part in enumerate(parts, 1):
         if not part.within(fields):
             break
         covered |= set(range(part.first_field, part.last_field + 1))
         if len(covered) == fields:
-            numbers = any(part.numeric for part in parts[:count])
-            return (*parts[:count], KeyPart(last_field=fields), *parts[count:]) if numbers else parts
+            first, others = parts[:count], parts[count:]
+            if any(part.numeric for part in first):
+                first = (*first, KeyPart(last_field=fields))
+            return (*(replace(part, there_if_empty=True) for part in first), *others)
     raise ValueError(
         f"keys of one group would not come side by side: the order does not begin with fields 1 to {fields}"
     )

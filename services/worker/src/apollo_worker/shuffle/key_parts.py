@@ -19,9 +19,10 @@ class FoundParts(NamedTuple):
 
 
 def find_parts(content: Bytes, starts: Positions, ends: Positions, separator: bytes, part: KeyPart) -> FoundParts:
-    """Key i is content[starts[i] : ends[i]]. A part that would begin at its key's end or behind it is missing."""
-    begins = np.minimum(_field_starts(content, starts, ends, separator, part.first_field) + (part.first_byte - 1), ends)
-    missing = begins >= ends
+    """Key i is content[starts[i] : ends[i]]. A part that would begin behind its key's end, or at it, is missing."""
+    begins = _field_starts(content, starts, ends, separator, part.first_field) + (part.first_byte - 1)
+    missing = begins > ends if part.there_if_empty else begins >= ends
+    begins = np.minimum(begins, ends)
     if not part.last_field:
         stops = ends
     elif part.last_byte:
@@ -33,7 +34,7 @@ def find_parts(content: Bytes, starts: Positions, ends: Positions, separator: by
 
 
 def _field_starts(content: Bytes, starts: Positions, ends: Positions, separator: bytes, field: int) -> Positions:
-    """Where a field begins; the key's end or behind it where the key has fewer fields."""
+    """Where a field begins; behind the key's end where the key has fewer fields."""
     if field == 1:
         return starts
     return nth_separators(content, starts, ends, separator, field - 1) + len(separator)

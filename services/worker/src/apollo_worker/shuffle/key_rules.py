@@ -18,7 +18,7 @@ from apollo_worker.shuffle.partition import Partitioner, parse_partitioner
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """`order` is None for keys in the order of their bytes, which are shuffled as they are."""
+    """`order` is None for ungrouped keys in the order of their bytes, which are shuffled as they are."""
 
     separator: bytes = TAB_SEPARATED.separator
     order: KeyOrder | None = None
@@ -47,7 +47,7 @@ def key_rules(rules: v1.KeyRules | None) -> KeyRules:
     separator = rules.separator.encode() or TAB_SEPARATED.separator
     try:
         parts = parse_key_parts(rules.order) if rules.order else ()
-        if parts and rules.group_fields:
+        if rules.group_fields:
             parts = keeping_groups(parts, rules.group_fields)
     except ValueError as error:
         raise InvalidKeyOrder(f"keyOrder {rules.order[:80]!r}: {error}") from None
