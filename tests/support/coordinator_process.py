@@ -71,7 +71,7 @@ class CoordinatorProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def kill(self) -> None:
         """kill -9. From any thread."""

@@ -12,13 +12,15 @@ from apollo_client.hadoop.errors import HadoopUsage, UnsupportedOption
 from apollo_client.hadoop.files.tree import expand_braces
 from apollo_client.hadoop.generic import parse_generic
 from apollo_client.hadoop.jobconf import JobConf
-from apollo_client.hadoop.keys import key_rules
+from apollo_client.hadoop.keys import key_rules, output_separator
+from apollo_client.hadoop.names import current_name, is_known
 from apollo_client.hadoop.paths import Paths
 from apollo_client.hadoop.programs.hadoop_aggregate import java_double
 from apollo_client.hadoop.records import record_format
 from apollo_client.hadoop.roles import roles_of
 from apollo_common.record_format import parse_record_format
 
+PROPERTIES = Path(__file__).with_name("hadoop_properties") / "expected.txt"
 REQUIRED = ["-input", "in", "-output", "out", "-mapper", "cat"]
 
 
@@ -124,6 +126,11 @@ def test_how_hadoop_runs_does_not_matter(name: str) -> None:
         ("mapred.output.value.groupfn.class", "org.example.Comparator"),
         ("mapreduce.nothing.of.the.kind", "1"),
         ("stream.nothing.of.the.kind", "1"),
+        ("mapred.output.key.class", "org.apache.hadoop.io.LongWritable"),
+        ("mapred.working.dir", "/elsewhere"),
+        ("mapreduce.input.pathFilter.class", "org.example.Filter"),
+        ("stream.map.output", "typedbytes"),
+        ("stream.stderr.reporter.prefix", "report:"),
     ],
 )
 def test_properties_that_would_change_the_result_are_named(name: str, value: str) -> None:
@@ -131,8 +138,44 @@ def test_properties_that_would_change_the_result_are_named(name: str, value: str
         JobConf([(name, value)]).check()
 
 
-def test_properties_with_the_usual_value_are_taken() -> None:
-    JobConf([("stream.map.input.field.separator", "\t"), ("stream.map.input.ignoreKey", "true")]).check()
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stream.map.input.field.separator", "\t"),
+        ("stream.map.input.ignoreKey", "true"),
+        ("mapred.mapoutput.key.class", "org.apache.hadoop.io.Text"),
+        ("stream.reduce.input", "text"),
+        ("stream.stderr.reporter.prefix", "reporter:"),
+    ],
+)
+def test_properties_with_the_usual_value_are_taken(name: str, value: str) -> None:
+    JobConf([(name, value)]).check()
+
+
+def hadoops_properties(kind: str) -> list[list[str]]:
+    """hadoop_properties/Properties.java has printed them, with Hadoop 3.4.2."""
+    words = [line.split() for line in PROPERTIES.read_text().splitlines()]
+    return [rest for first, *rest in words if first == kind]
+
+
+def test_every_old_name_means_the_new_one() -> None:
+    renamed = hadoops_properties("renamed")
+    assert len(renamed) > 150
+    assert [(old, current_name(old)) for old, _ in renamed] == [(old, new) for old, new in renamed]
+
+
+def test_every_property_that_hadoop_has_a_default_for_is_known() -> None:
+    defaults = [name for (name,) in hadoops_properties("default")]
+    assert len(defaults) > 150
+    assert [name for name in defaults if not is_known(name)] == []
+
+
+def test_a_property_without_a_value_is_as_not_given() -> None:
+    """As in the file that Hadoop's tasks read."""
+    conf = JobConf([("a.b", "1"), ("a.b", ""), ("mapred.textoutputformat.separator", "")])
+
+    assert list(conf.items()) == []
+    assert output_separator(conf) == "\t"
 
 
 def reading(input_format: str = "", **properties: str) -> StreamingArguments:
@@ -165,7 +208,6 @@ def test_records_are_those_of_the_input_format(given: StreamingArguments, expect
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (reading(delimiter=""), "-D textinputformat.record.delimiter="),
         (reading(delimiter="é" * 128), "1 to 255 bytes"),
         (reading("KeyValueTextInputFormat", ignore="true"), "-D stream.map.input.ignoreKey=true"),
         (reading("KeyValueTextInputFormat", separator=","), r"key\.value\.separator=,"),
@@ -222,7 +264,7 @@ def test_keys_are_partitioned_and_ordered_by_their_fields(given: StreamingArgume
             "keypartitioner.options=-kx",
         ),
         (given_conf(COMPARED, ("mapred.text.key.comparator.options", "-f")), "keycomparator.options=-f"),
-        (given_conf(("map.output.key.field.separator", "")), "field.separator="),
+        (given_conf(("map.output.key.field.separator", "a\n")), "field.separator=a\n"),
         (given_conf(partitioner="org.example.Partitioner"), "-partitioner org.example.Partitioner"),
     ],
 )

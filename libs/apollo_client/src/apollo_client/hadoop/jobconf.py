@@ -15,7 +15,10 @@ _SIZE = re.compile(r"(\d{1,18})([kmgt]?)", re.IGNORECASE)
 
 
 class JobConf:
-    """Property -> value. Names are the new ones; a later value replaces an earlier one."""
+    """Property -> value. Names are the new ones; a later value replaces an earlier one.
+
+    An empty value is none: Hadoop's tasks read their properties from a file that leaves it out.
+    """
 
     def __init__(self, values: Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str] = {}
@@ -23,7 +26,9 @@ class JobConf:
             self.set(name, value)
 
     def set(self, name: str, value: str) -> None:
-        self._values[names.current_name(name)] = value
+        self._values.pop(names.current_name(name), None)
+        if value:
+            self._values[names.current_name(name)] = value
 
     def __contains__(self, name: str) -> bool:
         return name in self._values

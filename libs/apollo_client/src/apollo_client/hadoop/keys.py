@@ -94,7 +94,7 @@ def _options(conf: JobConf, name: str) -> str:
 
 def _separator(conf: JobConf, name: str) -> str:
     separator = conf.get(name, TAB)
-    if not separator or "\n" in separator:
+    if "\n" in separator:
         raise HadoopUsage(f"-D {name}={separator}: name a text without line ends")
     return separator
 

@@ -1,68 +1,12 @@
-"""The names of job properties: old ones and what they are called now, and what each means to Apollo.
+"""What each property of a job means to Apollo, by its new name.
 
-Source: Hadoop 3.4.2, DeprecatedProperties and mapred-default.xml.
+Source: mapred-default.xml of Hadoop 3.4.2.
 """
 
 import re
 from collections.abc import Collection
 
-RENAMED = {
-    "fs.default.name": "fs.defaultFS",
-    "dfs.block.size": "dfs.blocksize",
-    "job.end.notification.url": "mapreduce.job.end-notification.url",
-    "keep.failed.task.files": "mapreduce.task.files.preserve.failedtasks",
-    "io.sort.factor": "mapreduce.task.io.sort.factor",
-    "io.sort.mb": "mapreduce.task.io.sort.mb",
-    "key.value.separator.in.input.line": "mapreduce.input.keyvaluelinerecordreader.key.value.separator",
-    "map.input.file": "mapreduce.map.input.file",
-    "map.input.length": "mapreduce.map.input.length",
-    "map.input.start": "mapreduce.map.input.start",
-    "map.output.key.field.separator": "mapreduce.map.output.key.field.separator",
-    "mapred.cache.archives": "mapreduce.job.cache.archives",
-    "mapred.cache.files": "mapreduce.job.cache.files",
-    "mapred.compress.map.output": "mapreduce.map.output.compress",
-    "mapred.create.symlink": "mapreduce.job.cache.symlink.create",
-    "mapred.input.dir": "mapreduce.input.fileinputformat.inputdir",
-    "mapred.input.dir.recursive": "mapreduce.input.fileinputformat.input.dir.recursive",
-    "mapred.job.id": "mapreduce.job.id",
-    "mapred.job.map.memory.mb": "mapreduce.map.memory.mb",
-    "mapred.job.name": "mapreduce.job.name",
-    "mapred.job.priority": "mapreduce.job.priority",
-    "mapred.job.queue.name": "mapreduce.job.queuename",
-    "mapred.job.reduce.memory.mb": "mapreduce.reduce.memory.mb",
-    "mapred.job.reuse.jvm.num.tasks": "mapreduce.job.jvm.numtasks",
-    "mapred.line.input.format.linespermap": "mapreduce.input.lineinputformat.linespermap",
-    "mapred.map.child.java.opts": "mapreduce.map.java.opts",
-    "mapred.map.max.attempts": "mapreduce.map.maxattempts",
-    "mapred.map.output.compression.codec": "mapreduce.map.output.compress.codec",
-    "mapred.map.tasks": "mapreduce.job.maps",
-    "mapred.map.tasks.speculative.execution": "mapreduce.map.speculative",
-    "mapred.max.split.size": "mapreduce.input.fileinputformat.split.maxsize",
-    "mapred.min.split.size": "mapreduce.input.fileinputformat.split.minsize",
-    "mapred.output.compress": "mapreduce.output.fileoutputformat.compress",
-    "mapred.output.compression.codec": "mapreduce.output.fileoutputformat.compress.codec",
-    "mapred.output.compression.type": "mapreduce.output.fileoutputformat.compress.type",
-    "mapred.output.dir": "mapreduce.output.fileoutputformat.outputdir",
-    "mapred.output.key.comparator.class": "mapreduce.job.output.key.comparator.class",
-    "mapred.output.value.groupfn.class": "mapreduce.job.output.group.comparator.class",
-    "mapred.reduce.child.java.opts": "mapreduce.reduce.java.opts",
-    "mapred.reduce.max.attempts": "mapreduce.reduce.maxattempts",
-    "mapred.reduce.slowstart.completed.maps": "mapreduce.job.reduce.slowstart.completedmaps",
-    "mapred.reduce.tasks": "mapreduce.job.reduces",
-    "mapred.reduce.tasks.speculative.execution": "mapreduce.reduce.speculative",
-    "mapred.task.id": "mapreduce.task.attempt.id",
-    "mapred.task.is.map": "mapreduce.task.ismap",
-    "mapred.task.partition": "mapreduce.task.partition",
-    "mapred.task.timeout": "mapreduce.task.timeout",
-    "mapred.text.key.comparator.options": "mapreduce.partition.keycomparator.options",
-    "mapred.text.key.partitioner.options": "mapreduce.partition.keypartitioner.options",
-    "mapred.textoutputformat.separator": "mapreduce.output.textoutputformat.separator",
-    "mapred.tip.id": "mapreduce.task.id",
-    "mapred.userlog.limit.kb": "mapreduce.task.userlog.limit.kb",
-    "mapreduce.textoutputformat.separator": "mapreduce.output.textoutputformat.separator",
-    "user.name": "mapreduce.job.user.name",
-}
-"""Old name -> new one."""
+from apollo_client.hadoop.renamed import RENAMED
 
 IGNORE_KEY = "stream.map.input.ignoreKey"
 RECORD_DELIMITER = "textinputformat.record.delimiter"
@@ -107,12 +51,25 @@ KEY_FIELD_COMPARATORS = frozenset(
 )
 _COMPARATORS = KEY_FIELD_COMPARATORS | {"org.apache.hadoop.io.Text$Comparator"}
 
+_TEXT_CLASS = ("org.apache.hadoop.io.Text",)
+_TEXT = ("text",)
+
 ONLY_AS: dict[str, Collection[str]] = {
     "mapred.mapper.new-api": ("false",),
     "mapred.reducer.new-api": ("false",),
     KEY_COMPARATOR: _COMPARATORS,
     "mapreduce.job.output.group.comparator.class": _COMPARATORS,
+    "mapreduce.job.output.key.class": _TEXT_CLASS,
+    "mapreduce.job.output.value.class": _TEXT_CLASS,
+    "mapreduce.map.output.key.class": _TEXT_CLASS,
+    "mapreduce.map.output.value.class": _TEXT_CLASS,
+    "stream.map.input": _TEXT,
     "stream.map.input.field.separator": ("\t",),
+    "stream.map.output": _TEXT,
+    "stream.reduce.input": _TEXT,
+    "stream.reduce.output": _TEXT,
+    "stream.stderr.reporter.enabled": ("true",),
+    "stream.stderr.reporter.prefix": ("reporter:",),
 }
 """What changes records, their order or their grouping in a way that Apollo cannot, but for these values.
 
@@ -134,17 +91,20 @@ _WITHOUT_EFFECT = re.compile(
       | mapred\.(child\.(java\.opts|ulimit|env)|job\.tracker(\..*)?|local\.dir|tasktracker\..*|skip\..*|acls\..*)
       | mapreduce\.(admin|am|app-submission|client|cluster|framework|ifile|jobhistory|jobtracker|jvm|local
                     |shuffle|tasktracker|fileoutputcommitter|outputcommitter)(\..*)?
-      | mapreduce\.(map|reduce)\.(memory\.mb|cpu\.vcores|java\.opts|log\.level|env|resource\..*|failures\.maxpercent
-                    |skip\..*|output\.compress(\.codec|\.type)?|sort\..*|shuffle\..*|input\.buffer\.percent
+      | mapreduce\.(map|reduce)\.(memory\.(mb|totalbytes)|cpu\.vcores|java\.opts|log\.level|env|resource\..*
+                    |failures\.maxpercent|skip\..*|output\.compress(\.codec|\.type)?|combine\..*|sort\..*|shuffle\..*|input\.buffer\.percent
                     |merge\.inmem\.threshold|markreset\..*|maxtaskfailures.*)
-      | mapreduce\.task\.(io\..*|userlog\..*|profile.*|files\..*|exit\..*|combine\..*|merge\..*|skip\..*|stuck\..*)
+      | mapreduce\.task\.(io\..*|userlog\..*|profile.*|files\..*|exit\..*|combine\..*|merge\..*|skip\..*|stuck\..*
+                    |debugout\..*|local-fs\..*|ping-.*|spill\..*)
       | mapreduce\.output\.fileoutputformat\.compress\.type
-      | mapreduce\.input\.(fileinputformat\.(list-status\..*|split\.maxsize)|keyvaluelinerecordreader\..*)
-      | mapreduce\.job\.(acl.*|cache\..*|classloader.*|committer\..*|counters\..*|emit-.*|end-notification\..*|hdfs-.*
-                    |heap\..*|jar|jvm\..*|local.*|log4j.*|max\..*|queuename|reduce\.slowstart\..*|reducer\..*
-                    |running\..*|speculative\..*|split\..*|submithost.*|tags|token.*|ubertask\..*|user\.name
-                    |userlog\..*|working\.dir|node-label-expression|(map|reduce)\..*)
-      | stream\.(jobconf\.truncate\.limit|stderr\.reporter\..*|addenvironment|shipped\..*|tmpdir|joindelay\.milli)
+      | mapreduce\.input\.(fileinputformat\.(list-status\..*|split\.(maxsize|minsize\.per\.(node|rack)))
+                    |keyvaluelinerecordreader\..*)
+      | mapreduce\.job\.(acl.*|cache\..*|classloader.*|classpath\..*|committer\..*|complete\..*|counters\..*|dfs\..*
+                    |emit-.*|encrypted-.*|end-notification\..*|finish-.*|hdfs-.*|heap\..*|jar|jvm\..*|local.*|log4j.*
+                    |max\..*|maxtaskfailures\..*|queuename|reduce\.slowstart\..*|reducer\..*|running\..*|sharedcache\..*
+                    |skip.*|speculative\..*|split\..*|submithost.*|tags|token.*|ubertask\..*|user\.(name|classpath\..*)
+                    |userlog\..*|node-label-expression|(map|reduce)\..*)
+      | stream\.(jobconf\.truncate\.limit|addenvironment|shipped\..*|tmpdir|joindelay\.milli)
     """,
     re.VERBOSE,
 )

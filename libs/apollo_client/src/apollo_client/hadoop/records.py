@@ -45,6 +45,6 @@ def _key_value(conf: JobConf) -> str:
 def _delimiter(conf: JobConf) -> str:
     """As an `inputFormat` spells it."""
     delimiter = conf.get(RECORD_DELIMITER)
-    if not 0 < len(delimiter.encode()) <= MAX_DELIMITER_BYTES:
+    if len(delimiter.encode()) > MAX_DELIMITER_BYTES:
         raise HadoopUsage(f"-D {RECORD_DELIMITER}={delimiter}: name a text of 1 to {MAX_DELIMITER_BYTES} bytes")
     return delimiter.replace("\\", "\\\\")

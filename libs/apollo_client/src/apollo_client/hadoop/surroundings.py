@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from apollo_client.hadoop.arguments import StreamingArguments
 from apollo_client.hadoop.errors import HadoopUsage
 from apollo_client.hadoop.inputs import Inputs
-from apollo_client.hadoop.names import RENAMED
 from apollo_client.hadoop.paths import Paths
+from apollo_client.hadoop.renamed import RENAMED
 
 MAX_VALUE_CHARACTERS = 20_000
 """Of a property; a longer one is cut, as by Hadoop's `stream.jobconf.truncate.limit`, and told with that many."""
