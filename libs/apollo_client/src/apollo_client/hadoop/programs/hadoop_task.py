@@ -40,17 +40,20 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Hadoop Streaming drops what such a reducer writes
     words = task["commands"][role]
     program = sys.executable if words[0] == INTERPRETER else find(words[0])
-    if not task["failures"]:
-        subprocess.run([program, *words[1:]], check=False)  # noqa: S603  # what the job asks for
-        return
+    begin = os.execv if task["failures"] else wait_for
     try:
-        os.execv(program, words)  # noqa: S606  # as above
+        begin(program, words)
     except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            sys.stderr.write(f"Cannot run program {words[0]!r}: {error.strerror}\n")
+            sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
         # A script without a first line that names its interpreter is one of the shell's, as in execvp(3).
-        if error.errno == errno.ENOEXEC:
-            os.execv("/bin/sh", ["sh", program, *words[1:]])  # noqa: S606
-        sys.stderr.write(f"Cannot run program {words[0]!r}: {error.strerror}\n")
-        sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
+        begin("/bin/sh", ["sh", program, *words[1:]])
+
+
+def wait_for(program: str, words: list[str]) -> None:
+    """With whatever status it ends."""
+    subprocess.run(words, executable=program, check=False)  # noqa: S603  # what the job asks for
 
 
 def has_input() -> bool:
