@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apollo_common.assignment import Split, SplitPiece
-from apollo_common.key_samples import MAX_KEY_BYTES, SAMPLED_BYTES, pack_keys, unpack_keys
+from apollo_common.key_samples import MAX_KEY_BYTES, MAX_KEYS, SAMPLED_BYTES, pack_keys, unpack_keys
 from apollo_coordinator.core import events, facts
 from apollo_coordinator.core.model import JobStatus, TaskStatus
 from apollo_coordinator.core.plan import beginning
@@ -197,6 +197,7 @@ def test_keys_are_packed_and_unpacked():
         zlib.compress(b"\x02\0\0\0\1\0\0\0"),
         pack_keys([b"ab"])[:-6],
         zlib.compress(bytes(1 << 25)),
+        pack_keys([b""] * (MAX_KEYS + 1)),
     ],
 )
 def test_what_is_no_list_of_keys_is_refused(blob):

@@ -15,7 +15,9 @@ SAMPLED_SPLITS = 16
 SAMPLED_BYTES = 1 << 20
 """Of each of those splits, so much of the beginning is sampled."""
 
-MAX_UNPACKED_BYTES = 16 << 20
+MAX_KEYS = 10_000
+MAX_UNPACKED_BYTES = 2 << 20
+"""Of a list: as many keys as a job may have reducers, and twice what their splitters or a sample come to."""
 
 
 def pack_keys(keys: Sequence[bytes]) -> bytes:
@@ -30,6 +32,8 @@ def unpack_keys(blob: bytes) -> list[bytes]:
     try:
         content = zlib.decompressobj().decompress(blob, MAX_UNPACKED_BYTES)
         (count,) = struct.unpack_from("<I", content)
+        if count > MAX_KEYS:
+            raise ValueError(f"a list of keys has {count} of them, more than {MAX_KEYS}")
         lengths = struct.unpack_from(f"<{count}I", content, 4)
     except (zlib.error, struct.error) as error:
         raise ValueError(f"this is no list of keys: {error}") from error
