@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from functools import cmp_to_key
@@ -19,9 +20,10 @@ from apollo_common.errors import InvalidKeyOrder, RecordTooLarge
 from apollo_common.key_parts import KeyPart, keeping_groups, parse_key_parts
 from apollo_proto.apollo import v1
 from apollo_worker.core.columns import PairBatch
+from apollo_worker.core.slices import SLICE_BYTES
 from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.group import Grouping, grouped
-from apollo_worker.shuffle.key_order import KeyOrder
+from apollo_worker.shuffle.key_order import CombinerOfPrefixed, KeyOrder
 from apollo_worker.shuffle.key_rules import KeyRules, key_rules
 from support.fuzz import examples
 from support.shuffling import (
@@ -224,6 +226,28 @@ async def test_spills_and_slices_keep_the_order_and_combiners_see_keys(tmp_path)
         for key, value in found:
             totals[key] = totals.get(key, 0) + int(value)
     assert totals == sums
+
+
+class Emitting:
+    """A combiner that emits one batch, whatever it gets."""
+
+    def __init__(self, batch: PairBatch) -> None:
+        self._batch = batch
+
+    async def combine(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[PairBatch, None]:
+        async for _ in pairs:
+            pass
+        yield self._batch
+
+
+async def test_a_large_batch_of_a_combiner_gets_its_prefixes_in_bounded_slices():
+    """Making them takes some times what they are made for."""
+    order = KeyOrder(parse_key_parts("-k2,2nr"))
+    pairs = [(b"%d\t%d" % (row, row), b"v" * 1000) for row in range(10_000)]
+    combiner = CombinerOfPrefixed(Emitting(PairBatch.from_pairs(pairs)), order)
+    found = [batch async for batch in combiner.combine(streamed([order.add_prefixes(PairBatch.from_pairs(pairs[:9]))]))]
+    assert max(batch.size_bytes for batch in found) < 2 * SLICE_BYTES < sum(batch.size_bytes for batch in found)
+    assert [pair for batch in found for pair in order.drop_prefixes(batch).to_pairs()] == pairs
 
 
 @settings(max_examples=examples(200))

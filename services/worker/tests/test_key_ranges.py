@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from apollo_common.errors import PermanentError
 from apollo_common.key_parts import parse_key_parts
 from apollo_common.key_samples import MAX_KEY_BYTES
+from apollo_worker import sampling
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.sampling import KeySampler, beginning
 from apollo_worker.shuffle.key_order import KeyOrder
@@ -92,6 +93,22 @@ async def test_a_sampler_keeps_keys_evenly(sizes, most):
     steps = {after - before for before, after in pairwise(kept)}
     assert len(steps) <= 1
     assert not keys or (kept[0] == 0 and len(keys) - kept[-1] <= (steps.pop() if steps else 2 * len(keys)))
+
+
+async def test_a_sampler_touches_few_of_the_keys_of_a_large_batch(monkeypatch):
+    """Only those may cost a step of Python each."""
+    touched: list[int] = []
+    taken = sampling.take_keys
+
+    def counting(batch: PairBatch, rows: np.ndarray):
+        touched.append(len(rows))
+        return taken(batch, rows)
+
+    monkeypatch.setattr(sampling, "take_keys", counting)
+    sampler = KeySampler(None, max_keys=100)
+    await sampler.pairs(PairBatch.from_pairs([(b"%05d" % number, b"") for number in range(50_000)]))
+    assert sum(touched) <= 100
+    assert len(sampler.kept) >= 50
 
 
 async def test_a_sampler_bounds_bytes_and_cuts_keys():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from apollo_common.errors import PermanentError
 from apollo_worker.core.columns import PairBatch
+from apollo_worker.core.slices import bounded_slices
 from apollo_worker.output.format import formatter
-from apollo_worker.output.slices import bounded_slices
 from support.fuzz import examples
 
 BYTES = st.one_of(

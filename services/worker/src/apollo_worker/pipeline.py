@@ -1,4 +1,6 @@
-"""The three ways through a worker: input -> mapper -> shuffle, input -> mapper -> part, shuffle -> reducer -> part."""
+"""The ways through a worker: input -> mapper -> shuffle, input -> mapper -> part, shuffle -> reducer -> part, and for
+samplers the beginning of an input -> mapper -> some of its keys.
+"""
 
 import struct
 from collections.abc import AsyncGenerator
@@ -16,10 +18,10 @@ from apollo_proto.apollo import v1
 from apollo_worker.access import storage_access
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.fields import TAB_SEPARATED
+from apollo_worker.core.slices import bounded_slices
 from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.reader import SplitReader
 from apollo_worker.output.part import PartWriter
-from apollo_worker.output.slices import bounded_slices
 from apollo_worker.ports import PairSink
 from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter

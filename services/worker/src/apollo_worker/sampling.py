@@ -10,7 +10,7 @@ from apollo_common.key_samples import MAX_KEY_BYTES
 from apollo_common.threads import in_thread
 from apollo_common.timings import Step
 from apollo_worker.core.columns import PairBatch, RecordBlock
-from apollo_worker.output.slices import bounded_slices
+from apollo_worker.core.slices import bounded_slices
 from apollo_worker.shuffle.group import take_keys
 from apollo_worker.shuffle.key_order import KeyOrder
 from apollo_worker.steps import doing
@@ -41,6 +41,8 @@ class KeySampler:
         )
 
     def _take(self, batch: PairBatch) -> None:
+        while len(batch) > self._max_keys * self._step:
+            self._thin_out()
         rows = np.arange(-self.records % self._step, len(batch), self._step)
         self.records += len(batch)
         # A small column: these are all the keys that a step of Python is spent on.
@@ -50,8 +52,11 @@ class KeySampler:
             picked = self._order.add_prefixes(picked)
         self.kept += [key[:MAX_KEY_BYTES] for key, _ in picked.to_pairs()]
         while len(self.kept) > self._max_keys or sum(map(len, self.kept)) > self._max_bytes:
-            self.kept = self.kept[::2]
-            self._step *= 2
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        self.kept = self.kept[::2]
+        self._step *= 2
 
 
 async def beginning(blocks: AsyncGenerator[RecordBlock, None], size_bytes: int) -> AsyncGenerator[RecordBlock, None]:

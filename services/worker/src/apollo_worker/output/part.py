@@ -12,9 +12,9 @@ from apollo_common.storage.port import ObjectStore, Upload
 from apollo_common.threads import in_thread
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.core.fields import TAB_SEPARATED
+from apollo_worker.core.slices import SLICE_BYTES, bounded_slices
 from apollo_worker.output.compress import compressor
 from apollo_worker.output.format import formatter
-from apollo_worker.output.slices import SLICE_BYTES, bounded_slices
 
 FIRST_PIECE_BYTES = 8 << 20  # S3 takes no less than 5 MiB for all pieces but the last
 PIECES_OF_ONE_SIZE = 1000  # S3 takes 10,000 pieces: with sizes that double now and then they hold 8 TiB

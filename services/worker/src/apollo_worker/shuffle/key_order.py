@@ -20,6 +20,7 @@ from apollo_common.timings import Step
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import Bytes, PairBatch
 from apollo_worker.core.fields import TAB_SEPARATED, Positions
+from apollo_worker.core.slices import bounded_slices
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.key_parts import find_parts
 from apollo_worker.shuffle.key_segments import END, Columns, inverted, joined, number_segments, text_segments
@@ -107,7 +108,8 @@ class CombinerOfPrefixed:
         plain = without_prefixes(pairs, self.order, Step.SORT)
         async with aclosing(plain), aclosing(self.combiner.combine(plain)) as results:
             async for batch in results:
-                yield await with_prefixes(batch, self.order)
+                for piece in bounded_slices(batch):
+                    yield await with_prefixes(piece, self.order)
 
 
 async def with_prefixes(batch: PairBatch, order: KeyOrder) -> PairBatch:

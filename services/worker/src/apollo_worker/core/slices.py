@@ -1,4 +1,4 @@
-"""Batches in slices of bounded size, so that formatting one takes bounded memory."""
+"""Batches in slices of bounded size, so that what is made of one takes bounded memory."""
 
 from collections.abc import Iterator
 
