@@ -386,3 +386,41 @@ async def test_an_older_output_with_another_prefix_is_replaced(place):
     found = await everything(store, output)
     assert sorted(found) == ["_SUCCESS", "day-7.00000", "day-7.00001", "day-7.00002", "day-7.x", "day-8.00001"]
     assert found["day-7.00001"] == CONTENTS[1]
+
+
+async def test_parts_that_an_older_job_has_called_otherwise_would_stay_so_they_are_told_of(place):
+    """Whoever reads the output later would read them, too."""
+    store, output = place()
+    older = new_job(output, part_prefix="day-8.")
+    await run_job(store, older)
+    await StoredOutput(OneStore(store)).commit(older, NO_ACCESS)
+    before = await everything(store, output)
+    job = new_job(output, overwrite=True, job=JobId("another"))
+    told = r"day-8\.00000.* partPrefix"
+    with pytest.raises(OutputExists, match=told):
+        await StoredOutput(OneStore(store)).check_free(job.spec, NO_ACCESS)
+    with pytest.raises(OutputExists, match=told):
+        await commit_of(store, job)
+    assert await everything(store, output) == before
+    again = new_job(output, overwrite=True, job=JobId("another"), part_prefix="day-8.", n_reducers=3)
+    await StoredOutput(OneStore(store)).check_free(again.spec, NO_ACCESS)
+    await commit_of(store, again)
+    assert sorted(await everything(store, output)) == sorted(before)
+
+
+async def commit_of(store, job):
+    await run_job(store, job)
+    try:
+        await StoredOutput(OneStore(store)).commit(job, NO_ACCESS)
+    except OutputExists:
+        await StoredOutput(OneStore(store)).discard(job, NO_ACCESS)
+        raise
+
+
+@pytest.mark.parametrize(
+    "manifest", [b"", b"[]", b"{}", b'{"job": 1, "parts": 7}', b'{"parts": [1, {"name": 2}, {}]}', b"\xff"]
+)
+async def test_a_success_of_something_else_names_no_parts(place, manifest):
+    store, output = place()
+    await store.put(f"{output}/_SUCCESS", manifest)
+    await StoredOutput(OneStore(store)).check_free(new_job(output, overwrite=True).spec, NO_ACCESS)

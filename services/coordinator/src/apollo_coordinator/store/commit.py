@@ -21,7 +21,7 @@ from apollo_common.threads import in_thread
 from apollo_coordinator.core.model import Job, JobStatus, Task
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import OutputTarget
-from apollo_coordinator.store.manifest import MAX_MANIFEST_BYTES, SUCCESS, encode_manifest, job_in_manifest
+from apollo_coordinator.store.manifest import MAX_MANIFEST_BYTES, SUCCESS, Written, decode_manifest, encode_manifest
 from apollo_coordinator.store.overlap import check_apart
 from apollo_coordinator.store.part_names import is_part, part_name
 
@@ -48,6 +48,8 @@ class StoredOutput:
             raise OutputExists(f"{spec.output_path} is a file; name a directory that does not exist yet")
         if not spec.overwrite and await _holds_anything(store, output):
             raise OutputExists(f"there is something at {spec.output_path}; name another output or set overwrite")
+        if spec.overwrite:
+            _check_replaceable(spec, await _written(store, f"{output}/{SUCCESS}"))
         await to_the_end(_try_upload(store, f"{output}/{SUCCESS}"))
 
     async def open_part(self, job: Job, task: Task, attempt: AttemptId, access: StorageAccess) -> OutputTarget:
@@ -64,13 +66,14 @@ class StoredOutput:
         """
         output, store = await self._open(job.spec, access)
         success = f"{output}/{SUCCESS}"
-        written_by = await _written_by(store, success)
-        if written_by == job.id:
+        written = await _written(store, success)
+        if written is not None and written.job == job.id:
             return
-        if written_by is not None and not job.spec.overwrite:
+        if written is not None and not job.spec.overwrite:
             raise OutputExists(f"another output has appeared at {job.spec.output_path}; run the job to another place")
+        _check_replaceable(job.spec, written)
         await check_apart(job.spec, store, _read_by(job))
-        if written_by is not None:  # who writes fresh outputs only needs no right to delete
+        if written is not None:  # who writes fresh outputs only needs no right to delete
             await store.delete([success])
         await each(_accepted(job), lambda task: _complete(store, task), at_once=CONCURRENT_REQUESTS)
         await _abort_uploads(store, output, job, published=True)
@@ -99,17 +102,28 @@ async def _holds_anything(store: ObjectStore, output: str) -> bool:
     return await store.stat(f"{output}/{SUCCESS}") is not None
 
 
-async def _written_by(store: ObjectStore, success: str) -> str | None:
-    """The job that wrote a `_SUCCESS`, empty when unknown; None when there is no such object."""
+async def _written(store: ObjectStore, success: str) -> Written | None:
+    """None when there is no such object."""
     info = await store.stat(success)
     if info is None:
         return None
     if info.size_bytes > MAX_MANIFEST_BYTES:
-        return ""
+        return Written()
     try:
-        return job_in_manifest(b"".join([chunk async for chunk in store.read(success)]))
+        content = b"".join([chunk async for chunk in store.read(success)])
     except ObjectNotFound:
         return None
+    return await in_thread(decode_manifest, content)
+
+
+def _check_replaceable(spec: JobSpec, written: Written | None) -> None:
+    """OutputExists for parts with a prefix that this job does not know: they would stay, and be read with its own."""
+    staying = next((name for name in written.parts if not is_part(name, spec.part_prefix)), None) if written else None
+    if staying is not None:
+        raise OutputExists(
+            f"the output at {spec.output_path} has parts such as {staying[:100]}, which overwrite would leave there: "
+            "set partPrefix to theirs, remove them, or name another output"
+        )
 
 
 def _read_by(job: Job) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from apollo_common.key_samples import unpack_keys
@@ -33,13 +33,25 @@ def encode_manifest(job: Job) -> bytes:
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def job_in_manifest(content: bytes) -> str:
-    """The job that wrote a `_SUCCESS`; empty when it is none of ours."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a `_SUCCESS` says: the job that wrote it, empty when it is none of ours, and what its parts are called."""
+
+    job: str = ""
+    parts: tuple[str, ...] = ()
+
+
+def decode_manifest(content: bytes) -> Written:
+    """Whatever the bytes are."""
     try:
         document = json.loads(content)
     except ValueError:
-        return ""
-    return str(document.get("job", "")) if isinstance(document, dict) else ""
+        return Written()
+    if not isinstance(document, dict):
+        return Written()
+    parts = document.get("parts")
+    names = [part.get("name") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return Written(str(document.get("job", "")), tuple(name for name in names if isinstance(name, str)))
 
 
 def _spec(spec: JobSpec) -> dict[str, Any]:
