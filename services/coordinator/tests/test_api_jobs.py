@@ -11,6 +11,7 @@ from apollo_common.errors import (
     ObjectNotFound,
     OutputExists,
     OutputHoldsInput,
+    OutputWouldMix,
     StorageUnavailable,
     VolumeFull,
 )
@@ -129,10 +130,17 @@ async def test_what_submission_meets_has_its_status(api, error, status):
     assert (found, problem["status"], problem["detail"]) == (status, status, str(error))
 
 
-async def test_an_output_that_holds_the_input_is_told_with_its_field(api):
-    api.jobs.refuse = OutputHoldsInput("s3://out/words holds s3://out/words/part-r-00000.")
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutputHoldsInput("s3://out/words holds s3://out/words/part-r-00000."),
+        OutputWouldMix("The output at s3://out/words has parts such as day-8.00000."),
+    ],
+)
+async def test_an_output_that_overwriting_does_not_help_is_told_with_its_field(api, error):
+    api.jobs.refuse = error
     _, problem = await submit(api)
-    assert problem["type"] == "urn:apollo:problem:output_holds_input"
+    assert problem["type"] == f"urn:apollo:problem:{error.reason}"
     (told,) = problem["errors"]
     assert told["field"] == "outputPath"
     assert "overwrite" not in told["fix"]

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from apollo_common.assignment import Split, SplitPiece
-from apollo_common.errors import OutputExists, OutputHoldsInput, OutputNotWritable, PermanentError, StorageUnavailable
+from apollo_common.errors import (
+    OutputExists,
+    OutputHoldsInput,
+    OutputNotWritable,
+    OutputWouldMix,
+    PermanentError,
+    StorageUnavailable,
+)
 from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id
 from apollo_common.storage.file import FileStore
 from apollo_common.storage.memory import MemoryStore
@@ -397,9 +404,9 @@ async def test_parts_that_an_older_job_has_called_otherwise_would_stay_so_they_a
     before = await everything(store, output)
     job = new_job(output, overwrite=True, job=JobId("another"))
     told = r"day-8\.00000.* partPrefix"
-    with pytest.raises(OutputExists, match=told):
+    with pytest.raises(OutputWouldMix, match=told):
         await StoredOutput(OneStore(store)).check_free(job.spec, NO_ACCESS)
-    with pytest.raises(OutputExists, match=told):
+    with pytest.raises(OutputWouldMix, match=told):
         await commit_of(store, job)
     assert await everything(store, output) == before
     again = new_job(output, overwrite=True, job=JobId("another"), part_prefix="day-8.", n_reducers=3)
@@ -412,7 +419,7 @@ async def commit_of(store, job):
     await run_job(store, job)
     try:
         await StoredOutput(OneStore(store)).commit(job, NO_ACCESS)
-    except OutputExists:
+    except OutputWouldMix:
         await StoredOutput(OneStore(store)).discard(job, NO_ACCESS)
         raise
 

@@ -88,12 +88,21 @@ class TooManySplits(PermanentError):
 
 class OutputExists(PermanentError):
     reason = "output_exists"
+    fix: ClassVar[str] = "Name another output, or set overwrite to true."
 
 
 class OutputHoldsInput(OutputExists):
     """A job reads what lies at its own output under a name that its commit removes or replaces."""
 
     reason = "output_holds_input"
+    fix = "Name another output: a job's output never replaces its own input."
+
+
+class OutputWouldMix(OutputExists):
+    """An output has parts, called otherwise than the job's own, that its commit would leave there."""
+
+    reason = "output_would_mix"
+    fix = "Set partPrefix to that of the parts there, remove them, or name another output."
 
 
 class OutputNotWritable(PermanentError):

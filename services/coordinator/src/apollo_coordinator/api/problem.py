@@ -103,12 +103,8 @@ def problem_of_error(error: errors.ApolloError) -> ApiProblem:
     elif isinstance(error, errors.CredentialsUnusable):
         fix = "Name a Secret that the operator keeps for jobs; docs/security.md says what it has to hold."
         fields = [FieldError(field="credentialsSecret", message=str(error), fix=fix)]
-    elif isinstance(error, errors.OutputHoldsInput):
-        fix = "Name another output: a job's output never replaces its own input."
-        fields = [FieldError(field="outputPath", message=str(error), fix=fix)]
     elif isinstance(error, errors.OutputExists):
-        fix = "Name another output, or set overwrite to true."
-        fields = [FieldError(field="outputPath", message=str(error), fix=fix)]
+        fields = [FieldError(field="outputPath", message=str(error), fix=error.fix)]
     elif isinstance(error, errors.IdempotencyConflict):
         fields = [FieldError(field="Idempotency-Key", message=str(error), fix="Use a new key for another job.")]
     status = next(

@@ -8,7 +8,14 @@ it was done before, so a commit that was cut off anywhere is finished by running
 
 from contextlib import aclosing
 
-from apollo_common.errors import ObjectNotFound, OutputExists, OutputNotWritable, PermanentError, UploadLost
+from apollo_common.errors import (
+    ObjectNotFound,
+    OutputExists,
+    OutputNotWritable,
+    OutputWouldMix,
+    PermanentError,
+    UploadLost,
+)
 from apollo_common.ids import AttemptId
 from apollo_common.lifecycle import opened, to_the_end
 from apollo_common.logging import get_logger
@@ -39,7 +46,7 @@ class StoredOutput:
         self._stores = stores
 
     async def check_free(self, spec: JobSpec, access: StorageAccess) -> None:
-        """OutputExists when something is there and the job may not overwrite it.
+        """OutputExists when something is there and the job may not overwrite it, or not all of it (OutputWouldMix).
 
         Begins an upload and aborts it: OutputNotWritable, StorageAccessDenied and BucketNotFound show before any work.
         """
@@ -61,7 +68,8 @@ class StoredOutput:
     async def commit(self, job: Job, access: StorageAccess) -> None:
         """Publish the accepted outputs.
 
-        OutputExists when another one has appeared that may not be overwritten; OutputHoldsInput; OutputNotWritable
+        OutputExists when another one has appeared that may not be overwritten; OutputWouldMix; OutputHoldsInput;
+        OutputNotWritable
         when somebody else has removed an upload: no further try brings it back.
         """
         output, store = await self._open(job.spec, access)
@@ -117,10 +125,10 @@ async def _written(store: ObjectStore, success: str) -> Written | None:
 
 
 def _check_replaceable(spec: JobSpec, written: Written | None) -> None:
-    """OutputExists for parts with a prefix that this job does not know: they would stay, and be read with its own."""
+    """OutputWouldMix for parts with a prefix that this job does not know: they would stay, and be read with its own."""
     staying = next((name for name in written.parts if not is_part(name, spec.part_prefix)), None) if written else None
     if staying is not None:
-        raise OutputExists(
+        raise OutputWouldMix(
             f"the output at {spec.output_path} has parts such as {staying[:100]}, which overwrite would leave there: "
             "set partPrefix to theirs, remove them, or name another output"
         )
