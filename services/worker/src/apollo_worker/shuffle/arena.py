@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,6 +154,9 @@ class _Region:
 
     def __init__(self, capacity_bytes: int) -> None:
         self._map = mmap.mmap(-1, max(capacity_bytes, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        # The first touch of small pages takes longer than to fill and sort what they hold.
+        with suppress(OSError):  # by a kernel that knows no huge ones
+            self._map.madvise(mmap.MADV_HUGEPAGE)
         self.content = np.frombuffer(self._map, np.uint8)
         self.touched_bytes = 0
 
