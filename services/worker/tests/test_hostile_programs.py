@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from apollo_common.errors import ProgramError, ProgramProtocolError, RecordTooLarge
 from apollo_worker.artifact import text_dialogue
+from apollo_worker.artifact.context import TextProtocol
 from apollo_worker.artifact.frames_dialogue import FramesDialogue
 from apollo_worker.artifact.silence import Silence
 from apollo_worker.artifact.text_dialogue import TextDialogue
@@ -142,7 +143,7 @@ async def test_raw_lines_keep_every_byte_however_they_are_cut(content, sizes, bu
 async def heard_lines(content: list[bytes], buffer_bytes: int, *, raw_output: bool) -> list | bytes:
     sink = CollectingSink()
     usual, text_dialogue.READ_BUFFER_BYTES = text_dialogue.READ_BUFFER_BYTES, buffer_bytes
-    dialogue = TextDialogue("pipe", LIMITS, Silence(0), raw_output=raw_output)
+    dialogue = TextDialogue("pipe", TextProtocol(raw_output=raw_output), LIMITS, Silence(0))
     try:
         stdout = os.dup(dialogue.stdout)
         dialogue.program_started()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from apollo_worker.artifact.stderr import TAIL_BYTES, CounterLine, StatusLine, StderrFilter
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.core.fields import LineFields
+from apollo_worker.core.line_fields import LineFields
 from apollo_worker.core.text import count_lines, join_pairs, join_records, longest_line_bytes, parse_lines
 from support.fuzz import examples
 

@@ -19,7 +19,7 @@ from apollo_common.errors import (
 from apollo_worker.artifact.context import TextProtocol
 from apollo_worker.artifact.text_dialogue import READ_BUFFER_BYTES
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.core.fields import LineFields
+from apollo_worker.core.line_fields import LineFields
 from support.sessions import INPUT_URL, Bench, lines_block, sized_block, stream
 
 RAW = TextProtocol(raw_output=True)

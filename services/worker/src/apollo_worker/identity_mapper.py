@@ -7,7 +7,7 @@ import numpy as np
 from apollo_common.errors import InvalidValue
 from apollo_common.threads import in_thread
 from apollo_worker.core.columns import RecordBlock
-from apollo_worker.core.fields import TAB_SEPARATED, LineFields
+from apollo_worker.core.line_fields import TAB_SEPARATED, LineFields
 from apollo_worker.core.text import parse_lines
 from apollo_worker.ports import PairSink, ProgramResult
 

@@ -17,7 +17,7 @@ from apollo_common.timings import Step
 from apollo_proto.apollo import v1
 from apollo_worker.access import storage_access
 from apollo_worker.core.columns import PairBatch, RecordBlock
-from apollo_worker.core.fields import TAB_SEPARATED
+from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.core.slices import bounded_slices
 from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.reader import SplitReader

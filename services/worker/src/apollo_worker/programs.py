@@ -10,7 +10,7 @@ from apollo_proto.apollo.v1 import Program, ProgramSource, Protocol, Stdio, Task
 from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, Role, ShellProgram, TextProtocol
 from apollo_worker.artifact.session import ProgramSession
 from apollo_worker.cache import ArtifactCache
-from apollo_worker.core.fields import TAB_SEPARATED, LineFields
+from apollo_worker.core.line_fields import TAB_SEPARATED, LineFields
 from apollo_worker.identity_mapper import IdentityMapper
 from apollo_worker.ports import Mapper, ProgramObserver, Reducer
 from apollo_worker.sandbox.sandbox import Sandbox

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from apollo_worker.core.fields import TAB_SEPARATED, LineFields
+from apollo_worker.core.line_fields import TAB_SEPARATED, LineFields
 from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox
 
 Role = Literal["map", "combine", "reduce"]

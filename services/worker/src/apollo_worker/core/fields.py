@@ -4,7 +4,6 @@ Strings lie in one block of bytes, in rising order; separators are found from a 
 as `bytes.split` finds them.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,6 @@ from numpy.typing import NDArray
 from apollo_worker.core.columns import Bytes
 
 Positions = NDArray[np.signedinteger[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class LineFields:
-    """How a line becomes a pair: its first `key_fields` fields are the key, what follows their separator the value."""
-
-    separator: bytes = b"\t"
-    key_fields: int = 1
-
-
-TAB_SEPARATED = LineFields()
 
 
 def nth_separators(content: Bytes, starts: Positions, ends: Positions, separator: bytes, number: int) -> Positions:

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import Bytes, Lengths, PairBatch
-from apollo_worker.core.fields import TAB_SEPARATED, LineFields, nth_separators
+from apollo_worker.core.fields import nth_separators
+from apollo_worker.core.line_fields import TAB_SEPARATED, LineFields
 
 NEWLINE = 10
 _END, _NOTHING = (pa.scalar(text, pa.binary()) for text in (b"\n", b""))

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from apollo_common.errors import PermanentError
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.core.fields import TAB_SEPARATED
+from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.core.text import join_pairs
 from apollo_worker.output.json_escape import escape_column
 

@@ -11,7 +11,7 @@ from apollo_common.lifecycle import cancel_and_wait, to_the_end
 from apollo_common.storage.port import ObjectStore, Upload
 from apollo_common.threads import in_thread
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.core.fields import TAB_SEPARATED
+from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.core.slices import SLICE_BYTES, bounded_slices
 from apollo_worker.output.compress import compressor
 from apollo_worker.output.format import formatter

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from apollo_common.timings import Step
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import GroupBatch, PairBatch
-from apollo_worker.core.fields import TAB_SEPARATED, nth_separators
+from apollo_worker.core.fields import nth_separators
+from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.steps import doing
 
 

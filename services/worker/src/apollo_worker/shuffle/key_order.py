@@ -19,7 +19,8 @@ from apollo_common.threads import in_thread
 from apollo_common.timings import Step
 from apollo_worker.core.binary import binary_array, binary_columns
 from apollo_worker.core.columns import Bytes, PairBatch
-from apollo_worker.core.fields import TAB_SEPARATED, Positions
+from apollo_worker.core.fields import Positions
+from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.core.slices import bounded_slices
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.key_parts import find_parts

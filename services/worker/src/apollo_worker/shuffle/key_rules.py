@@ -8,7 +8,7 @@ from apollo_common.key_parts import keeping_groups, parse_key_parts
 from apollo_common.timings import Step
 from apollo_proto.apollo import v1
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.core.fields import TAB_SEPARATED
+from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.shuffle.combine import Combiner
 from apollo_worker.shuffle.group import WHOLE_KEYS, Grouping
 from apollo_worker.shuffle.key_order import CombinerOfPrefixed, KeyOrder, PartitionerOfPrefixed, without_prefixes

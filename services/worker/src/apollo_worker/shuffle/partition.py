@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from apollo_common.errors import InvalidPartitioner
 from apollo_common.key_parts import KeyPart, parse_key_parts
 from apollo_worker.core.columns import Bytes
-from apollo_worker.core.fields import TAB_SEPARATED, Positions, nth_separators
+from apollo_worker.core.fields import Positions, nth_separators
+from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.shuffle.key_parts import find_parts
 from apollo_worker.shuffle.keys import KeyBlock, Words, words_at
 
