@@ -12,7 +12,7 @@ from apollo_coordinator.core import admission, commands, events, facts, schedule
 from apollo_coordinator.core import apply as applying
 from apollo_coordinator.core.indexes import make_idle
 from apollo_coordinator.core.model import Departure, JobStatus
-from apollo_coordinator.core.state import State, locate
+from apollo_coordinator.core.state import JobQueue, State, locate
 from apollo_coordinator.engine import orders
 from apollo_coordinator.engine.recorder import Recorder
 from apollo_coordinator.store.commit import StoredOutput
@@ -151,6 +151,10 @@ def a_worker_is_booked_twice(patch: pytest.MonkeyPatch) -> None:
     swap(patch, "occupy", and_idle)
 
 
+def maps_do_not_wait_for_splitters(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(JobQueue, "sampling", False)
+
+
 def unreadable_map_outputs_are_not_made_again(patch: pytest.MonkeyPatch) -> None:
     swap(patch, "_lose_map_output", lambda _: lambda *_: None)
 
@@ -160,7 +164,7 @@ def success_is_written_first(patch: pytest.MonkeyPatch) -> None:
 
     async def hasty(output: StoredOutput, job: Any, access: Any) -> None:
         _, store = await output._open(job.spec, access)
-        await store.put(f"{job.spec.output_path}/_SUCCESS", b'{"parts": [{"name": "part", "sha256": ""}]}')
+        await store.put(f"{job.spec.output_path}/_SUCCESS", b'{"parts": [{"name": "part-r-00000", "sha256": ""}]}')
         await commit(output, job, access)
 
     patch.setattr(StoredOutput, "commit", hasty)
@@ -189,6 +193,7 @@ BUGS = (
     Bug("engine", a_commit_is_not_finished_after_a_restart, ("every_job_ended",)),
     Bug("engine", a_request_sent_again_is_another_job, ("every_submission_is_one_job",)),
     Bug("core", a_worker_is_booked_twice, ("idle workers are indexed", "a running attempt holds its worker")),
+    Bug("core", maps_do_not_wait_for_splitters, ("maps_wait_for_splitters",)),
     Bug("engine", unreadable_map_outputs_are_not_made_again, ("unreadable_map_outputs_are_made_again",)),
     Bug("engine", success_is_written_first, ("success_marks_a_whole_output",)),
     Bug("engine", uploads_of_stopped_jobs_are_left, ("nothing_is_left",)),
