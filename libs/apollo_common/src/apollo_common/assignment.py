@@ -63,7 +63,17 @@ class PartUpload:
 
 
 def encode_split(split: Split) -> bytes:
-    pieces = [asdict(piece) for piece in split.pieces]
+    pieces = [  # by hand: `asdict` copies deeply, and a coordinator does this for every attempt
+        {
+            "url": piece.url,
+            "offset": piece.offset,
+            "length_bytes": piece.length_bytes,
+            "object_size_bytes": piece.object_size_bytes,
+            "version": piece.version,
+            "codec": piece.codec,
+        }
+        for piece in split.pieces
+    ]
     return _pack({"format": split.format, "pieces": pieces, "input": split.job_input})
 
 

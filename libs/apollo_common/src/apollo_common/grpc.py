@@ -25,6 +25,7 @@ from grpclib.server import Server
 from grpclib.utils import Wrapper
 from h2.settings import SettingCodes
 
+from apollo_common.message_codec import MessageCodec
 from apollo_common.tls import WORKER_NAME
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
@@ -66,7 +67,7 @@ class GrpcChannel(Channel):
     ) -> None:
         """With `tls` the server has to be a worker: it is known by that name at whatever address."""
         config = replace(config or keepalive_configuration(), ssl_target_name_override=WORKER_NAME)
-        super().__init__(host, port, ssl=tls, config=config)
+        super().__init__(host, port, codec=MessageCodec(), ssl=tls, config=config)
         self._closed = False
 
     async def __connect__(self) -> H2Protocol:
@@ -101,7 +102,7 @@ class GrpcServer(Server):
         config: Configuration | None = None,
     ) -> None:
         """`token`: that callers have to show. `tls`: nothing is said to who does not pass its handshake."""
-        super().__init__(handlers, config=config or keepalive_configuration())
+        super().__init__(handlers, codec=MessageCodec(), config=config or keepalive_configuration())
         self._connections: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
         self._token = token
         self._tls = tls

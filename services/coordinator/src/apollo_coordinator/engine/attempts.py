@@ -160,7 +160,7 @@ class AttemptRunner:
     async def _hear(self, attempt: AttemptId, worker: WorkerId, report: AttemptReport) -> events.AttemptEvent | None:
         match report:
             case AttemptStarted():
-                _log.info("attempt runs", process=report.process_id)
+                _log.debug("attempt runs", process=report.process_id)
             case AttemptProgress():
                 self._post(
                     events.AttemptProgressed(
