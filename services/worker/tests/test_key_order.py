@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
@@ -25,6 +26,7 @@ from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.group import Grouping, grouped
 from apollo_worker.shuffle.key_order import CombinerOfPrefixed, KeyOrder
 from apollo_worker.shuffle.key_rules import KeyRules, key_rules
+from apollo_worker.shuffle.key_segments import MAX_NUMBER_BYTES
 from support.fuzz import examples
 from support.shuffling import (
     batches,
@@ -144,6 +146,24 @@ def test_keys_that_no_column_could_hold_are_refused():
     )
     with pytest.raises(RecordTooLarge, match="keyOrder of 2 parts: name fewer parts"):
         KeyOrder(parse_key_parts("-k1,1 -k2,2")).add_prefixes(batch)
+
+
+@pytest.mark.parametrize("filling", [b"a", b"1"])
+def test_a_huge_key_takes_no_more_than_some_times_its_size_as_a_number(filling):
+    batch = PairBatch.from_pairs([(filling * (8 << 20), b"")])
+    tracemalloc.start()
+    try:
+        prefixed = KeyOrder(parse_key_parts("-k1,1n")).add_prefixes(batch)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 3 * batch.size_bytes
+    assert prefixed.size_bytes - batch.size_bytes < 2 * MAX_NUMBER_BYTES
+
+
+def test_numbers_are_compared_as_far_as_they_may_go():
+    keys = [b"1" * (MAX_NUMBER_BYTES - 1) + digit + b"tail" for digit in (b"3", b"2", b"10", b"-")]
+    assert ordered(keys, "-n") == [keys[3], keys[2], keys[1], keys[0]]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ from apollo_worker.shuffle.key_parts import FoundParts
 Columns = tuple[Any, ...]
 """Arrow arrays of bytes, or scalars for what all rows have."""
 
+MAX_NUMBER_BYTES = 1 << 16
+"""So far into a part its number is read: one of a giant key must not take many times the key's memory."""
+
 END = 0
 _ESCAPE = 1
 _ZERO = 0x80
@@ -56,7 +59,7 @@ def text_segments(content: Bytes, parts: FoundParts) -> Columns:
 
 def number_segments(content: Bytes, parts: FoundParts) -> Columns:
     """The same as numbers."""
-    texts = _slices(content, parts.starts, parts.ends)
+    texts = _slices(content, parts.starts, np.minimum(parts.ends, parts.starts + MAX_NUMBER_BYTES))
     offsets, digits = binary_columns(texts)
     if _are_plain(offsets, digits):
         lengths = np.diff(offsets)
