@@ -19,7 +19,7 @@ from apollo_common.storage.port import AttemptAccess
 from apollo_common.threads import in_thread
 from apollo_common.tls import worker_context
 from apollo_proto.apollo.v1 import Done, Failed, TaskAssignment
-from apollo_worker.artifact.directory import sweep_socket_homes
+from apollo_worker.artifact.socket_home import sweep_socket_homes
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog

@@ -1,7 +1,6 @@
 """The private directory of one attempt's program: made before it starts, removed when it has ended."""
 
 import importlib.util
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -9,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.errors import TemporaryError, VolumeFull
-from apollo_common.owned_directory import OwnedDirectory, orphans, remove_tree
+from apollo_common.owned_directory import OwnedDirectory, remove_tree
 from apollo_common.storage.file_errors import NO_SPACE
 from apollo_worker.artifact.context import ArtifactProgram, ShellProgram
+from apollo_worker.artifact.socket_home import SOCKETS, socket_home
 
-SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 108, and programs use other languages' smaller limits
 _EXECUTABLE = 0o755
-_SOCKETS = Path("/tmp")  # noqa: S108  # short, whatever TMPDIR says; OwnedDirectory makes it private
-_SOCKET_PREFIX = "apollo-socket-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +61,12 @@ class ProgramDirectory:
         remove_tree(self.root)
 
 
-def sweep_socket_homes() -> None:
-    """Remove what workers that were killed have left outside their work directories; blocking."""
-    for orphan in orphans(_SOCKETS, _SOCKET_PREFIX):
-        orphan.remove()
-
-
 def _socket_home(root: Path) -> OwnedDirectory | None:
-    if len(os.fsencode(root / "s")) < SOCKET_PATH_LIMIT_BYTES:
-        return None
     try:
-        return OwnedDirectory.new(_SOCKETS, _SOCKET_PREFIX)
+        return socket_home(root / "s")
     except OSError as error:
         root.rmdir()
-        raise _mapped(error, f"make a directory for the program's socket in {_SOCKETS}") from error
+        raise _mapped(error, f"make a directory for the program's socket in {SOCKETS}") from error
 
 
 def _mapped(error: OSError, what: str) -> VolumeFull | TemporaryError:
