@@ -1,12 +1,15 @@
 """`hadoop fs` on files and on a real S3 server. Words and statuses are those that Hadoop 3.4.2's FsShell gives."""
 
+import asyncio
 import gzip
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from apollo_client.hadoop.fs import run_fs
 from hadoop.running import hadoop, streaming
 from support.apollo_cli import Outcome
 from support.seaweedfs import S3Server
@@ -15,12 +18,19 @@ Shell = Callable[..., Outcome]
 
 
 @pytest.fixture
-def fs(tmp_path: Path) -> Shell:
+def fs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("APOLLO_HDFS", raising=False)
     (tmp_path / "data/sub").mkdir(parents=True)
     (tmp_path / "data/1").write_text("a")
     (tmp_path / "data/2").write_text("b\n")
     (tmp_path / "data/sub/3").write_text("c\n")
-    return lambda *arguments: hadoop("fs", *map(str, arguments), cwd=tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        status = asyncio.run(run_fs([*map(str, arguments)]))
+        return Outcome(status, *capfd.readouterr())
+
+    return call
 
 
 def test_ls_counts_what_a_directory_holds(fs: Shell) -> None:
@@ -51,6 +61,20 @@ def test_ls_of_files_and_of_everything_below(fs: Shell, tmp_path: Path) -> None:
         ("-put nosuch data", 1, "put: `nosuch': No such file or directory\n"),
         ("-get data/1 data/2", 1, "get: `data/2': File exists\n"),
         ("-get data/1 data", 1, "get: `data/1': "),
+        ("-mkdir data/1", 1, "mkdir: `data/1': Is not a directory\n"),
+        ("-put data/1 no/x", 1, "put: `no/x': No such file or directory: `file:/"),
+        ("-touchz no/x", 1, "touchz: `no/x': No such file or directory: `file:/"),
+        ("-put nosuch data/1", 1, "put: `data/1': File exists\n"),
+        ("-cp data data/x", 1, "cp: `data' to `data/x': is a subdirectory of itself\n"),
+        ("-mv data/1 data/1", 1, "mv: `data/1': File exists\n"),
+        ("-getmerge data data/sub", 1, "getmerge: `data/sub': Is a directory\n"),
+        ("-rmr nosuch", 1, "rmr: DEPRECATED: Please use '-rm -r' instead.\nrmr: `nosuch': No such file or directory\n"),
+        ("-tail data", 1, "tail: `data': Is a directory\n"),
+        ("-test -e nosuch*", 1, "test: `nosuch*': No such file or directory\n"),
+        ("-test data", 255, "-test: No test flag given\nUsage: hadoop fs"),
+        ("-test -e -d data", 255, "-test: Only one test flag is allowed\nUsage: hadoop fs"),
+        ("-stat %x data", 255, "-stat: Apollo does not know %x"),
+        ("-chmod 755 data", 255, "-chmod: Apollo does not have this command of Hadoop's\nUsage: hadoop fs"),
         ("-ls -z", 255, "-ls: Illegal option -z\nUsage: hadoop fs"),
         ("-mkdir", 255, "-mkdir: Not enough arguments: expected 1 but got 0\nUsage: hadoop fs"),
         ("-foo", 255, "-foo: Unknown command\nUsage: hadoop fs"),
@@ -91,12 +115,65 @@ def test_getmerge_takes_files_in_the_order_of_their_names(fs: Shell, tmp_path: P
     assert fs("-getmerge", "-nl", "data", "apart").status == 0
     assert (tmp_path / "merged").read_text() == "ab\n"
     assert (tmp_path / "apart").read_text() == "a\nb\n\n"
+    assert fs("-getmerge", "data", "new/place/merged").status == 0
 
 
 def test_text_shows_what_is_compressed(fs: Shell, tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(gzip.compress(b"one\n") + gzip.compress(b"two\n"))
 
     assert fs("-text", "x.gz", "data/2").stdout == "one\ntwo\nb\n"
+
+
+def test_ls_orders_by_time_size_and_backwards(fs: Shell, tmp_path: Path) -> None:
+    for name, seconds in (("1", 30), ("2", 10), ("sub", 20)):
+        os.utime(tmp_path / "data" / name, (seconds, seconds))
+
+    def listed(*options: str) -> list[str]:
+        return fs("-ls", "-C", *options, "data").stdout.split()
+
+    assert listed("-t") == ["data/1", "data/sub", "data/2"]
+    assert listed("-t", "-r") == ["data/2", "data/sub", "data/1"]
+    assert listed("-r") == ["data/sub", "data/2", "data/1"]
+    assert listed("-S")[1:] == ["data/2", "data/1"]  # a directory is the largest
+
+
+def test_head_and_tail_show_a_kib(fs: Shell, tmp_path: Path) -> None:
+    (tmp_path / "many").write_text("".join(f"{number}\n" for number in range(3000)))
+    content = (tmp_path / "many").read_text()
+
+    assert fs("-head", "many").stdout == content[:1024]
+    assert fs("-tail", "many").stdout == content[-1024:]
+    assert fs("-tail", "data/1").stdout == "a"
+
+
+def test_stat_tells_what_its_format_asks_for(fs: Shell, tmp_path: Path) -> None:
+    os.utime(tmp_path / "data/2", (1_600_000_000, 1_600_000_000))
+    (tmp_path / "data/2").chmod(0o640)
+
+    assert fs("-stat", "data/2").stdout == "2020-09-13 12:26:40\n"
+    asked = fs("-stat", "%n: %F, %b of %r, %a %A %Y %%", "data/2", "data/sub").stdout.splitlines()
+    assert asked[0] == "2: regular file, 2 of 1, 640 rw-r----- 1600000000000 %"
+    assert asked[1].startswith("sub: directory, ")
+
+
+def test_count_tells_directories_files_and_bytes(fs: Shell) -> None:
+    assert fs("-count", "-v", "data").stdout.splitlines() == [
+        "   DIR_COUNT   FILE_COUNT       CONTENT_SIZE PATHNAME",
+        "           2            3                  5 data",
+    ]
+
+
+def test_files_move_from_this_machine(fs: Shell, tmp_path: Path) -> None:
+    assert fs("-moveFromLocal", "data/1", "data/9").status == 0
+    assert (tmp_path / "data/9").read_text() == "a"
+    assert not (tmp_path / "data/1").exists()
+
+
+def test_help_is_no_wrong_usage(fs: Shell) -> None:
+    outcome = fs("-help")
+
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert "[-ls " in outcome.stdout
 
 
 @pytest.mark.parametrize(
@@ -109,6 +186,9 @@ def test_text_shows_what_is_compressed(fs: Shell, tmp_path: Path) -> None:
         ("-f", "data/1", 0),
         ("-z", "data/1", 1),
         ("-s", "data/1", 0),
+        ("-e", "data/*", 0),
+        ("-f", "data/[12]", 0),
+        ("-f", "data/*", 1),
     ],
 )
 def test_test_answers_by_its_status(fs: Shell, option: str, path: str, status: int) -> None:

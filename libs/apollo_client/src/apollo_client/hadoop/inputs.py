@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from apollo_client.hadoop.errors import LaunchFailed
 from apollo_client.hadoop.files.port import Status
-from apollo_client.hadoop.files.tree import Files
+from apollo_client.hadoop.files.tree import Files, is_pattern
 from apollo_client.hadoop.jobconf import JobConf
 from apollo_client.hadoop.paths import Paths
 from apollo_common.storage import glob
@@ -41,9 +41,7 @@ async def find_inputs(files: Files, paths: Paths, given: Sequence[str], conf: Jo
         url = paths.url(text)
         matched = await files.match(url, hidden=False)
         if not matched:
-            what = (
-                "Input Pattern {} matches 0 files" if any(c in url for c in "*?[{") else "Input path does not exist: {}"
-            )
+            what = "Input Pattern {} matches 0 files" if is_pattern(url) else "Input path does not exist: {}"
             raise LaunchFailed(what.format(paths.shown(url)))
         for status in matched:
             roots.append(status.url)

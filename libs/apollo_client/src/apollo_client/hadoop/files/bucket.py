@@ -46,8 +46,8 @@ class Buckets:
         for below in sorted(found, key=str.encode):
             yield found[below]
 
-    def read(self, url: str) -> AsyncIterator[bytes]:
-        return self._store.read(url)
+    def read(self, url: str, *, offset: int = 0, length_bytes: int | None = None) -> AsyncIterator[bytes]:
+        return self._store.read(url, offset=offset, length_bytes=length_bytes)
 
     async def write(self, url: str, content: AsyncIterator[bytes]) -> None:
         piece, parts = bytearray(), list[PartUpload]()

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import stat as stat_module
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -35,12 +36,15 @@ class LocalFiles:
         for status in await in_thread(listed):
             yield status
 
-    async def read(self, url: str) -> AsyncIterator[bytes]:
+    async def read(self, url: str, *, offset: int = 0, length_bytes: int | None = None) -> AsyncIterator[bytes]:
         with reading(url):
             file = await in_thread(_path(url).open, "rb")
+        left = sys.maxsize if length_bytes is None else length_bytes
         with file:
-            while chunk := await in_thread(file.read, READ_CHUNK_BYTES):
+            await in_thread(file.seek, offset)
+            while chunk := await in_thread(file.read, min(READ_CHUNK_BYTES, left)):
                 yield chunk
+                left -= len(chunk)
 
     async def write(self, url: str, content: AsyncIterator[bytes]) -> None:
         path = _path(url)

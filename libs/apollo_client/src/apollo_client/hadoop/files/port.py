@@ -50,8 +50,8 @@ class FileSystem(Protocol):
         """What lies right below a directory, hidden things too, in byte order of the names."""
         ...
 
-    def read(self, url: str) -> AsyncIterator[bytes]:
-        """A file's content."""
+    def read(self, url: str, *, offset: int = 0, length_bytes: int | None = None) -> AsyncIterator[bytes]:
+        """A file's content, from `offset`, at most `length_bytes` of it."""
         ...
 
     async def write(self, url: str, content: AsyncIterator[bytes]) -> None:

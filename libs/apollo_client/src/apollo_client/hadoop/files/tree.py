@@ -1,7 +1,7 @@
 """Walks and globs over every file system: the right one by the URL's scheme."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +15,8 @@ MAX_ALTERNATIVES = 10_000  # that the braces of one path may stand for
 MAX_DEPTH = 100
 _WILDCARD = re.compile(r"[*?\[]")
 _SPECIAL = re.compile(r"[*?\[{]")
+
+_Order = Callable[[list[Status]], list[Status]]
 
 
 class Files:
@@ -41,14 +43,14 @@ class Files:
     async def children(self, url: str) -> list[Status]:
         return [child async for child in self.of(url).children(url)]
 
-    async def below(self, url: str, depth: int = 0) -> AsyncIterator[Status]:
-        """Everything below a directory, a directory before what it holds."""
+    async def below(self, url: str, depth: int = 0, order: _Order = list) -> AsyncIterator[Status]:
+        """Everything below a directory, a directory before what it holds; `order`: of what is right below one."""
         if depth > MAX_DEPTH:
             raise HadoopUsage(f"{url} lies more than {MAX_DEPTH} directories deep")
-        for child in await self.children(url):
+        for child in order(await self.children(url)):
             yield child
             if child.is_directory:
-                async for further in self.below(child.url, depth + 1):
+                async for further in self.below(child.url, depth + 1, order):
                     yield further
 
     async def match(self, pattern: str, *, hidden: bool = True) -> list[Status]:
@@ -89,6 +91,10 @@ class Files:
             for child in await self.children(parent)
             if accepts.fullmatch(child.name) and (hidden or not child.name.startswith(("_", ".")))
         ]
+
+
+def is_pattern(path: str) -> bool:
+    return _SPECIAL.search(path) is not None
 
 
 def first_wildcard(pattern: str) -> int | None:

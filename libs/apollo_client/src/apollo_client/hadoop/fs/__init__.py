@@ -1,6 +1,7 @@
 """`hadoop fs`: verbs on files and directories, with Hadoop's output and exit statuses.
 
-`verbs.py` has the table of them; `looking.py` those that only read, `changing.py` those that write.
+`verbs.py` has the table of them; `looking.py` those that only look, `content.py` those that show what files hold,
+`changing.py` those that write.
 """
 
 from collections.abc import Sequence

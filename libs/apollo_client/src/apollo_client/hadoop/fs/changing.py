@@ -1,4 +1,4 @@
-"""Verbs that write: -mkdir, -put, -get, -cp, -mv, -rm, -rmdir, -touchz, -getmerge."""
+"""Verbs that write: -mkdir, -put, -get, -cp, -mv, -moveFromLocal, -rm, -rmdir, -touchz, -getmerge."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from apollo_client.hadoop.files.port import EXISTS, IS_DIRECTORY, NO_SUCH, NOT_DIRECTORY, PathProblem, Status
 from apollo_client.hadoop.files.tree import Files
 from apollo_client.hadoop.fs.call import Call, Found
-from apollo_client.hadoop.fs.looking import content_of
+from apollo_client.hadoop.fs.content import content_of
 from apollo_client.hadoop.paths import Paths
 from apollo_common.errors import ApolloError
 from apollo_common.threads import in_thread
 
 STDIN_CHUNK_BYTES = 1 << 20
 _STDIO = "-"
+_HERE = "."
 
 
 async def mkdir(call: Call) -> None:
@@ -27,19 +28,28 @@ async def _make(call: Call, text: str) -> None:
     url = call.resolve.url(text)
     found = await call.files.status(url)
     if found is not None and not found.is_directory:
-        raise PathProblem(text, NOT_DIRECTORY if "p" in call.options else EXISTS)
+        raise PathProblem(text, NOT_DIRECTORY)
     if "p" not in call.options:
         if found is not None:
             raise PathProblem(text, EXISTS)
-        await _check_above(call, url)
+        await _check_above(call, url, call.resolve.shown(url.rpartition("/")[0]), "")
     await call.files.of(url).make_directory(url)
 
 
-async def _check_above(call: Call, url: str) -> None:
-    """A file system, unlike a bucket, has directories that must exist."""
+async def _check_above(call: Call, url: str, shown: str, where: str) -> None:
+    """A file system, unlike a bucket, has directories that must exist. `shown` and `where` tell what is missing."""
     above = url.rpartition("/")[0]
-    if url.startswith("file://") and await call.files.status(above or "file:///") is None:
-        raise PathProblem(call.resolve.shown(above), NO_SUCH)
+    if not url.startswith("file://"):
+        return
+    found = await call.files.status(above or "file:///")
+    if found is None:
+        raise PathProblem(shown, NO_SUCH + where)
+    if not found.is_directory:
+        raise PathProblem(call.resolve.shown(above), NOT_DIRECTORY)
+
+
+async def _check_above_file(call: Call, to: Found) -> None:
+    await _check_above(call, to.status.url, to.shown, f": `{call.resolve.shown(to.status.url)}'")
 
 
 async def put(call: Call) -> None:
@@ -49,6 +59,10 @@ async def put(call: Call) -> None:
 
 async def get(call: Call) -> None:
     await _copy(call, call.resolve, _local(call))
+
+
+async def move_from_local(call: Call) -> None:
+    await _copy(call, _local(call), call.resolve, move=True)
 
 
 async def cp(call: Call) -> None:
@@ -64,7 +78,7 @@ def _local(call: Call) -> Paths:
 
 
 async def _copy(call: Call, sources: Paths, targets: Paths, *, move: bool = False) -> None:
-    *given, last = call.paths if len(call.paths) > 1 or call.verb not in ("get", "copyToLocal") else (*call.paths, ".")
+    *given, last = call.paths if len(call.paths) > 1 else (*call.paths, _HERE)
     if call.verb in ("get", "copyToLocal") and last == _STDIO:
         raise PathProblem(last, "use -cat to write to standard output")
     target = Found(_named(targets.url(last)), last)
@@ -73,9 +87,11 @@ async def _copy(call: Call, sources: Paths, targets: Paths, *, move: bool = Fals
         raise PathProblem(last, NO_SUCH)
     if len(given) > 1 and there is not None and not there.is_directory:
         raise PathProblem(last, NOT_DIRECTORY)
+    if there is not None and not there.is_directory and "f" not in call.options:
+        raise PathProblem(last, EXISTS)
     into = there is not None and there.is_directory
     if not into and last.endswith("/") and not target.status.url.startswith("s3://"):
-        raise PathProblem(last, NO_SUCH)
+        raise PathProblem(last, f"{NO_SUCH}: `{call.resolve.shown(target.status.url)}'")
     into = into or last.endswith("/")
     reader = Call(call.verb, call.options, tuple(given), call.files, sources)
     if given == [_STDIO]:
@@ -93,11 +109,12 @@ async def _copy(call: Call, sources: Paths, targets: Paths, *, move: bool = Fals
 
 
 async def _copy_one(call: Call, found: Found, to: Found) -> None:
-    if f"{to.status.url}/".startswith(f"{found.status.url}/"):
-        raise PathProblem(found.shown, f"cannot be copied to itself or below itself: `{to.shown}'")
     if not found.status.is_directory:
-        await _write(call, to, content_of(call, found))
+        if to.status.url != found.status.url or "f" not in call.options:
+            await _write(call, to, content_of(call, found))
         return
+    if f"{to.status.url}/".startswith(f"{found.status.url}/"):
+        raise PathProblem(f"{found.shown}' to `{to.shown}", "is a subdirectory of itself")
     await call.files.of(to.status.url).make_directory(to.status.url)
     for child in await call.files.children(found.status.url):
         await _copy_one(call, found.below(child), _inside(to, child.name))
@@ -110,7 +127,7 @@ async def _write(call: Call, to: Found, content: AsyncIterator[bytes]) -> None:
     if there is not None and "f" not in call.options:
         raise PathProblem(to.shown, EXISTS)
     if there is None:
-        await _check_above(call, to.status.url)
+        await _check_above_file(call, to)
     await call.files.of(to.status.url).write(to.status.url, content)
 
 
@@ -154,7 +171,7 @@ async def touchz(call: Call) -> None:
                 raise PathProblem(text, IS_DIRECTORY)
             if found is not None and found.size_bytes:
                 raise PathProblem(text, "Not a zero-length file")
-            await _check_above(call, url)
+            await _check_above_file(call, Found(_named(url), text))
             await call.files.of(url).write(url, _nothing())
         except ApolloError as error:
             call.failed(error)
@@ -168,7 +185,9 @@ async def getmerge(call: Call) -> None:
     for text in given:
         for found in await call.find(text):
             sources += await _files_right_below(call.files, found)
-    await _check_above(call, url)
+    there = await call.files.status(url)
+    if there is not None and there.is_directory:
+        raise PathProblem(last, IS_DIRECTORY)
     await call.files.of(url).write(url, _merged(call, sources))
 
 
@@ -205,4 +224,5 @@ def _named(url: str) -> Status:
 
 
 def _inside(directory: Found, name: str) -> Found:
-    return Found(_named(f"{directory.status.url}/{name}"), f"{directory.shown.rstrip('/')}/{name}")
+    shown = name if directory.shown == _HERE else f"{directory.shown.rstrip('/')}/{name}"
+    return Found(_named(f"{directory.status.url}/{name}"), shown)

@@ -1,21 +1,21 @@
-"""Verbs that only look: -ls, -cat, -text, -test, -du, -count."""
+"""Verbs that only look at what there is: -ls, -test, -du, -count, -stat."""
 
-import bz2
-import sys
+import re
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from itertools import cycle
 
-from apollo_client.hadoop.files.port import IS_DIRECTORY, PathProblem, Status
+from apollo_client.hadoop.errors import HadoopUsage
+from apollo_client.hadoop.files.port import NO_SUCH, PathProblem, Status
+from apollo_client.hadoop.files.tree import is_pattern
 from apollo_client.hadoop.fs.call import Call, Found
+from apollo_client.hadoop.inputs import DEFAULT_BLOCK_BYTES
 from apollo_common.errors import ApolloError
-from apollo_common.threads import in_thread
 
-_GZIP_WINDOW = 31
 _UNITS = " KMGTPE"
+_STAT_LETTERS = "aAbFgnoruyY%"
+_STAT = re.compile(r"%(.?)")
 _LENGTH_WIDTH, _REPLICATION_WIDTH = 10, 3
-_SEQUENCE_FILE = b"SEQ"
 
 
 async def ls(call: Call) -> None:
@@ -35,7 +35,7 @@ async def _list_one(call: Call, found: Found, *, recursive: bool) -> None:
         async for below in _walk(call, found):
             _print_entries(call, [below])
     else:
-        entries = [found.below(child) for child in await call.files.children(found.status.url)]
+        entries = [found.below(child) for child in _ordered(call, await call.files.children(found.status.url))]
         if entries and "C" not in call.options:
             print(f"Found {len(entries)} items")
         _print_entries(call, entries)
@@ -43,8 +43,18 @@ async def _list_one(call: Call, found: Found, *, recursive: bool) -> None:
 
 async def _walk(call: Call, found: Found) -> AsyncIterator[Found]:
     prefix = len(found.status.url)
-    async for status in call.files.below(found.status.url):
+    async for status in call.files.below(found.status.url, order=lambda children: _ordered(call, children)):
         yield Found(status, found.shown.rstrip("/") + status.url[prefix:])
+
+
+def _ordered(call: Call, entries: list[Status]) -> list[Status]:
+    """By name, or with -t and -S the newest or the largest first; -r turns the order round."""
+    reverse = "r" in call.options
+    if "t" in call.options:
+        return sorted(entries, key=lambda entry: entry.modified_ms, reverse=not reverse)
+    if "S" in call.options:
+        return sorted(entries, key=lambda entry: entry.size_bytes, reverse=not reverse)
+    return entries[::-1] if reverse else entries
 
 
 def _print_entries(call: Call, entries: Sequence[Found]) -> None:
@@ -68,8 +78,11 @@ def _print_entries(call: Call, entries: Sequence[Found]) -> None:
 
 
 def _mode(status: Status) -> str:
-    letters = "".join(letter if status.mode >> 8 - place & 1 else "-" for place, letter in enumerate("rwxrwxrwx"))
-    return ("d" if status.is_directory else "-") + letters
+    return ("d" if status.is_directory else "-") + _permissions(status)
+
+
+def _permissions(status: Status) -> str:
+    return "".join(letter if status.mode >> 8 - place & 1 else "-" for place, letter in enumerate("rwxrwxrwx"))
 
 
 def _size(call: Call, size_bytes: int) -> str:
@@ -81,82 +94,27 @@ def _size(call: Call, size_bytes: int) -> str:
     return f"{value:.1f} {_UNITS[unit]}" if unit else str(size_bytes)
 
 
-async def cat(call: Call) -> None:
-    async for found in call.each(call.paths):
-        try:
-            async for chunk in content_of(call, found):
-                await in_thread(sys.stdout.buffer.write, chunk)
-        except ApolloError as error:
-            call.failed(error)
-    sys.stdout.flush()
-
-
-async def text(call: Call) -> None:
-    """As -cat, but what is compressed comes out plain."""
-    async for found in call.each(call.paths):
-        try:
-            async for chunk in _plain(found, content_of(call, found)):
-                await in_thread(sys.stdout.buffer.write, chunk)
-        except ApolloError as error:
-            call.failed(error)
-        except BrokenPipeError:  # whoever read our output has left
-            raise
-        except (OSError, zlib.error) as error:
-            call.failed(PathProblem(found.shown, f"cannot be decompressed: {error}"))
-    sys.stdout.flush()
-
-
-async def content_of(call: Call, found: Found) -> AsyncIterator[bytes]:
-    """PathProblem for a directory."""
-    if found.status.is_directory:
-        raise PathProblem(found.shown, IS_DIRECTORY)
-    async for chunk in call.files.of(found.status.url).read(found.status.url):
-        yield chunk
-
-
-async def _plain(found: Found, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    name = found.status.name
-    make: Callable[[], Any] | None = None
-    if name.endswith(".gz"):
-        make = _gzip_decoder
-    elif name.endswith(".bz2"):
-        make = bz2.BZ2Decompressor
-    decoder, first = None, True
-    async for chunk in content:
-        if first and chunk.startswith(_SEQUENCE_FILE) and make is None:
-            raise PathProblem(found.shown, "is a SequenceFile, which Apollo cannot read")
-        first = False
-        if make is None:
-            yield chunk
-        while make is not None and chunk:
-            decoder = decoder or make()
-            yield await in_thread(decoder.decompress, chunk)
-            # What follows the end of one compressed stream begins the next.
-            chunk = decoder.unused_data  # noqa: PLW2901
-            decoder = None if decoder.eof else decoder
-
-
-def _gzip_decoder() -> Any:
-    return zlib.decompressobj(_GZIP_WINDOW)
-
-
 async def test(call: Call) -> None:
-    """Status 0 when it is so, else 1; says nothing."""
-    status = await call.status_of(call.paths[0])
-    asked = next(iter(call.options), "e")
-    if status is None:
-        call.status = 1
-        return
-    holds = {
-        "e": True,
-        "d": status.is_directory,
-        "f": not status.is_directory,
-        "z": not status.is_directory and status.size_bytes == 0,
-        "s": status.is_directory or status.size_bytes > 0,
-        "r": status.mode & 0o444,
-        "w": status.mode & 0o222,
-    }[asked]
-    call.status = 0 if holds else 1
+    """Status 0 when it is so of all that the path names, else 1; says nothing of a path that does not exist."""
+    if len(call.options) != 1:
+        raise HadoopUsage("Only one test flag is allowed" if call.options else "No test flag given")
+    (asked,) = call.options
+    text = call.paths[0]
+    matched = await call.files.match(call.resolve.url(text))
+    if not matched and is_pattern(text):
+        raise PathProblem(text, NO_SUCH)
+    call.status = 0 if matched and all(map(_TESTS[asked], matched)) else 1
+
+
+_TESTS: dict[str, Callable[[Status], bool]] = {
+    "e": lambda _: True,
+    "d": lambda status: status.is_directory,
+    "f": lambda status: not status.is_directory,
+    "z": lambda status: not status.is_directory and status.size_bytes == 0,
+    "s": lambda status: status.is_directory or status.size_bytes > 0,
+    "r": lambda status: bool(status.mode & 0o444),
+    "w": lambda status: bool(status.mode & 0o222),
+}
 
 
 async def du(call: Call) -> None:
@@ -164,7 +122,7 @@ async def du(call: Call) -> None:
     rows: list[tuple[int, str]] = []
     async for found in call.each(call.paths or (".",)):
         entries = [found]
-        if found.status.is_directory and "s" not in call.options:
+        if found.status.is_directory and "s" not in call.options and call.verb != "dus":
             entries = [found.below(child) for child in await call.files.children(found.status.url)]
         for entry in entries:
             size, _, _ = await _measure(call, entry.status)
@@ -177,9 +135,40 @@ async def du(call: Call) -> None:
 
 async def count(call: Call) -> None:
     """Directories, files, bytes, path."""
+    if "v" in call.options:
+        print(f"{'DIR_COUNT':>12} {'FILE_COUNT':>12} {'CONTENT_SIZE':>18} PATHNAME")
     async for found in call.each(call.paths):
         size, directories, files = await _measure(call, found.status)
-        print(f"{directories:>12} {files:>12} {size:>18} {found.shown}")
+        print(f"{directories:>12} {files:>12} {_size(call, size):>18} {found.shown}")
+
+
+async def stat(call: Call) -> None:
+    """The time of change, in UTC, or what a format asks for."""
+    has_format = "%" in call.paths[0]
+    form, paths = (call.paths[0], call.paths[1:]) if has_format else ("%y", call.paths)
+    for letter in _STAT.findall(form):
+        if letter not in _STAT_LETTERS or not letter:
+            raise HadoopUsage(f"Apollo does not know %{letter}; it knows %{', %'.join(_STAT_LETTERS)}")
+    async for found in call.each(paths):
+        shown = _stat_values(call, found.status)
+        print("".join(shown[part] if odd else part for part, odd in zip(_STAT.split(form), cycle((False, True)))))
+
+
+def _stat_values(call: Call, status: Status) -> dict[str, str]:
+    return {
+        "a": f"{status.mode:o}",
+        "A": _permissions(status),
+        "b": str(status.size_bytes),
+        "F": "directory" if status.is_directory else "regular file",
+        "g": status.group or call.resolve.user,
+        "n": status.name,
+        "o": "0" if status.is_directory else str(DEFAULT_BLOCK_BYTES),
+        "r": "0" if status.is_directory else "1",
+        "u": status.owner or call.resolve.user,
+        "y": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(status.modified_ms / 1000)),
+        "Y": str(status.modified_ms),
+        "%": "%",
+    }
 
 
 async def _measure(call: Call, status: Status) -> tuple[int, int, int]:
