@@ -1,4 +1,7 @@
-"""Real text to work on: source code and documentation that the machine has, in a fixed order."""
+"""Real text to work on: source code and documentation that the machine has, in a fixed order.
+
+All of it is UTF-8: some peers read nothing else.
+"""
 
 import itertools
 import sysconfig
@@ -18,9 +21,10 @@ def write_corpus(path: Path, size_bytes: int) -> Path:
     with path.open("wb") as out:
         for source in itertools.chain.from_iterable(_sources() for _ in itertools.count()):
             try:
-                left -= out.write(source.read_bytes()[:left])
-            except OSError:  # what may not be read or is a dangling link
+                text = source.read_bytes().decode()
+            except (OSError, UnicodeDecodeError):  # what may not be read or is a dangling link
                 continue
+            left -= out.write(_cut(text, left))
             if left == 0:
                 return path
     return path
@@ -31,3 +35,11 @@ def _sources() -> Iterator[Path]:
         for source in sorted(folder.rglob("*")):
             if source.suffix in SUFFIXES and source.is_file():
                 yield source
+
+
+def _cut(text: str, size_bytes: int) -> bytes:
+    """So many bytes at most; a character that would be cut becomes spaces."""
+    content = text.encode()
+    if len(content) <= size_bytes:
+        return content
+    return content[:size_bytes].decode(errors="ignore").encode().ljust(size_bytes)

@@ -1,67 +1,66 @@
-"""Word count of real text, side by side; every result is compared with that of coreutils, byte by byte."""
+"""Word count of real text beside every peer; what is slow by nature counts an eighth of it."""
 
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from apollo_common.units import format_size
-from benchmarks.contenders import BENCH, Contender, NotAvailable, contenders
+from benchmarks.contenders import BENCH, Preparation
 from benchmarks.corpus import write_corpus
-from benchmarks.measure import CommandFailed, Measurement, measure
-from benchmarks.report import Result, comparison, save
+from benchmarks.peers import apollo, coreutils, dask_bag, hadoop_streaming, mawk, mrjob, spark
+from benchmarks.race import Race, left_out, run_races
 
+WHOLE, PART = "words", "words-part"
+PART_SHARE = 8
+PART_RUNS = 2
 BASELINE = "coreutils"
+CONTENDERS: Mapping[str, Preparation] = {
+    BASELINE: coreutils.words,
+    "mawk": mawk.words,
+    "apollo-c": lambda: apollo.words_compiled("c"),
+    "apollo-go": lambda: apollo.words_compiled("go"),
+    "apollo-rust": lambda: apollo.words_compiled("rust"),
+    "apollo-python": apollo.words_in_python,
+    "spark-sql": spark.sql_words,
+    "pyspark-rdd": spark.rdd_words,
+}
+SLOW_CONTENDERS: Mapping[str, Preparation] = {
+    BASELINE: coreutils.words,
+    "apollo-python": apollo.words_in_python,
+    "apollo-python-records": apollo.words_in_python_records,
+    "apollo-awk": apollo.words_in_awk,
+    "pyspark-rdd": spark.rdd_words,
+    "mrjob": mrjob.words,
+    "dask-bag": dask_bag.words,
+    "hadoop-streaming": hadoop_streaming.words,
+}
+NAMES = tuple(dict.fromkeys((*CONTENDERS, *SLOW_CONTENDERS)))
+QUICK_NAMES = frozenset({BASELINE, "mawk", "apollo-c", "apollo-python"})
 
 
-def run(names: Sequence[str], *, size_bytes: int, runs: int, results_folder: Path) -> None:
-    """Measure in turns, so that a slow minute of the machine is everybody's; print and save the table."""
-    text = write_corpus(BENCH / f"text-{size_bytes}.txt", size_bytes)
-    ready, failures = _prepare(dict.fromkeys((BASELINE, *names)))
-    measured: dict[str, list[Measurement]] = {name: [] for name in ready}
-    with tempfile.TemporaryDirectory(prefix="apollo-bench-", dir=BENCH) as folder:
-        wanted = b""
-        for turn in range(runs):
-            for name, contender in list(ready.items()):
-                try:
-                    measurement, found = _run_once(contender, text, Path(folder) / "out")
-                except CommandFailed as error:
-                    failures[name] = str(error).replace("\n", " ")[-200:]
-                    del ready[name]
-                    continue
-                wanted = wanted or found  # the baseline comes first
-                if found != wanted:
-                    failures[name] = f"its result is not that of {BASELINE}"
-                    del ready[name]
-                    continue
-                measured[name].append(measurement)
-                print(f"  run {turn + 1} of {runs}: {name}: {measurement.wall_seconds:.2f} s", flush=True)
-    results = [
-        Result(name, () if name in failures else tuple(measured[name]), failures.get(name, ""))
-        for name in dict.fromkeys((BASELINE, *names))
+def run(names: Collection[str], *, size_bytes: int, runs: int, quick: bool, results_folder: Path) -> None:
+    """The contenders of these names, and the baseline. `quick` leaves out those that have to be installed."""
+    races = [
+        _race(WHOLE, "Word count", CONTENDERS, names, size_bytes, runs, quick=quick),
+        _race(PART, "Word count", SLOW_CONTENDERS, names, size_bytes // PART_SHARE, min(runs, PART_RUNS), quick=quick),
     ]
-    table = comparison(f"Word count, {format_size(size_bytes)} of text", results, baseline=BASELINE)
-    path = save(results_folder, "wordcount", table, results, size_bytes=size_bytes)
-    print(f"\n{table}\n\nSaved as {path} and .json")
+    title = "Word count: Apollo and its peers"
+    run_races("wordcount", title, [race for race in races if len(race.contenders) > 1], results_folder=results_folder)
 
 
-def _prepare(names: dict[str, None]) -> tuple[dict[str, Contender], dict[str, str]]:
-    ready, failures = {}, {}
-    for name in names:
-        try:
-            ready[name] = contenders()[name]()
-        except NotAvailable as error:
-            failures[name] = str(error)
-    return ready, failures
-
-
-def _run_once(contender: Contender, text: Path, target: Path) -> tuple[Measurement, bytes]:
-    """The measurement, and the output as sorted lines."""
-    try:
-        measurement = measure(contender.command(text, target), env=contender.environment)
-        files = [target] if target.is_file() else sorted(target.glob("part-*"))
-        return measurement, b"".join(sorted(b"".join(file.read_bytes() for file in files).splitlines(keepends=True)))
-    finally:
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.unlink(missing_ok=True)
+def _race(
+    name: str,
+    title: str,
+    contenders: Mapping[str, Preparation],
+    names: Collection[str],
+    size_bytes: int,
+    runs: int,
+    *,
+    quick: bool,
+) -> Race:
+    chosen = {
+        contender: left_out("left out by --quick") if quick and contender not in QUICK_NAMES else prepare
+        for contender, prepare in contenders.items()
+        if contender in {BASELINE, *names}
+    }
+    text = write_corpus(BENCH / f"text-utf8-{size_bytes}.txt", size_bytes)
+    return Race(name, f"{title}, {format_size(size_bytes)} of text", text, chosen, runs, in_order=False)

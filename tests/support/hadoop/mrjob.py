@@ -8,7 +8,7 @@ from pathlib import Path
 from support.apollo_cli import REPOSITORY
 from support.cluster.places import cache_directory
 
-_LOCK = REPOSITORY / "benchmarks/mrjob/requirements.txt"
+_LOCK = REPOSITORY / "requirements/mrjob.txt"
 
 
 def ensure_mrjob() -> Path:
