@@ -51,6 +51,13 @@ def test_maps_start_once_every_sampler_is_done_and_the_splitters_are_journaled()
     assert job.counters == {}
 
 
+def test_what_a_running_sampler_counts_counts_for_nothing():
+    world = a_world(maps=1)
+    world.tell(events.AttemptProgressed("j-s-00000-0", "w1", 5, 10, {"apollo": {"input_records": 5}}))
+    attempt = world.state.jobs["j"].samplers[0].attempts[0]
+    assert (attempt.input_bytes, attempt.counters) == (5, {})
+
+
 def test_a_job_succeeds_behind_its_samplers():
     world = a_world(maps=1, n_reducers=2)
     world.done("j-s-00000-0", packed(b"m"), 1)

@@ -6,11 +6,12 @@ whatever its worker reports; only the worker becomes free.
 
 from dataclasses import replace
 
+from apollo_common.assignment import Counters
 from apollo_common.errors import FetchFailed, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.ids import job_of
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import choose_splitters, end_job, start_commit
-from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Departure, Failure, JobStatus, TaskKind
+from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Departure, Failure, JobStatus, Task, TaskKind
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import fail, lose, verdict
 from apollo_coordinator.core.state import EXCUSED_REASONS, Running, State, counted_losses, locate
@@ -37,14 +38,14 @@ def output_open_failed(state: State, event: events.OutputOpenFailed, now_ms: int
 
 
 def attempt_progressed(state: State, event: events.AttemptProgressed, now_ms: int, out: Outcome) -> None:
-    if state.running(event.attempt) is not None:
+    if (running := state.running(event.attempt)) is not None:
         out.facts.append(
             facts.ProgressSeen(
                 now_ms,
                 event.attempt,
                 event.input_bytes,
                 event.input_bytes_total,
-                event.counters,
+                _counted(running.task, event.counters),
                 event.status,
                 event.timings,
             )
@@ -70,9 +71,7 @@ def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: i
         sha256=event.sha256,
         sample=event.sample,
     )
-    # What a sampler reads is read again by a map, which counts it.
-    counters = {} if task.kind is TaskKind.SAMPLE else event.counters
-    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, counters, event.timings))
+    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, _counted(task, event.counters), event.timings))
     for other in task.attempts:
         if other.status is AttemptStatus.RUNNING and other is not attempt:
             message = f"attempt {attempt.id} was done first"
@@ -87,6 +86,11 @@ def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: i
     accepted = queue.accepted_maps + queue.accepted_reduces + 1
     if accepted == len(queue.job.maps) + len(queue.job.reduces):
         start_commit(queue.job, now_ms, out)
+
+
+def _counted(task: Task, counters: Counters) -> Counters:
+    """What a sampler reads is read again by a map, which counts it."""
+    return {} if task.kind is TaskKind.SAMPLE else counters
 
 
 def attempt_failed(state: State, event: events.AttemptFailed, now_ms: int, out: Outcome) -> None:

@@ -38,7 +38,7 @@ def _require(holds: bool, rule: str, *, at: object) -> None:  # noqa: FBT001 - r
 
 def _check_job(state: State, job: Job) -> None:
     if not state.has_tasks(job):
-        _require(job.status.ended and not job.maps and not job.reduces, "a dropped task is gone", at=job.id)
+        _require(job.status.ended and not job.tasks, "a dropped task is gone", at=job.id)
         return
     for task in job.tasks:
         _check_task(state, job, task)
