@@ -13,7 +13,7 @@ from apollo_common.storage.port import ObjectInfo
 
 MAX_SPLITS = 100_000
 MAX_PACKED_OBJECTS = 1_000  # in one split: each costs a request to the store
-MANY_OBJECTS = 100  # from here on small ones are packed, into no fewer splits
+MANY_OBJECTS = 100  # of more, those are packed that have no more bytes than one of so many equal shares
 HADOOP_SLOP_TENTHS = 11  # the last split of an object may be larger by a tenth (FileInputFormat.SPLIT_SLOP)
 
 _CODECS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
