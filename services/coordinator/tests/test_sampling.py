@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from apollo_common.assignment import Split, SplitPiece
 from apollo_common.key_samples import MAX_KEY_BYTES, MAX_KEYS, SAMPLED_BYTES, pack_keys, unpack_keys
-from apollo_coordinator.core import events, facts
+from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.model import JobStatus, TaskStatus
 from apollo_coordinator.core.plan import beginning
 from apollo_coordinator.core.splitters import MAX_SPLITTERS_BYTES, choose_splitters, sampled_splits
@@ -87,6 +87,22 @@ def test_a_sampler_that_fails_too_often_fails_the_job_and_names_its_program():
     job = world.state.jobs["j"]
     assert (job.status, job.failure.task, job.failure.program) == (JobStatus.FAILED, "j-s-00000", "builtin:identity")
     assert {task.status for task in job.maps} == {TaskStatus.STOPPED}
+
+
+def test_a_job_that_is_stopped_while_it_is_sampled_leaves_nothing_behind():
+    world = a_world(maps=3)
+    world.done("j-s-00000-0", packed(b"a"), 1)
+    asked = world.tell(events.StopRequested("j"))
+    running = {"j-s-00001-0", "j-s-00002-0"}
+    assert {command.attempt for command in asked if isinstance(command, commands.CancelAttempt)} == running
+    job = world.state.jobs["j"]
+    assert [task.status for task in job.samplers] == [TaskStatus.COMPLETED, TaskStatus.STOPPED, TaskStatus.STOPPED]
+    assert {task.status for task in (*job.maps, *job.reduces)} == {TaskStatus.STOPPED}
+    world.cancelled("j-s-00001-0")
+    late = world.done("j-s-00002-0", packed(b"late"), 1)
+    assert attempts(late) == []
+    assert commands.CleanUp("j") in late
+    assert job.splitters is None
 
 
 def test_a_lost_sampler_runs_again():

@@ -307,6 +307,18 @@ def test_a_worker_of_the_jobs_own_is_preferred_and_one_of_another_job_never_take
     assert job.maps[0].attempts[1].worker in ("w1", "w2")
 
 
+def test_a_sampler_is_backed_up_as_maps_are_and_no_map_starts_before_one_of_both_is_done(world):
+    job = world.job(maps=4, n_reducers=2, partitioner="range")
+    world.workers(*names(4))
+    rates = {f"j-s-{index:05d}-0": 10 if index else 1 for index in range(4)}
+    assert run(world, 12, rates, done=list(rates)[1:]) == ["j-s-00000-1"]
+    assert attempts(world.done("j-s-00000-1")) == [map_attempt(index) for index in range(3)]
+    first, backup = job.samplers[0].attempts
+    assert (first.status, backup.status) == (AttemptStatus.CANCELLED, AttemptStatus.SUCCEEDED)
+    assert attempts(world.cancelled("j-s-00000-0")) == [map_attempt(3)]
+    assert job.speculative_won == 1
+
+
 def test_a_stopped_job_cancels_both(world):
     _, _, _ = a_tail(world)
     asked = world.tell(events.StopRequested(JobId("j")))
