@@ -131,5 +131,15 @@ CASES = [
         f"-D textinputformat.record.delimiter=e {blocks(14)} -input input/returns.txt,input/books/mixed.txt "
         "-output out -reducer NONE -inputformat KeyValueTextInputFormat -mapper cat",
     ),
+    Case(
+        "keys-and-values-as-they-are",
+        "-D stream.map.output.field.separator=e -input input/returns.txt,input/books/sea.txt -output out -reducer cat "
+        "-inputformat KeyValueTextInputFormat -mapper org.apache.hadoop.mapred.lib.IdentityMapper -numReduceTasks 2",
+    ),
+    Case(
+        "many-files-to-a-task",
+        "-D mapreduce.job.reduces=0 -input input/logs,input/books/sea.txt,input/empty -output out -mapper 'wc -lc' "
+        "-inputformat org.apache.hadoop.mapred.lib.CombineTextInputFormat",
+    ),
     Case("no-input-at-all", "-input input/nothing -output out -mapper cat -reducer 'wc -l' -numReduceTasks 2"),
 ]

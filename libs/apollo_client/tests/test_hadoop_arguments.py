@@ -9,8 +9,10 @@ from apollo_client.hadoop.arguments import StreamingArguments, parse_streaming, 
 from apollo_client.hadoop.commandline import split_command
 from apollo_client.hadoop.counters import counter_lines
 from apollo_client.hadoop.errors import HadoopUsage, UnsupportedOption
+from apollo_client.hadoop.files.port import Status
 from apollo_client.hadoop.files.tree import expand_braces
 from apollo_client.hadoop.generic import parse_generic
+from apollo_client.hadoop.inputs import Inputs, packed_split_size
 from apollo_client.hadoop.jobconf import JobConf
 from apollo_client.hadoop.keys import key_rules, output_separator
 from apollo_client.hadoop.names import current_name, is_known
@@ -170,6 +172,17 @@ def test_every_property_that_hadoop_has_a_default_for_is_known() -> None:
     assert [name for name in defaults if not is_known(name)] == []
 
 
+def test_variables_are_put_in_up_to_the_first_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE", "there")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    given = {"n": "5", "a": "${n}${mapred.job.name}", "b": "${env.HERE}/${env.NOWHERE:-x}", "c": "${no} ${n}"}
+    conf = JobConf([("mapred.job.name", "j"), *given.items(), ("d", "${n} ${no} ${n}"), ("loop", "${loop}")])
+
+    assert [conf.get(name) for name in "nabcd"] == ["5", "5j", "there/x", "${no} ${n}", "5 ${no} ${n}"]
+    assert dict(conf.items())["a"] == "5j"
+    assert conf.get("loop") == "${loop}"
+
+
 def test_a_property_without_a_value_is_as_not_given() -> None:
     """As in the file that Hadoop's tasks read."""
     conf = JobConf([("a.b", "1"), ("a.b", ""), ("mapred.textoutputformat.separator", "")])
@@ -197,6 +210,8 @@ def reading(input_format: str = "", **properties: str) -> StreamingArguments:
         (reading("KeyValueTextInputFormat", separator="\tx", ignore="false"), ("hadoop-keyvalue", b"")),
         (reading(separator=","), ("hadoop-text", b"")),
         (reading("org.apache.hadoop.mapred.lib.NLineInputFormat", delimiter=";"), ("lines", b"")),
+        (reading("org.apache.hadoop.mapred.lib.CombineTextInputFormat", delimiter=";"), ("hadoop-offset", b";")),
+        (reading("org.apache.hadoop.mapred.lib.CombineTextInputFormat", ignore="true"), ("hadoop-text", b"")),
     ],
 )
 def test_records_are_those_of_the_input_format(given: StreamingArguments, expected: tuple[str, bytes]) -> None:
@@ -334,6 +349,25 @@ def test_a_file_of_the_job_called_cat_is_what_runs() -> None:
     roles = roles_of(parse_streaming(REQUIRED), aggregator=".a.py", hides_cat=True)
 
     assert roles.commands["map"] == ["cat"]
+
+
+@pytest.mark.parametrize("options", [[], ["-mapper", "org.apache.hadoop.mapred.lib.IdentityMapper"]])
+def test_hadoops_identity_copies_keys_and_values_only(options: list[str]) -> None:
+    given = parse_streaming(["-input", "in", "-output", "out", *options])
+
+    assert roles_of(given, aggregator="", hides_cat=True, maps_pairs=True).commands["map"] == ["/bin/cat"]
+    with pytest.raises(UnsupportedOption, match=r"^-mapper .*byte offsets"):
+        roles_of(given, aggregator="", hides_cat=True)
+
+
+@pytest.mark.parametrize(("limit", "size"), [("", 30), ("100", 100)])
+def test_files_are_packed_up_to_the_limit_that_is_given(limit: str, size: int) -> None:
+    files = (
+        Status("file:///a", is_directory=False, size_bytes=10),
+        Status("file:///b", is_directory=False, size_bytes=20),
+    )
+
+    assert packed_split_size(Inputs(files, 1, 2), JobConf([("mapred.max.split.size", limit)])) == size
 
 
 def test_counters_are_printed_as_hadoop_prints_them() -> None:

@@ -70,3 +70,9 @@ def _split_size(conf: JobConf, total_bytes: int) -> int:
     least = max(1, conf.number("mapreduce.input.fileinputformat.split.minsize", 1))
     block = conf.number("dfs.blocksize", DEFAULT_BLOCK_BYTES)
     return max(least, min(max(1, total_bytes // maps), block))
+
+
+def packed_split_size(inputs: Inputs, conf: JobConf) -> int:
+    """Of CombineTextInputFormat: without a limit all files are one split."""
+    total_bytes = sum(status.size_bytes for status in inputs.files)
+    return conf.number("mapreduce.input.fileinputformat.split.maxsize", 0) or max(1, total_bytes)

@@ -16,6 +16,7 @@ USED = frozenset(
         "dfs.blocksize",
         "fs.defaultFS",
         "mapreduce.input.fileinputformat.input.dir.recursive",
+        "mapreduce.input.fileinputformat.split.maxsize",
         "mapreduce.input.fileinputformat.split.minsize",
         "mapreduce.input.lineinputformat.linespermap",
         "mapreduce.job.maps",
@@ -97,7 +98,7 @@ _WITHOUT_EFFECT = re.compile(
       | mapreduce\.task\.(io\..*|userlog\..*|profile.*|files\..*|exit\..*|combine\..*|merge\..*|skip\..*|stuck\..*
                     |debugout\..*|local-fs\..*|ping-.*|spill\..*)
       | mapreduce\.output\.fileoutputformat\.compress\.type
-      | mapreduce\.input\.(fileinputformat\.(list-status\..*|split\.(maxsize|minsize\.per\.(node|rack)))
+      | mapreduce\.input\.(fileinputformat\.(list-status\..*|split\.minsize\.per\.(node|rack))
                     |keyvaluelinerecordreader\..*)
       | mapreduce\.job\.(acl.*|cache\..*|classloader.*|classpath\..*|committer\..*|complete\..*|counters\..*|dfs\..*
                     |emit-.*|encrypted-.*|end-notification\..*|finish-.*|hdfs-.*|heap\..*|jar|jvm\..*|local.*|log4j.*

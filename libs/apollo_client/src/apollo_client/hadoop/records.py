@@ -1,6 +1,6 @@
 """What a job's mapper reads: Hadoop's input formats, as formats of Apollo's.
 
-Source: TextInputFormat, KeyValueTextInputFormat and PipeMapper of Hadoop 3.4.2.
+Source: TextInputFormat, KeyValueTextInputFormat, CombineTextInputFormat and PipeMapper of Hadoop 3.4.2.
 """
 
 from apollo_client.hadoop.arguments import StreamingArguments
@@ -13,8 +13,11 @@ from apollo_common.record_format import MAX_DELIMITER_BYTES
 LAID_ASIDE = "lines"
 """Of files that `line_splits` has written."""
 
+KEY_VALUE = "hadoop-keyvalue"
+
 _TEXT = {"", "TextInputFormat", "org.apache.hadoop.mapred.TextInputFormat"}
 _KEY_VALUE = {"KeyValueTextInputFormat", "org.apache.hadoop.mapred.KeyValueTextInputFormat"}
+_MANY_FILES = "org.apache.hadoop.mapred.lib.CombineTextInputFormat"
 _KEY_SEPARATOR = "mapreduce.input.keyvaluelinerecordreader.key.value.separator"
 
 
@@ -25,11 +28,16 @@ def record_format(given: StreamingArguments) -> str:
         return LAID_ASIDE
     if given.input_format in _KEY_VALUE:
         return _key_value(conf)
-    if given.input_format not in _TEXT:
-        why = "Apollo has Hadoop's TextInputFormat, KeyValueTextInputFormat and NLineInputFormat"
+    if given.input_format not in _TEXT and not packs_files(given):
+        why = f"Apollo has Hadoop's TextInputFormat, KeyValueTextInputFormat, {_MANY_FILES} and {LINES_TO_TASKS}"
         raise UnsupportedOption(f"-inputformat {given.input_format}", why)
-    kind = "hadoop-text" if conf.flag(IGNORE_KEY, default=True) else "hadoop-offset"
+    kind = "hadoop-text" if conf.flag(IGNORE_KEY, default=not packs_files(given)) else "hadoop-offset"
     return f"{kind}:{_delimiter(conf)}" if RECORD_DELIMITER in conf else kind
+
+
+def packs_files(given: StreamingArguments) -> bool:
+    """Whether a map task reads as many files as there is room for in a split."""
+    return given.input_format == _MANY_FILES
 
 
 def _key_value(conf: JobConf) -> str:
@@ -39,7 +47,7 @@ def _key_value(conf: JobConf) -> str:
     separator = conf.get(_KEY_SEPARATOR, "\t")
     if separator[:1] != "\t":  # Hadoop takes the first character
         raise UnsupportedOption(f"-D {_KEY_SEPARATOR}={separator}", "Apollo's KeyValueTextInputFormat knows tabs only")
-    return "hadoop-keyvalue"
+    return KEY_VALUE
 
 
 def _delimiter(conf: JobConf) -> str:

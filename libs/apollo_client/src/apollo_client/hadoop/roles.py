@@ -13,17 +13,23 @@ IDENTITY = "builtin:identity"
 _NO_REDUCER = "NONE"
 _AGGREGATE = "aggregate"
 _JAVA_IDENTITY = "org.apache.hadoop.mapred.lib.IdentityReducer"
+_JAVA_IDENTITY_MAPPER = "org.apache.hadoop.mapred.lib.IdentityMapper"
+_COPY = "/bin/cat"
 _CAT = (["cat"], ["/bin/cat"], ["/usr/bin/cat"])
 _JAVA_PACKAGES = ("org.", "com.", "java.", "net.", "io.")
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """`commands`: role (map, combine, reduce) -> words; `builtins`: role -> built-in. `reducers`: 0 for map-only."""
+    """`commands`: role (map, combine, reduce) -> words; `builtins`: role -> built-in. `reducers`: 0 for map-only.
+
+    `copies_pairs`: the mapper is Hadoop's identity; the pairs that it is given are its output, cut at a tab.
+    """
 
     commands: Mapping[str, list[str]]
     builtins: Mapping[str, str]
     reducers: int
+    copies_pairs: bool = False
 
     @property
     def aggregates(self) -> bool:
@@ -31,19 +37,23 @@ class Roles:
         return any(words[0] == INTERPRETER for words in self.commands.values())
 
 
-def roles_of(given: StreamingArguments, *, aggregator: str, hides_cat: bool, maps_lines: bool = True) -> Roles:
+def roles_of(
+    given: StreamingArguments, *, aggregator: str, hides_cat: bool, maps_lines: bool = True, maps_pairs: bool = False
+) -> Roles:
     """`aggregator`: the name of its file in a task's directory. HadoopUsage, UnsupportedOption.
 
     `hides_cat`: the job brings a file `cat`, which is then what `cat` means. `maps_lines`: the mapper's records are
-    lines as they lie in the input.
+    lines as they lie in the input. `maps_pairs`: they are keys and values of text.
     """
     copies = {"map": maps_lines, "reduce": keeps_lines(given.conf), "combine": keeps_pairs(given.conf)}
-    if given.mapper is None:
+    mapper = given.mapper or _JAVA_IDENTITY_MAPPER
+    copies_pairs = mapper == _JAVA_IDENTITY_MAPPER
+    if copies_pairs and not maps_pairs:
         why = "Hadoop's own identity mapper emits byte offsets; name a command, such as cat"
-        raise UnsupportedOption("-mapper is missing", why)
+        raise UnsupportedOption(f"-mapper {mapper}" if given.mapper else "-mapper is missing", why)
     reducer = given.reducer or _JAVA_IDENTITY
     reducers = 0 if reducer == _NO_REDUCER else given.conf.number("mapreduce.job.reduces", 1)
-    texts = {"map": given.mapper}
+    texts = {"map": _COPY if copies_pairs else mapper}
     if reducers:
         texts["reduce"] = reducer
         combiner = given.combiner or (_AGGREGATE if reducer == _AGGREGATE else _NO_REDUCER)
@@ -58,7 +68,7 @@ def roles_of(given: StreamingArguments, *, aggregator: str, hides_cat: bool, map
             builtins[role] = IDENTITY
         else:
             commands[role] = _command(role, words)
-    return Roles(commands, builtins, reducers)
+    return Roles(commands, builtins, reducers, copies_pairs)
 
 
 def _command(role: str, words: list[str]) -> list[str]:

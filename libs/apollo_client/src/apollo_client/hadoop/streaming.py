@@ -10,11 +10,11 @@ from apollo_client.hadoop import line_splits
 from apollo_client.hadoop.arguments import StreamingArguments
 from apollo_client.hadoop.errors import HadoopUsage, LaunchFailed, UnsupportedOption
 from apollo_client.hadoop.files.tree import Files
-from apollo_client.hadoop.inputs import find_inputs
+from apollo_client.hadoop.inputs import find_inputs, packed_split_size
 from apollo_client.hadoop.keys import key_rules, map_fields, output_separator, reduce_fields
 from apollo_client.hadoop.paths import Paths
 from apollo_client.hadoop.programs import hadoop_aggregate, hadoop_task
-from apollo_client.hadoop.records import record_format
+from apollo_client.hadoop.records import KEY_VALUE, packs_files, record_format
 from apollo_client.hadoop.roles import Roles, roles_of
 from apollo_client.hadoop.shipped import Shipped, collect, placements, program
 from apollo_client.hadoop.surroundings import job_variables
@@ -64,14 +64,16 @@ async def streaming_job(
     aggregator = await program(Path(hadoop_aggregate.__file__), directory)
     hides_cat = any(entry.wanted == "cat" for entry in shipped)
     maps_lines = parse_record_format(input_format).has_lines
-    roles = roles_of(given, aggregator=aggregator.wanted, hides_cat=hides_cat, maps_lines=maps_lines)
+    maps_pairs = input_format == KEY_VALUE
+    roles = roles_of(
+        given, aggregator=aggregator.wanted, hides_cat=hides_cat, maps_lines=maps_lines, maps_pairs=maps_pairs
+    )
     keys = key_rules(given, roles.reducers) | _text_fields(given, roles)
     output = paths.url(given.output)
     if await files.status(output) is not None:
         raise LaunchFailed(f"Output directory {paths.shown(output)} already exists")
     inputs = await find_inputs(files, paths, given.inputs, given.conf)
-    is_laid_aside = given.input_format == line_splits.NAME
-    if is_laid_aside:
+    if given.input_format == line_splits.NAME:
         inputs = await line_splits.lay_lines_aside(files, inputs, given.conf, staging)
     if roles.aggregates:
         shipped.append(aggregator)
@@ -83,10 +85,10 @@ async def streaming_job(
         "inputPath": inputs.urls,
         "inputFormat": input_format,
         "allowNoInput": True,
-        "splitPolicy": "apart" if is_laid_aside else "hadoop",
+        "splitPolicy": _split_policy(given),
         "outputPath": output,
         "nReducers": roles.reducers,
-        "splitSize": inputs.split_size_bytes,
+        "splitSize": packed_split_size(inputs, given.conf) if packs_files(given) else inputs.split_size_bytes,
         **keys,
         "partPrefix": "part-",
         "protocol": "text",
@@ -101,6 +103,12 @@ async def streaming_job(
     return StreamingJob(request, output, inputs.file_count)
 
 
+def _split_policy(given: StreamingArguments) -> str:
+    if given.input_format == line_splits.NAME:
+        return "apart"
+    return "packed" if packs_files(given) else "hadoop"
+
+
 def _check_output_format(given: StreamingArguments) -> None:
     if given.output_format not in _TEXT_OUTPUT:
         raise UnsupportedOption(f"-outputformat {given.output_format}", "Apollo writes lines of text for such jobs")
@@ -108,7 +116,9 @@ def _check_output_format(given: StreamingArguments) -> None:
 
 def _text_fields(given: StreamingArguments, roles: Roles) -> dict[str, Any]:
     """Where lines are cut. Hadoop's aggregator is no program: nothing of it goes through lines."""
-    fields = map_fields(given.conf) | {"outputSeparator": output_separator(given.conf)}
+    fields: dict[str, Any] = {"outputSeparator": output_separator(given.conf)}
+    if not roles.copies_pairs:
+        fields |= map_fields(given.conf)
     if roles.commands.keys() & {"reduce", "combine"} and not roles.aggregates:
         fields |= reduce_fields(given.conf)
     return fields
@@ -145,8 +155,8 @@ def _options(given: StreamingArguments) -> dict[str, Any]:
     if conf.flag("mapreduce.output.fileoutputformat.compress", default=False):
         codec = conf.get("mapreduce.output.fileoutputformat.compress.codec")
         if codec not in _CODECS:
-            given_codec = f"-D mapreduce.output.fileoutputformat.compress.codec={codec}"
-            raise UnsupportedOption(given_codec, f"name one of {', '.join(_CODECS)}")
+            why = f"Hadoop's default, deflate, is none of Apollo's; name one of {', '.join(_CODECS)}"
+            raise UnsupportedOption(f"-D mapreduce.output.fileoutputformat.compress.codec={codec}", why)
         options["compression"] = _CODECS[codec]
     priority = conf.get("mapreduce.job.priority", "NORMAL").upper()
     if priority.isdecimal():

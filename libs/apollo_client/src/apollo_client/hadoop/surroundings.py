@@ -5,6 +5,7 @@ What differs from task to task is set by `hadoop_task.py`.
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote_plus
 
 from apollo_client.hadoop.arguments import StreamingArguments
 from apollo_client.hadoop.errors import HadoopUsage
@@ -37,10 +38,10 @@ def job_variables(
         "mapreduce.output.fileoutputformat.outputdir": paths.shown(paths.url(given.output)),
         "mapreduce.reduce.maxattempts": "4",
         "mapreduce.task.timeout": "600000",
-        "stream.map.streamprocessor": given.mapper or "",
-        "stream.reduce.streamprocessor": given.reducer or "",
         "user.name": paths.user,
     }
+    commands = {"map": given.mapper, "combine": given.combiner, "reduce": given.reducer if reducers else None}
+    properties |= {f"stream.{role}.streamprocessor": quote_plus(text) for role, text in commands.items() if text}
     properties |= dict(given.conf.items())
     properties["mapreduce.job.reduces"] = str(reducers)
     limit = given.conf.number("stream.jobconf.truncate.limit", MAX_VALUE_CHARACTERS)
