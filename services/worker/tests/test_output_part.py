@@ -49,6 +49,15 @@ async def test_several_pieces(tmp_path, monkeypatch):
     assert all(each.size_bytes >= 10_000 for each in result.parts[:-1])
 
 
+@pytest.mark.parametrize("output_format", ["text", "raw"])
+async def test_one_large_pair_goes_out_in_pieces(tmp_path, output_format):
+    value = bytes(range(256)) * (100 << 10)
+    result, content = await written(tmp_path, batches=([(b"key", value), (b"next", b"")],), output_format=output_format)
+    assert content == (b"key\t" + value + b"\nnext\t\n" if output_format == "text" else value)
+    assert max(each.size_bytes for each in result.parts) <= part.FIRST_PIECE_BYTES + part.SLICE_BYTES
+    assert result.records == 2
+
+
 @pytest.mark.parametrize(("compression", "program"), [("gzip", "gzip"), ("bzip2", "bzip2"), ("zstd", "zstd")])
 async def test_compressed_output_is_read_by_the_real_program_and_is_deterministic(tmp_path, compression, program):
     _, content = await written(tmp_path / "a", compression=compression)

@@ -14,7 +14,7 @@ _MOUNT: Final = Path("/sys/fs/cgroup")
 _MALLOPT = {  # parameters of mallopt(3) by their numbers in glibc's malloc.h
     -3: 2 << 20,  # M_MMAP_THRESHOLD: larger blocks go back to the system when freed. Also stops glibc from raising it
     -1: 32 << 20,  # M_TRIM_THRESHOLD: as much free memory at the top of the heap is kept for the next batches
-    -8: 2,  # M_ARENA_MAX: otherwise each thread that ever worked keeps a heap of its own
+    -8: 1,  # M_ARENA_MAX: otherwise each thread that ever worked keeps a heap of its own, with as much free memory
 }
 
 

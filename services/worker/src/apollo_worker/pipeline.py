@@ -165,6 +165,7 @@ class Pipeline:
             async for block in Timed(Step.READ, blocks):
                 self._reporter.add("input_records", block.count)
                 yield block
+                del block  # it may be one large record, and the next one is being read
                 self._read_up_to(reader.input_bytes)
         self._read_up_to(reader.input_bytes)
 
@@ -183,8 +184,10 @@ class Pipeline:
                         continues = last_key is not None and grouping.joins(last_key, key_at(batch, 0))
                         self._reporter.add("reduce_input_groups", len(grouping.starts(batch)) - continues)
                         last_key = key_at(batch, len(batch) - 1)
+                rows = len(batch)
                 yield batch
-                self._read_pairs(len(batch))
+                del batch  # it may be one large pair, and the next one is being read
+                self._read_pairs(rows)
 
     def _expect(self, rows: int, size_bytes: int) -> None:
         """A reduce's input is told in bytes of map output, as a map's is in bytes of its split."""

@@ -111,6 +111,7 @@ class Conversation:
                     self._input_known.set()
                 await self._dialogue.send(chunk)
                 self.input_records += chunk.records
+                del chunk  # it may be large, and the next one is being awaited
             await self._dialogue.end_input()
         except BrokenPipeError:  # it wants no more, as `head` does, or was gone before it was given anything
             await self._look_for_input(chunks)

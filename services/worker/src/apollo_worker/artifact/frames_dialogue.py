@@ -71,11 +71,13 @@ class FramesDialogue:
                 current = block.input_url
                 yield Chunk([frames.encode_input(current)], 0)
             yield Chunk(frames.encode_records(block), block.count)
+            del block  # it may be one large record, and the next one is being read
 
     async def encode_pairs(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[Chunk, None]:
         async with aclosing(self._group(pairs)) as groups:
             async for batch in groups:
                 yield Chunk(frames.encode_groups(batch), len(batch.value_offsets) - 1)
+                del batch
 
     def program_started(self) -> None:
         """Nothing to close: the program opens its own end."""

@@ -53,6 +53,7 @@ class SplitReader:
                 async with aclosing(self._piece(piece, record_format, content)) as blocks:
                     async for block in blocks:
                         yield block
+                        del block  # it may be one large record, and the next one is being read
         finally:
             await to_the_end(ahead.close())
 
@@ -73,11 +74,13 @@ class SplitReader:
                 for block in await in_thread(list, cutter.feed(chunk)) if off_loop else cutter.feed(chunk):
                     self._count_owned(piece, cutter, before_bytes)
                     yield block
+                    del block
                 if cutter.done:
                     break
             else:
                 for block in await in_thread(list, cutter.finish()) if off_loop else cutter.finish():
                     yield block
+                    del block
         self.input_bytes = before_bytes + piece.length_bytes
 
     def _count_owned(self, piece: SplitPiece, cutter: RecordCutter, before_bytes: int) -> None:

@@ -70,10 +70,10 @@ class WholeCutter:
         self.owned_bytes = 0
         self._url = extent.url
         self._max_record_bytes = limits.max_record_bytes
-        self._pending: list[bytes] = []
+        self._content = bytearray()  # it grows in place: joining chunks would take its memory twice
 
     def feed(self, chunk: bytes) -> Iterator[RecordBlock]:
-        self._pending.append(chunk)
+        self._content += chunk
         self.owned_bytes += len(chunk)
         if self.owned_bytes > self._max_record_bytes:
             raise too_large(self._url, 0, self._max_record_bytes)
@@ -81,5 +81,5 @@ class WholeCutter:
 
     def finish(self) -> Iterator[RecordBlock]:
         self.done = True
-        data = b"".join(self._pending)
-        yield RecordBlock(self._url, data, 1, 0, np.array([len(data)], np.uint32))
+        content, self._content = memoryview(self._content), bytearray()
+        yield RecordBlock(self._url, content, 1, 0, np.array([len(content)], np.uint32))

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,14 +67,15 @@ class PartWriter:
 
     async def pairs(self, batch: PairBatch) -> None:
         for piece in bounded_slices(batch):
-            await self._add(await in_thread(self._encode_pairs, piece))
+            if piece.size_bytes <= SLICE_BYTES:
+                await self._add(await in_thread(self._encode_pairs, piece))
+            else:  # one large pair
+                await self._add_in_slices(await in_thread(self._format, piece), self._encode)
         self._records += len(batch)
 
     async def raw(self, content: bytes | memoryview) -> None:
         """Bytes as they are; each line end in them counts as a record."""
-        view = memoryview(content).cast("B")
-        for start in range(0, len(view), SLICE_BYTES):
-            await self._add(await in_thread(self._encode_raw, view[start : start + SLICE_BYTES]))
+        await self._add_in_slices(content, self._encode_raw)
 
     async def finish(self) -> WrittenPart:
         """Upload what is left; a part without content is one empty piece."""
@@ -89,6 +91,11 @@ class PartWriter:
             await to_the_end(cancel_and_wait(self._uploading))
             self._uploading = None
         self._piece.clear()
+
+    async def _add_in_slices(self, content: bytes | memoryview, encode: Callable[[memoryview], bytes]) -> None:
+        view = memoryview(content).cast("B")
+        for start in range(0, len(view), SLICE_BYTES):
+            await self._add(await in_thread(encode, view[start : start + SLICE_BYTES]))
 
     async def _add(self, content: bytes) -> None:
         if content:

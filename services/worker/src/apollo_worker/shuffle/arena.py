@@ -36,10 +36,10 @@ class PairArena:
     """
 
     def __init__(self, budget_bytes: int) -> None:
-        self._budget_bytes = min(budget_bytes, MAX_BUDGET_BYTES)
-        rows = self._budget_bytes // ROW_COST_BYTES + 1
-        self._keys = _Region(self._budget_bytes + SPARE_BYTES)
-        self._values = _Region(self._budget_bytes)
+        self.budget_bytes = min(budget_bytes, MAX_BUDGET_BYTES)
+        rows = self.budget_bytes // ROW_COST_BYTES + 1
+        self._keys = _Region(self.budget_bytes + SPARE_BYTES)
+        self._values = _Region(self.budget_bytes)
         self._key_offsets = np.zeros(rows + 1, np.int32)
         self._value_offsets = np.zeros(rows + 1, np.int32)
         self._scratch = np.empty(rows, np.uint64)
@@ -86,7 +86,7 @@ class PairArena:
         return int(self._key_offsets[self._rows]), int(self._value_offsets[self._rows])
 
     def _fitting(self, batch: PairBatch) -> int:
-        left_bytes = self._budget_bytes - self.used_bytes
+        left_bytes = self.budget_bytes - self.used_bytes
         if batch.size_bytes + len(batch) * ROW_COST_BYTES <= left_bytes:
             return len(batch)
         ends = batch.key_offsets[1:].astype(np.int64) + batch.value_offsets[1:]
@@ -97,7 +97,7 @@ class PairArena:
     def _make_room(self, key_bytes: int, value_bytes: int) -> None:
         """Keep touched memory within the budget when this filling has other proportions than the ones before."""
         touched = max(key_bytes, self._keys.touched_bytes) + max(value_bytes, self._values.touched_bytes)
-        if touched > self._budget_bytes:
+        if touched > self.budget_bytes:
             self._keys.release_beyond(key_bytes)
             self._values.release_beyond(value_bytes)
 

@@ -29,6 +29,7 @@ INDEX_FILE = "index"
 
 _COPIED_INLINE_BYTES = 1 << 20
 _COMBINER_BATCH_BYTES = 1 << 20
+_LARGE_BATCH_BYTES = 4 << 20
 # Shares of the budget. What is left holds the message being written, which may be one record of a quarter.
 _INCOMING_SHARE = 0.72
 _INCOMING_SHARE_COMBINED = 0.42
@@ -96,6 +97,8 @@ class MapOutputWriter:
         """Copy the pairs; spills when the buffer is full."""
         self._check(batch)
         self._records += len(batch)
+        if batch.size_bytes > _LARGE_BATCH_BYTES and self._is_crowded_by(batch):
+            await self._spill()
         rest = await self._fill(self._incoming, batch)
         while len(rest):
             await self._spill()
@@ -126,6 +129,10 @@ class MapOutputWriter:
                 f"a record with a key of {keys[row]} bytes and a value of {values[row]} bytes is too large: "
                 f"{record_limit_words(limit)}, or emit smaller records"
             )
+
+    def _is_crowded_by(self, batch: PairBatch) -> bool:
+        """Whether there is no room for a batch twice: a large one stays in the frame that brought it, too."""
+        return self._incoming.used_bytes + 2 * batch.size_bytes > self._incoming.budget_bytes
 
     async def _fill(self, arena: PairArena, batch: PairBatch) -> PairBatch:
         """Copy as many pairs as fit; returns the rest."""
