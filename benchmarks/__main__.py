@@ -12,6 +12,7 @@ from benchmarks import (
     formats,
     intermediate,
     memory,
+    skew,
     slowdown,
     smallest,
     targets,
@@ -46,6 +47,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         targets.run, ("runs", "quick", "saved"),
     ),
     "memory": Benchmark("peak memory of a worker, and of the coordinator", memory.run, (), 512 << 20, 8 << 20),
+    "skew": Benchmark(
+        "peak memory of workers on skewed and large inputs, with every result checked", skew.run, ("cases", "quick")
+    ),
     "core": Benchmark("the scheduling core alone, up to 100,000 tasks on 10,000 workers", core.run),
     "slowdown": Benchmark("what lost and slow workers cost a job", slowdown.run),
     "intermediate": Benchmark(
@@ -83,6 +87,10 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--contenders", dest="names", nargs="+", choices=wordcount.NAMES, default=wordcount.NAMES, metavar="NAME",
         help=f"of the word count, any of {', '.join(wordcount.NAMES)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--case", dest="cases", nargs="+", choices=skew.NAMES, default=skew.NAMES, metavar="NAME",
+        help=f"of skew, any of {', '.join(skew.NAMES)}",
     )  # fmt: skip
     parser.add_argument(
         "--saved", action="store_true", help="targets: take the newest results that lie there, measure what has none"
