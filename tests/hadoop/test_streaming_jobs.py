@@ -113,6 +113,15 @@ def test_version_comes_first(tmp_path: Path) -> None:
     assert outcome.stdout.splitlines()[0] == "Hadoop 3.4.2"
 
 
+def test_mapred_streaming_is_the_same(tmp_path: Path) -> None:
+    outcome = hadoop(
+        "--config", "/etc/hadoop", "streaming", "-input", "nosuch", "-output", "o", "-mapper", "cat", cwd=tmp_path
+    )
+
+    assert outcome.status == 5
+    assert "Input path does not exist: file:/" in outcome.stderr
+
+
 def test_an_unknown_command_is_named(tmp_path: Path) -> None:
     outcome = hadoop("distcp", "a", "b", cwd=tmp_path)
 

@@ -20,6 +20,7 @@ from apollo_client.hadoop.paths import Paths
 from apollo_client.hadoop.programs.hadoop_aggregate import java_double
 from apollo_client.hadoop.records import record_format
 from apollo_client.hadoop.roles import roles_of
+from apollo_client.hadoop.surroundings import role_variables
 from apollo_common.record_format import parse_record_format
 
 PROPERTIES = Path(__file__).with_name("hadoop_properties") / "expected.txt"
@@ -334,6 +335,26 @@ def test_paths_without_a_scheme_may_lie_in_hdfs() -> None:
 def test_a_scheme_that_nobody_serves_is_named() -> None:
     with pytest.raises(HadoopUsage, match="gopher"):
         PATHS.url("gopher://x/y")
+
+
+def test_variables_of_one_role_only() -> None:
+    given = parse_streaming(
+        [
+            *(
+                "-D",
+                "mapred.child.env=A=1,B=x y",
+                "-D",
+                "mapreduce.map.env=P=$P:/x,C=3",
+                "-D",
+                "mapreduce.map.env.D=4,5",
+            ),
+            *(*REQUIRED, "-cmdenv", "C=c"),
+        ]
+    )
+
+    assert role_variables(given) == {"map": {"P": "$P:/x", "D": "4,5"}, "reduce": {"A": "1", "B": "x y"}}
+    with pytest.raises(HadoopUsage, match="APOLLO_ROLE"):
+        role_variables(parse_streaming(["-D", "mapreduce.reduce.env=APOLLO_ROLE=map", *REQUIRED]))
 
 
 def test_aggregate_combines_by_itself() -> None:

@@ -11,9 +11,12 @@ import pytest
 from apollo_client.hadoop.programs import hadoop_task
 
 
-def run_task(directory: Path, command: list[str], *, failures: bool = True) -> subprocess.CompletedProcess[str]:
+def run_task(
+    directory: Path, command: list[str], *, failures: bool = True, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """A map task whose mapper is `command`."""
     task = {"commands": {"map": command}, "files": [], "roots": [], "hdfs": "", "job": "job_1_0001"}
+    task["variables"] = {"map": variables or {}, "reduce": {"X": "of the reducer"}}
     told = {"APOLLO_ROLE": "map", "APOLLO_PARTITION": "0", "APOLLO_ATTEMPT": "0", "APOLLO_INPUT": "file:///x"}
     told |= {"APOLLO_INPUT_OFFSET": "0", "APOLLO_INPUT_LENGTH": "1"}
     told[hadoop_task.PARAMETER] = json.dumps(task | {"failures": failures})
@@ -50,3 +53,14 @@ def test_a_program_that_cannot_be_started_fails_in_a_sentence(*, failures: bool,
 @pytest.mark.parametrize(("failures", "status"), [(True, 3), (False, 0)])
 def test_a_status_is_the_programs_or_of_no_account(*, failures: bool, status: int, tmp_path: Path) -> None:
     assert run_task(tmp_path, ["sh", "-c", "exit 3"], failures=failures).returncode == status
+
+
+def test_variables_of_the_role_may_be_made_of_others(tmp_path: Path) -> None:
+    (tmp_path / "tool").write_text("#!/bin/sh\necho the tool sees $X\n")
+    (tmp_path / "tool").chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "tool").rename(tmp_path / "bin/tool")
+
+    done = run_task(tmp_path, ["tool"], variables={"X": "$mapreduce_job_id", "PATH": f"{tmp_path}/bin:$PATH"})
+
+    assert (done.returncode, done.stdout) == (0, "the tool sees job_1_0001\n")

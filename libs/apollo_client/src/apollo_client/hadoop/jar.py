@@ -41,8 +41,13 @@ async def run_jar(arguments: Sequence[str], coordinator: str | None) -> int:
     if not _STREAMING_JAR.fullmatch(os.path.basename(jar)):  # noqa: PTH119  # it may be a URL
         log.plain(f"{jar}: Apollo runs the jobs of Hadoop Streaming, no other jar: *streaming*.jar")
         return 255
+    return await run_streaming(arguments[1:], coordinator)
+
+
+async def run_streaming(arguments: Sequence[str], coordinator: str | None) -> int:
+    """`arguments` are those of Hadoop Streaming. The exit status."""
     try:
-        given = parse_streaming(arguments[1:])
+        given = parse_streaming(arguments)
         if given.help:
             click.echo(USAGE, nl=False)
             return 0

@@ -92,7 +92,7 @@ _WITHOUT_EFFECT = re.compile(
       | mapred\.(child\.(java\.opts|ulimit|env)|job\.tracker(\..*)?|local\.dir|tasktracker\..*|skip\..*|acls\..*)
       | mapreduce\.(admin|am|app-submission|client|cluster|framework|ifile|jobhistory|jobtracker|jvm|local
                     |shuffle|tasktracker|fileoutputcommitter|outputcommitter)(\..*)?
-      | mapreduce\.(map|reduce)\.(memory\.(mb|totalbytes)|cpu\.vcores|java\.opts|log\.level|env|resource\..*
+      | mapreduce\.(map|reduce)\.(memory\.(mb|totalbytes)|cpu\.vcores|java\.opts|log\.level|env(\..*)?|resource\..*
                     |failures\.maxpercent|skip\..*|output\.compress(\.codec|\.type)?|combine\..*|sort\..*|shuffle\..*|input\.buffer\.percent
                     |merge\.inmem\.threshold|markreset\..*|maxtaskfailures.*)
       | mapreduce\.task\.(io\..*|userlog\..*|profile.*|files\..*|exit\..*|combine\..*|merge\..*|skip\..*|stuck\..*

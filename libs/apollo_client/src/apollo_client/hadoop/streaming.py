@@ -17,7 +17,7 @@ from apollo_client.hadoop.programs import hadoop_aggregate, hadoop_task
 from apollo_client.hadoop.records import KEY_VALUE, packs_files, record_format
 from apollo_client.hadoop.roles import Roles, roles_of
 from apollo_client.hadoop.shipped import Shipped, collect, placements, program
-from apollo_client.hadoop.surroundings import job_variables
+from apollo_client.hadoop.surroundings import job_variables, role_variables
 from apollo_common.record_format import parse_record_format
 
 MAX_TASK_CHARACTERS = 32_768  # of what a task is told, which travels in one variable
@@ -128,6 +128,7 @@ def _task(given: StreamingArguments, roles: Roles, shipped: list[Shipped], paths
     """What `hadoop_task.py` is told."""
     told: dict[str, Any] = {
         "commands": dict(roles.commands),
+        "variables": role_variables(given),
         "files": placements(shipped),
         "roots": [[f"{paths.hdfs_root}/", "hdfs:///"], ["file:///", "file:/"]],
         "hdfs": paths.hdfs_root,

@@ -17,6 +17,7 @@ MAX_VALUE_CHARACTERS = 20_000
 """Of a property; a longer one is cut, as by Hadoop's `stream.jobconf.truncate.limit`, and told with that many."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([^,]*)")
 _OURS = "APOLLO_"
 _OLD_NAMES = {new: old for old, new in RENAMED.items()}
 
@@ -51,12 +52,29 @@ def job_variables(
             variable = re.sub(r"[^A-Za-z0-9]", "_", spelling)
             if _NAME.fullmatch(variable) and not variable.startswith(_OURS):
                 variables[variable] = value[: min(limit, MAX_VALUE_CHARACTERS)].replace("\0", "")
-    variables.update(_checked(given.environment))
+    variables.update(_checked(given.environment, "-cmdenv"))
     return variables
 
 
-def _checked(environment: Mapping[str, str]) -> Mapping[str, str]:
+def role_variables(given: StreamingArguments) -> dict[str, dict[str, str]]:
+    """Role -> variables that only its programs find, as written: `$NAME` is put in where they run.
+
+    Those of `-cmdenv` win. Source: MapReduceChildJVM of Hadoop 3.4.2.
+    """
+    variables: dict[str, dict[str, str]] = {}
+    for role in ("map", "reduce"):
+        name = f"mapreduce.{role}.env"
+        text = given.conf.get(name, given.conf.get("mapred.child.env"))
+        found = dict(_ASSIGNMENT.findall(text))
+        found |= {
+            key.removeprefix(f"{name}."): value for key, value in given.conf.items() if key.startswith(f"{name}.")
+        }
+        variables[role] = {key: value for key, value in _checked(found, name).items() if key not in given.environment}
+    return variables
+
+
+def _checked(environment: Mapping[str, str], option: str) -> Mapping[str, str]:
     for name in environment:
         if not _NAME.fullmatch(name) or name.startswith(_OURS):
-            raise HadoopUsage(f"-cmdenv {name}: is no name that a variable of a job's programs can have")
+            raise HadoopUsage(f"{option} {name}: is no name that a variable of a job's programs can have")
     return environment

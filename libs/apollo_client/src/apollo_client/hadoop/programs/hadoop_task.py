@@ -2,9 +2,10 @@
 """Runs beside a job's own program, in its working directory: makes Hadoop's surroundings, then becomes the program.
 
 Files get the names that the job gave them, archives are unpacked, variables are set, and the program of the role takes
-this process's place. What to do is in APOLLO_PARAM_HADOOP_TASK, JSON: `commands` (role -> words), `files` ([name in the
-directory, name that the program expects, kind] each), `roots` ([store URL, what Hadoop calls it] each), `hdfs`
-(where it lies), `job` (Hadoop's id), `failures` (whether a status other than 0 is a failure).
+this process's place. What to do is in APOLLO_PARAM_HADOOP_TASK, JSON: `commands` (role -> words), `variables` (map and
+reduce -> name -> value), `files` ([name in the directory, name that the program expects, kind] each), `roots` ([store
+URL, what Hadoop calls it] each), `hdfs` (where it lies), `job` (Hadoop's id), `failures` (whether a status other than 0
+is a failure).
 """
 
 import errno
@@ -36,6 +37,8 @@ def main() -> None:
         os.unlink(placed)
     os.environ.update(hadoop_variables(task, role))
     restore_path()
+    for name, value in task["variables"]["reduce" if role == "reduce" else "map"].items():
+        os.environ[name] = os.path.expandvars(value)
     if role == "reduce" and not has_input():
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Hadoop Streaming drops what such a reducer writes
     words = task["commands"][role]
