@@ -51,6 +51,16 @@ def test_maps_start_once_every_sampler_is_done_and_the_splitters_are_journaled()
     assert job.counters == {}
 
 
+def test_the_workers_of_the_maps_may_start_while_the_job_is_sampled():
+    world = World()
+    world.job(maps=40, partitioner="range", n_reducers=2)
+    assert [command.workers for command in world.asked if isinstance(command, commands.ScalePool)] == [40]
+    world.workers(*(f"w{number}" for number in range(16)))
+    for number in range(16):
+        world.done(f"j-s-{number:05d}-0", packed(b"a"), 1)
+    assert [command.workers for command in world.asked if isinstance(command, commands.ScalePool)] == [40]
+
+
 def test_what_a_running_sampler_counts_counts_for_nothing():
     world = a_world(maps=1)
     world.tell(events.AttemptProgressed("j-s-00000-0", "w1", 5, 10, {"apollo": {"input_records": 5}}))

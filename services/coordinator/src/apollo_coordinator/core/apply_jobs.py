@@ -80,7 +80,6 @@ def splitters_chosen(state: State, fact: facts.SplittersChosen) -> None:
         task.ready_ms = fact.at_ms
     queue = state.queues[job.id]
     queue.advanced_ms = fact.at_ms
-    state.unscaled[job.id] = None
     refresh(state, queue)
 
 

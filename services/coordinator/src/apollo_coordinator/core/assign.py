@@ -61,9 +61,7 @@ def _scale(state: State, now_ms: int) -> Move:
     workers = 0
     if not queue.job.status.ended:
         wanted = len(queue.job.reduces) - queue.accepted_reduces
-        if queue.sampling:
-            wanted = len(queue.job.samplers) - queue.accepted_samplers
-        elif not queue.maps_done:
+        if not queue.maps_done:  # samplers are fewer, and their workers are those of the maps
             wanted = len(queue.job.maps) - queue.accepted_maps
         workers = min(queue.worker_cap, wanted)
     changed = workers != queue.scaled_workers
