@@ -11,10 +11,20 @@ from pathlib import Path
 import pytest
 
 from apollo_coordinator.order import AttemptDone
+from apollo_coordinator.pools.process import ProcessPool, spawn_worker
 from apollo_coordinator.ports import PoolBroken, PoolTrouble, WorkerGone, WorkerUp
 from apollo_coordinator.rpc.link import GrpcWorkerLink, LinkSettings
 from support.orders import map_order
-from support.pools import PATIENCE_SECONDS, Heard, connect, process_pool, read_state, running, scripted_environment
+from support.pools import (
+    PATIENCE_SECONDS,
+    Heard,
+    connect,
+    process_pool,
+    process_settings,
+    read_state,
+    running,
+    scripted_environment,
+)
 
 COORDINATOR = """
 import asyncio, json, pathlib, sys
@@ -64,6 +74,25 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+async def test_a_worker_that_was_spawned_before_is_the_first(tmp_path):
+    settings = process_settings(tmp_path)
+    first = spawn_worker(settings)
+    async with running(ProcessPool(settings, connect, first)) as heard:
+        (up,) = await heard.until(WorkerUp)
+        assert (up.worker, read_state(tmp_path, up.worker).pid) == (first.worker_id, first.child.pid)
+        os.kill(first.child.pid, signal.SIGKILL)
+        (_, second) = await heard.until(WorkerUp, count=2)
+        assert second.worker != up.worker
+    first.discard()
+
+
+async def test_a_worker_that_was_spawned_for_no_pool_ends(tmp_path):
+    first = spawn_worker(process_settings(tmp_path))
+    first.discard()
+    assert first.child.returncode == -signal.SIGKILL
+    first.discard()
 
 
 async def test_a_killed_worker_is_replaced_under_another_name(tmp_path):

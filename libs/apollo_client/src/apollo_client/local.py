@@ -41,15 +41,14 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     InvalidSetting, also when no worker starts with what the environment says, and the coordinator's error when that
     cannot go on.
     """
-    app = coordinator_app()
     log_level = _LogSettings.load().log_level
     configure_logging("coordinator", log_format="console", level=log_level)
-    await _end_abandoned(app)
     directory = new_private_directory()
+    first_worker = None
     all_ended = True
     try:
         socket = directory.path / "api.sock"
-        settings = app.Settings.load(
+        settings = _coordinator_module("settings").CoordinatorSettings.load(
             {},
             data_dir=directory.path / "data",
             intermediate_dir=directory.path / "intermediate",
@@ -64,7 +63,10 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
             sandbox=sandbox_of_own_programs(),
             log_level=log_level,
         )
-        coordinator = app.Coordinator(settings)
+        first_worker = _coordinator_module("process_workers").spawn_first_worker(settings)
+        app = coordinator_app()  # while the worker imports what it needs
+        await _end_abandoned(app)
+        coordinator = app.Coordinator(settings, first_worker)
 
         async def close() -> None:
             nonlocal all_ended
@@ -79,6 +81,8 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
         finally:
             await to_the_end(close())
     finally:
+        if first_worker is not None:
+            first_worker.discard()
         if all_ended:
             directory.remove()
 
@@ -117,9 +121,14 @@ async def as_long_as(works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def coordinator_app() -> Any:
-    """The module apollo_coordinator.app; imported by name, because a client may be installed without the services."""
+    """The module apollo_coordinator.app. LocalModeFailed."""
+    return _coordinator_module("app")
+
+
+def _coordinator_module(name: str) -> Any:
+    """Imported by name, because a client may be installed without the services."""
     try:
-        return import_module("apollo_coordinator.app")
+        return import_module(f"apollo_coordinator.{name}")
     except ModuleNotFoundError as error:
         raise LocalModeFailed(
             f"Jobs run on this machine only where the services are installed ({error.name} is missing): "

@@ -30,10 +30,12 @@ from apollo_coordinator.garbage import collect_garbage_rarely
 from apollo_coordinator.metrics.service import CoordinatorMetrics
 from apollo_coordinator.order import IntermediatePlace
 from apollo_coordinator.pod_policy import PodPolicy, parse_most
-from apollo_coordinator.pools.process import ProcessPool, ProcessPoolSettings
+from apollo_coordinator.pools.local_worker import SpawnedWorker
+from apollo_coordinator.pools.process import ProcessPool
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
 from apollo_coordinator.pools.supervision import Connect
 from apollo_coordinator.ports import Clock, CredentialSource, IntermediateStore, SecretStore, WorkerPool
+from apollo_coordinator.process_workers import process_pool_settings
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
 from apollo_coordinator.store import data_directory
@@ -56,8 +58,10 @@ _log = get_logger(__name__)
 class Coordinator:
     """A whole coordinator. `start` it, then `close` it; one that fails to start leaves nothing open."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, first_worker: SpawnedWorker | None = None) -> None:
+        """`first_worker`: see process_workers; the data directory is new then."""
         self._settings = settings
+        self._first_worker = first_worker
         self._opened = AsyncExitStack()
         self._engine: Engine | None = None
         self.port: int | None = None
@@ -106,7 +110,8 @@ class Coordinator:
 
     async def _open(self, opened: AsyncExitStack) -> None:
         settings, data = self._settings, self._settings.data_dir
-        await asyncio.to_thread(data_directory.take, data)
+        if self._first_worker is None:
+            await asyncio.to_thread(data_directory.take, data)
         if settings.volume is not None:
             settings.volume.mkdir(parents=True, exist_ok=True, mode=0o700)
         journal = await SqliteJournal.open(data)
@@ -121,7 +126,7 @@ class Coordinator:
         )
         logs = LogFiles(data / "logs")
         connect = partial(GrpcWorkerLink, observer=metrics.links)
-        pool, secrets, credentials = await _open_workers(settings, policy, connect, opened)
+        pool, secrets, credentials = await _open_workers(settings, self._first_worker, policy, connect, opened)
         intermediate, place = await _open_intermediate(settings, journal.identity, metrics.storage, opened)
         limits = Limits(retention_ms=int(settings.retention_days * DAY_MS))
         engine = Engine(
@@ -206,12 +211,12 @@ async def _open_authenticator(settings: Settings, opened: AsyncExitStack) -> Aut
 
 
 async def _open_workers(
-    settings: Settings, policy: StorePolicy, connect: Connect, opened: AsyncExitStack
+    settings: Settings, first: SpawnedWorker | None, policy: StorePolicy, connect: Connect, opened: AsyncExitStack
 ) -> tuple[WorkerPool, SecretStore, CredentialSource]:
     """The pool that the settings name, where jobs' credentials are kept, and where others come from. InvalidSetting."""
     if settings.pool == "kubernetes":
         return await _open_cluster(settings, policy, connect, opened)
-    pool = make_pool(settings, connect)
+    pool = make_pool(settings, connect, first)
     opened.push_async_callback(pool.close)
     return pool, SecretFiles(settings.data_dir / "secrets"), WorkersOwnCredentials()
 
@@ -258,7 +263,7 @@ async def _open_intermediate(
     return await IntermediateObjects.open(store, place.url, coordinator=coordinator), place
 
 
-def make_pool(settings: Settings, connect: Connect) -> WorkerPool:
+def make_pool(settings: Settings, connect: Connect, first: SpawnedWorker | None = None) -> WorkerPool:
     """The pool that the settings name, of those on this machine or at known addresses. InvalidSetting."""
     if settings.pool == "static":
         if not settings.worker_addresses:
@@ -269,21 +274,7 @@ def make_pool(settings: Settings, connect: Connect) -> WorkerPool:
             StaticPoolSettings(addresses=settings.worker_addresses, token=settings.worker_token.get_secret_value()),
             connect,
         )
-    die_with_parent = settings.worker_orphan_seconds == 0
-    return ProcessPool(
-        ProcessPoolSettings(
-            data_dir=settings.data_dir,
-            volume=settings.volume,
-            workers=settings.workers,
-            # A coordinator of one job does not know yet whether it needs more.
-            initial_workers=1 if die_with_parent else settings.workers,
-            die_with_parent=die_with_parent,
-            orphan_seconds=settings.worker_orphan_seconds,
-            sandbox=settings.sandbox,
-            log_level=settings.log_level,
-        ),
-        connect,
-    )
+    return ProcessPool(process_pool_settings(settings), connect, first)
 
 
 def main() -> None:

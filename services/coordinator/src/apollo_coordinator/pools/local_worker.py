@@ -13,7 +13,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from apollo_common.errors import InvalidSetting, TemporaryError
@@ -55,6 +55,36 @@ class Launch:
     start_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class SpawnedWorker:
+    """A worker process that may not serve yet."""
+
+    worker_id: str
+    directory: Path
+    launch: Launch
+    token: str = field(repr=False)
+    child: "subprocess.Popen[bytes]" = field(repr=False)
+
+    @classmethod
+    def spawn(cls, worker_id: str, directory: Path, launch: Launch) -> "SpawnedWorker":
+        """Start a process. WorkerStartFailed."""
+        token = secrets.token_urlsafe(32)
+        own = {"APOLLO_WORKER_ID": worker_id, "APOLLO_TOKEN": token, "APOLLO_ANNOUNCE": "1"}
+        try:
+            child = _spawn(directory, launch, own)
+        except OSError as error:
+            raise WorkerStartFailed(f"cannot start {launch.command[0]}: {error.strerror}") from None
+        return cls(worker_id, directory, launch, token, child)
+
+    def discard(self) -> None:
+        """Kill the process if nobody has ended it."""
+        if self.child.returncode is None:
+            self.child.kill()
+            self.child.wait()
+        if self.child.stdout is not None:
+            self.child.stdout.close()
+
+
 class LocalWorker:
     """A process that lives, or did until `exited` was set. `directory` is its own and goes with it."""
 
@@ -71,23 +101,19 @@ class LocalWorker:
         self._loop.add_reader(pidfd, self._ended)
 
     @classmethod
-    async def start(cls, worker_id: str, directory: Path, launch: Launch) -> "LocalWorker":
-        """Start a process and wait until it serves.
+    async def serving(cls, spawned: SpawnedWorker) -> "LocalWorker":
+        """Wait until a process that was spawned serves; it is ended where it does not.
 
         WorkerStartFailed; InvalidSetting when the worker refuses its settings, which it says in its log.
         """
-        token = secrets.token_urlsafe(32)
-        own = {"APOLLO_WORKER_ID": worker_id, "APOLLO_TOKEN": token, "APOLLO_ANNOUNCE": "1"}
+        child = spawned.child
+        state = WorkerState(spawned.worker_id, "", child.pid, spawned.token)
+        worker = cls(state, spawned.directory, child, os.pidfd_open(child.pid))
         try:
-            child = _spawn(directory, launch, own)
-        except OSError as error:
-            raise WorkerStartFailed(f"cannot start {launch.command[0]}: {error.strerror}") from None
-        worker = cls(WorkerState(worker_id, "", child.pid, token), directory, child, os.pidfd_open(child.pid))
-        try:
-            port = await _announced_port(child, launch, worker.exited)
+            port = await _announced_port(child, spawned.launch, worker.exited)
             address = f"127.0.0.1:{port}"
-            worker.state = WorkerState(worker_id, address, child.pid, token, _started_ticks(child.pid))
-            _write_state(directory, worker.state)
+            worker.state = replace(state, address=address, started_ticks=_started_ticks(child.pid))
+            _write_state(spawned.directory, worker.state)
         except BaseException:
             await to_the_end(worker.end(grace_seconds=0))
             raise

@@ -15,7 +15,7 @@ from apollo_common.lifecycle import TaskOwner, cancel_and_wait, to_the_end
 from apollo_common.logging import get_logger
 from apollo_common.settings import SandboxMode
 from apollo_coordinator.core.pod_overrides import PodOverrides
-from apollo_coordinator.pools.local_worker import Launch, LocalWorker, WorkerStartFailed
+from apollo_coordinator.pools.local_worker import Launch, LocalWorker, SpawnedWorker, WorkerStartFailed
 from apollo_coordinator.pools.supervision import Connect, LiveWorkers, Supervision, watch_until_gone
 from apollo_coordinator.ports import PoolBroken, PoolEvent, PoolTrouble, WorkerLink
 
@@ -49,6 +49,14 @@ class ProcessPoolSettings:
     log_level: str = "INFO"
     supervision: Supervision = field(default_factory=Supervision)
 
+    @property
+    def workers_directory(self) -> Path:
+        return self.data_dir.absolute() / "workers"
+
+    @property
+    def logs_directory(self) -> Path:
+        return self.data_dir.absolute() / "worker-logs"
+
 
 class ProcessPool:
     """See apollo_coordinator.ports.WorkerPool. One task per place keeps a worker alive in it, whatever kills it.
@@ -60,11 +68,13 @@ class ProcessPool:
     tells_ends = False  # it knows no more of how they ended than their streams do
     adopts_at_start = True
 
-    def __init__(self, settings: ProcessPoolSettings, connect: Connect) -> None:
+    def __init__(self, settings: ProcessPoolSettings, connect: Connect, first: SpawnedWorker | None = None) -> None:
+        """`first`: a worker of the same settings that was spawned before, to be the first that serves."""
         self._settings = settings
         self._connect = connect
-        self._directory = settings.data_dir.absolute() / "workers"
-        self._logs = settings.data_dir.absolute() / "worker-logs"
+        self._first = first
+        self._directory = settings.workers_directory
+        self._logs = settings.logs_directory
         self._live = LiveWorkers()
         self._wanted: dict[JobId | None, int] = {}
         self._places = 0
@@ -73,9 +83,9 @@ class ProcessPool:
 
     async def start(self, listener: Callable[[PoolEvent], None]) -> None:
         self._live.listen(listener)
-        for directory in (self._directory, self._logs):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        directories = sorted(self._directory.iterdir())
+        _make_directories(self._settings)
+        spawned = {self._first.directory} if self._first is not None else set()
+        directories = sorted({*self._directory.iterdir()} - spawned)
         self._undecided = len(directories)
         self._fill()
         async with asyncio.TaskGroup() as adoptions:  # at once: one that does not answer must not keep the others back
@@ -161,43 +171,11 @@ class ProcessPool:
             await to_the_end(self._live.remove(worker_id, reason))
 
     async def _start_worker(self) -> LocalWorker:
-        worker_id = f"local-{secrets.token_hex(4)}"
-        self._prune_logs()
-        launch = Launch(
-            command=self._settings.command,
-            environment=self._worker_environment(),
-            log=self._logs / f"{worker_id}.log",
-            start_seconds=self._settings.start_seconds,
-        )
-        return await LocalWorker.start(worker_id, self._directory / worker_id, launch)
-
-    def _worker_environment(self) -> dict[str, str]:
-        """The coordinator's environment, which may hold the stores' credentials, with the worker's own settings.
-
-        What it says of the sandbox's places is for the workers, who check it.
-        """
-        settings = self._settings
-        inherited = {
-            name: value
-            for name, value in settings.environment.items()
-            if not name.startswith("APOLLO_") or name in _SANDBOX_PLACES
-        }
-        volume = {"APOLLO_VOLUME": str(settings.volume.absolute())} if settings.volume is not None else {}
-        return (
-            inherited
-            | volume
-            | {
-                "APOLLO_HOST": "127.0.0.1",
-                "APOLLO_PORT": "0",
-                "APOLLO_METRICS_PORT": "-1",
-                "APOLLO_WORK_DIR": str(self._directory),
-                "APOLLO_PARENT_PID": str(os.getpid()) if settings.die_with_parent else "0",
-                "APOLLO_ORPHAN_DEADLINE_SECONDS": "0" if settings.die_with_parent else str(settings.orphan_seconds),
-                "APOLLO_MEMORY_SHARERS": str(settings.workers),
-                "APOLLO_SANDBOX": settings.sandbox,
-                "APOLLO_LOG_LEVEL": settings.log_level,
-            }
-        )
+        spawned, self._first = self._first, None
+        if spawned is None:
+            self._prune_logs()
+            spawned = spawn_worker(self._settings)
+        return await LocalWorker.serving(spawned)
 
     async def _adopt(self, directory: Path) -> None:
         """Go on with the worker of a coordinator of before on this data directory, or end it if it does not answer."""
@@ -225,3 +203,49 @@ class ProcessPool:
         logs = sorted(self._logs.glob("*.log"), key=lambda path: path.stat().st_mtime)
         for log in logs[: -(_KEPT_LOGS + self._settings.workers)]:
             log.unlink(missing_ok=True)
+
+
+def spawn_worker(settings: ProcessPoolSettings) -> SpawnedWorker:
+    """WorkerStartFailed."""
+    _make_directories(settings)
+    worker_id = f"local-{secrets.token_hex(4)}"
+    launch = Launch(
+        command=settings.command,
+        environment=_worker_environment(settings),
+        log=settings.logs_directory / f"{worker_id}.log",
+        start_seconds=settings.start_seconds,
+    )
+    return SpawnedWorker.spawn(worker_id, settings.workers_directory / worker_id, launch)
+
+
+def _make_directories(settings: ProcessPoolSettings) -> None:
+    for directory in (settings.workers_directory, settings.logs_directory):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _worker_environment(settings: ProcessPoolSettings) -> dict[str, str]:
+    """The coordinator's environment, which may hold the stores' credentials, with the worker's own settings.
+
+    What it says of the sandbox's places is for the workers, who check it.
+    """
+    inherited = {
+        name: value
+        for name, value in settings.environment.items()
+        if not name.startswith("APOLLO_") or name in _SANDBOX_PLACES
+    }
+    volume = {"APOLLO_VOLUME": str(settings.volume.absolute())} if settings.volume is not None else {}
+    return (
+        inherited
+        | volume
+        | {
+            "APOLLO_HOST": "127.0.0.1",
+            "APOLLO_PORT": "0",
+            "APOLLO_METRICS_PORT": "-1",
+            "APOLLO_WORK_DIR": str(settings.workers_directory),
+            "APOLLO_PARENT_PID": str(os.getpid()) if settings.die_with_parent else "0",
+            "APOLLO_ORPHAN_DEADLINE_SECONDS": "0" if settings.die_with_parent else str(settings.orphan_seconds),
+            "APOLLO_MEMORY_SHARERS": str(settings.workers),
+            "APOLLO_SANDBOX": settings.sandbox,
+            "APOLLO_LOG_LEVEL": settings.log_level,
+        }
+    )
