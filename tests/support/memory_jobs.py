@@ -128,6 +128,7 @@ class MemoryJobs:
         job.maps = [Task(map_task_id(job.id, index), index, TaskKind.MAP) for index in range(maps)]
         job.reduces = [Task(reduce_task_id(job.id, index), index, TaskKind.REDUCE) for index in range(reduces)]
         first = job.maps[0]
+        job.map_tally.moved(first.status, TaskStatus.IN_PROGRESS)
         first.status, first.started_ms = TaskStatus.IN_PROGRESS, 3100
         first.attempts.append(Attempt(attempt_id(first.id, 0), WorkerId("w1"), 3100))
         self.tell(job, "job_started")

@@ -22,6 +22,7 @@ from apollo_coordinator.core.model import (
     Task,
     TaskKind,
     TaskStatus,
+    TaskTally,
     Worker,
 )
 from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource
@@ -414,18 +415,13 @@ def _progress(job: Job) -> Progress:
         maps = PhaseProgress(total=job.totals.maps, completed=job.totals.maps_completed, running=0)
         reduces = PhaseProgress(total=job.totals.reduces, completed=job.totals.reduces_completed, running=0)
         return Progress(planned=job.planned, maps=maps, reduces=reduces)
-    return Progress(planned=job.planned, maps=_phase(job, job.maps), reduces=_phase(job, job.reduces))
-
-
-def _phase(job: Job, tasks: list[Task]) -> PhaseProgress:
-    if job.status is JobStatus.SUCCEEDED:
-        return PhaseProgress(total=len(tasks), completed=len(tasks), running=0)
-    statuses = [task.status for task in tasks]
-    return PhaseProgress(
-        total=len(tasks),
-        completed=statuses.count(TaskStatus.COMPLETED),
-        running=statuses.count(TaskStatus.IN_PROGRESS),
+    return Progress(
+        planned=job.planned, maps=_phase(job.maps, job.map_tally), reduces=_phase(job.reduces, job.reduce_tally)
     )
+
+
+def _phase(tasks: list[Task], tally: TaskTally) -> PhaseProgress:
+    return PhaseProgress(total=len(tasks), completed=tally.completed, running=tally.in_progress)
 
 
 def _failure(failure: Failure | None) -> FailureView | None:

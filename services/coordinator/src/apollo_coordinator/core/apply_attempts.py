@@ -4,15 +4,24 @@ from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId, job_of
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core import facts
-from apollo_coordinator.core.indexes import fire_timers, occupy, pause, put_off, refresh, trouble, trouble_over
+from apollo_coordinator.core.indexes import (
+    fire_timers,
+    move_task,
+    occupy,
+    pause,
+    put_off,
+    refresh,
+    trouble,
+    trouble_over,
+)
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind, TaskStatus, add_counters
 from apollo_coordinator.core.state import JobQueue, Running, Sample, State, locate, size_bytes
-from apollo_coordinator.core.transitions import ATTEMPT, TASK, moved
+from apollo_coordinator.core.transitions import ATTEMPT, moved
 
 
 def attempt_started(state: State, fact: facts.AttemptStarted) -> None:
     queue, task = _task_of(state, fact.attempt)
-    task.status = moved(TASK, task.status, fact, TaskStatus.IN_PROGRESS, task)
+    move_task(queue.job, task, fact, TaskStatus.IN_PROGRESS)
     if task.started_ms is None:
         task.started_ms = fact.at_ms
     attempt = Attempt(
@@ -51,7 +60,7 @@ def upload_opened(state: State, fact: facts.UploadOpened) -> None:
 
 def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.SUCCEEDED, fact)
-    task.status = moved(TASK, task.status, fact, TaskStatus.COMPLETED, task)
+    move_task(queue.job, task, fact, TaskStatus.COMPLETED)
     attempt.input_bytes = attempt.input_bytes_total or attempt.input_bytes
     size = size_bytes(task, attempt) or attempt.input_bytes
     queue.samples[task.kind].append(Sample(size, max(1, fact.at_ms - attempt.started_ms)))
@@ -70,16 +79,11 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     queue.pauses = 0
     if fact.at_ms >= queue.paused_until_ms:
         trouble_over(state, queue.job.id)
-    if task.kind is TaskKind.SAMPLE:
-        queue.accepted_samplers += 1
-    elif task.kind is TaskKind.MAP:
-        queue.accepted_maps += 1
+    if task.kind is TaskKind.MAP:
         queue.map_outputs_version += 1
         if queue.maps_done:
             queue.reduces_ready_ms = fact.at_ms
             state.unscaled[queue.job.id] = None
-    else:
-        queue.accepted_reduces += 1
     refresh(state, queue)
 
 
@@ -104,7 +108,7 @@ def attempt_cancelled(state: State, fact: facts.AttemptCancelled) -> None:
         worker = state.workers.get(attempt.worker)
         if worker is not None and not attempt.speculative:
             worker.slow = True
-        task.status = moved(TASK, task.status, fact, TaskStatus.COMPLETED, task)
+        move_task(queue.job, task, fact, TaskStatus.COMPLETED)
         refresh(state, queue)
     else:
         _again(state, queue, task, fact)
@@ -115,7 +119,7 @@ def map_output_lost(state: State, fact: facts.MapOutputLost) -> None:
     attempt = _attempt_of(task, fact.attempt)
     attempt.status = moved(ATTEMPT, attempt.status, fact, AttemptStatus.LOST, task)
     attempt.failure = fact.failure
-    task.status = moved(TASK, task.status, fact, TaskStatus.SCHEDULED, task)
+    move_task(queue.job, task, fact, TaskStatus.SCHEDULED)
     add_counters(queue.job.counters, task.counters, -1)
     _add_timings(queue.job, task, attempt.timings, -1)
     attempt.timings = NO_TIMINGS
@@ -123,7 +127,6 @@ def map_output_lost(state: State, fact: facts.MapOutputLost) -> None:
     task.output = None
     task.counters = {}
     task.ended_ms = None
-    queue.accepted_maps -= 1
     queue.map_outputs_version += 1
     put_off(state, queue, task, fact.at_ms)
     state.unscaled[queue.job.id] = None
@@ -190,9 +193,9 @@ def _add_timings(job: Job, task: Task, timings: Timings, sign: int) -> None:
 def _again(state: State, queue: JobQueue, task: Task, fact: facts.Fact) -> None:
     """The task's attempt ended without a result: unless another one runs, it waits for its next."""
     if any(attempt.status is AttemptStatus.RUNNING for attempt in task.attempts):
-        task.status = moved(TASK, task.status, fact, TaskStatus.IN_PROGRESS, task)
+        move_task(queue.job, task, fact, TaskStatus.IN_PROGRESS)
     else:
-        task.status = moved(TASK, task.status, fact, TaskStatus.SCHEDULED, task)
+        move_task(queue.job, task, fact, TaskStatus.SCHEDULED)
         put_off(state, queue, task, fact.at_ms)
     refresh(state, queue)
 

@@ -7,12 +7,12 @@ from apollo_common.ids import map_task_id, reduce_task_id, sample_task_id
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply_attempts import end_attempt
-from apollo_coordinator.core.indexes import note_cleanable, refresh, trouble, trouble_over
+from apollo_coordinator.core.indexes import move_task, note_cleanable, refresh, trouble, trouble_over
 from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus
 from apollo_coordinator.core.plan import beginning
 from apollo_coordinator.core.state import State, new_queue
 from apollo_coordinator.core.summary import restored, task_totals
-from apollo_coordinator.core.transitions import JOB, TASK, moved
+from apollo_coordinator.core.transitions import JOB, moved
 
 
 def job_accepted(state: State, fact: facts.JobAccepted) -> None:
@@ -106,7 +106,7 @@ def job_ended(state: State, fact: facts.JobEnded) -> None:
     for task in job.tasks:
         if task.status is not TaskStatus.COMPLETED:
             ended = TaskStatus.FAILED if task.id == culprit else TaskStatus.STOPPED
-            task.status = moved(TASK, task.status, fact, ended, task)
+            move_task(job, task, fact, ended)
             task.ended_ms = fact.at_ms
     state.unfinished_jobs -= 1
     state.deadlines.pop(job.id, None)

@@ -3,7 +3,8 @@
 import heapq
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
-from apollo_coordinator.core.model import JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core import facts
+from apollo_coordinator.core.model import Job, JobStatus, Task, TaskKind, TaskStatus
 from apollo_coordinator.core.state import (
     JobQueue,
     Listing,
@@ -13,6 +14,7 @@ from apollo_coordinator.core.state import (
     counted_hand_backs,
     counted_losses,
 )
+from apollo_coordinator.core.transitions import TASK, moved
 
 STALE_LISTINGS = 4
 MIN_STALE_LISTINGS = 64
@@ -67,7 +69,13 @@ def _drop_started(heap: list[int], tasks: list[Task]) -> None:
         heapq.heappop(heap)
 
 
-# Tasks that wait
+# Tasks
+
+
+def move_task(job: Job, task: Task, fact: facts.Fact, status: TaskStatus) -> None:
+    """The one way that a task's status changes, so that the job's tallies hold. InvalidTransition."""
+    before, task.status = task.status, moved(TASK, task.status, fact, status, task)
+    job.tally_of(task.kind).moved(before, status)
 
 
 def put_off(state: State, queue: JobQueue, task: Task, now_ms: int) -> None:

@@ -5,7 +5,7 @@ from functools import reduce
 from apollo_common.assignment import Counters
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.admission import output_key
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskStatus
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus, TaskTally
 from apollo_coordinator.core.state import (
     MAX_RECORDS,
     JobQueue,
@@ -45,6 +45,10 @@ def _check_job(state: State, job: Job) -> None:
     if job.status is JobStatus.SUCCEEDED or job.status is JobStatus.COMMITTING:
         done = all(task.status is TaskStatus.COMPLETED for task in job.tasks)
         _require(job.planned and done, "a job commits with all its tasks completed", at=job.id)
+    for kind in TaskKind:
+        statuses = [task.status for task in job.tasks_of(kind)]
+        tally = TaskTally(statuses.count(TaskStatus.COMPLETED), statuses.count(TaskStatus.IN_PROGRESS))
+        _require(job.tally_of(kind) == tally, f"{kind} tasks are counted", at=job.id)
     _require((job.ended_ms is not None) == job.status.ended, "an ended job has an end", at=job.id)
     _require(job.failure is not None or job.status is not JobStatus.FAILED, "a failed job says why", at=job.id)
     total: Counters = {}
@@ -109,14 +113,6 @@ def _check_queue(state: State, queue: JobQueue) -> None:
     job = queue.job
     running = {attempt.id for task in job.tasks for attempt in task.attempts if attempt.status is AttemptStatus.RUNNING}
     _require(set(queue.running) == running, "the running attempts are indexed", at=job.id)
-    for name, tasks, accepted in (
-        ("samplers", job.samplers, queue.accepted_samplers),
-        ("maps", job.maps, queue.accepted_maps),
-        ("reduces", job.reduces, queue.accepted_reduces),
-    ):
-        _require(
-            accepted == sum(task.accepted is not None for task in tasks), f"accepted {name} are counted", at=job.id
-        )
     _require(
         queue.running_backups == sum(entry.attempt.speculative for entry in queue.running.values()),
         "running backups are counted",

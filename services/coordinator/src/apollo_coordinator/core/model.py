@@ -137,6 +137,18 @@ class Task:
     ended_ms: int | None = None
 
 
+@dataclass(slots=True)
+class TaskTally:
+    """Of the tasks of one kind that a job has: how many have a result, and how many run."""
+
+    completed: int = 0
+    in_progress: int = 0
+
+    def moved(self, before: TaskStatus, after: TaskStatus) -> None:
+        self.completed += (after is TaskStatus.COMPLETED) - (before is TaskStatus.COMPLETED)
+        self.in_progress += (after is TaskStatus.IN_PROGRESS) - (before is TaskStatus.IN_PROGRESS)
+
+
 @dataclass(frozen=True, slots=True)
 class TaskTotals:
     """How many tasks a job has, and how many of them have a result."""
@@ -158,6 +170,9 @@ class Job:
     maps: list[Task] = field(default_factory=list)
     reduces: list[Task] = field(default_factory=list)
     samplers: list[Task] = field(default_factory=list)  # before the maps; a few, which no limit counts
+    map_tally: TaskTally = field(default_factory=TaskTally)
+    reduce_tally: TaskTally = field(default_factory=TaskTally)
+    sampler_tally: TaskTally = field(default_factory=TaskTally)
     splitters: str | None = None  # packed; None: not chosen, or not needed
     planned: bool = False
     failure: Failure | None = None
@@ -175,6 +190,11 @@ class Job:
 
     def tasks_of(self, kind: TaskKind) -> list[Task]:
         return {TaskKind.SAMPLE: self.samplers, TaskKind.MAP: self.maps, TaskKind.REDUCE: self.reduces}[kind]
+
+    def tally_of(self, kind: TaskKind) -> TaskTally:
+        if kind is TaskKind.MAP:
+            return self.map_tally
+        return self.reduce_tally if kind is TaskKind.REDUCE else self.sampler_tally
 
     @property
     def output_tasks(self) -> list[Task]:

@@ -90,9 +90,6 @@ class JobQueue:
     pending_reduces: list[int] = field(default_factory=list)
     running: dict[AttemptId, Running] = field(default_factory=dict)
     outstanding: dict[AttemptId, WorkerId] = field(default_factory=dict)  # of which the outside world may still speak
-    accepted_samplers: int = 0
-    accepted_maps: int = 0
-    accepted_reduces: int = 0
     reduces_ready_ms: int = 0  # when the last map output came
     advanced_ms: int = 0  # when the job last came nearer to its end, as far as this coordinator has seen
     map_outputs_version: int = 0  # rises whenever the set of accepted map outputs changes
@@ -118,6 +115,18 @@ class JobQueue:
     def sampling(self) -> bool:
         """Whether maps wait for splitters."""
         return bool(self.job.samplers) and self.job.splitters is None
+
+    @property
+    def accepted_samplers(self) -> int:
+        return self.job.sampler_tally.completed
+
+    @property
+    def accepted_maps(self) -> int:
+        return self.job.map_tally.completed
+
+    @property
+    def accepted_reduces(self) -> int:
+        return self.job.reduce_tally.completed
 
     @property
     def samplers_done(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from apollo_common.assignment import Counters
 from apollo_common.ids import JobId
 from apollo_common.timings import NO_TIMINGS, Timings
-from apollo_coordinator.core.model import Failure, Job, JobStatus, Task, TaskStatus, TaskTotals
+from apollo_coordinator.core.model import Failure, Job, JobStatus, TaskTotals
 from apollo_coordinator.core.spec import JobSpec
 
 
@@ -73,9 +73,5 @@ def restored(summary: JobSummary) -> Job:
 
 
 def task_totals(job: Job) -> TaskTotals:
-    """Counts the tasks, which have to be at hand."""
-    return TaskTotals(len(job.maps), _completed(job.maps), len(job.reduces), _completed(job.reduces))
-
-
-def _completed(tasks: list[Task]) -> int:
-    return sum(task.status is TaskStatus.COMPLETED for task in tasks)
+    """Of a job whose tasks are at hand."""
+    return TaskTotals(len(job.maps), job.map_tally.completed, len(job.reduces), job.reduce_tally.completed)
