@@ -16,7 +16,6 @@ from apollo_common.calls import observed
 from apollo_common.errors import (
     ApolloError,
     InputChanged,
-    InvalidLocation,
     ObjectNotFound,
     OutputExists,
     StorageUnavailable,
@@ -26,6 +25,7 @@ from apollo_common.storage.glob import Pattern, has_wildcard
 from apollo_common.storage.location import parse
 from apollo_common.storage.observer import UNOBSERVED, StorageObserver
 from apollo_common.storage.port import ObjectInfo, StorageAccess, Upload
+from apollo_common.storage.s3_forms import listed_object, listed_upload, modified_ms, object_arguments, upload_arguments
 from apollo_common.storage.shared_client import SharedClient
 from apollo_common.threads import in_thread
 
@@ -97,10 +97,10 @@ class S3Store:
 
     async def stat(self, url: str) -> ObjectInfo | None:
         try:
-            found = await self._call("head_object", url, **_object(url))
+            found = await self._call("head_object", url, **object_arguments(url))
         except ObjectNotFound:
             return None
-        return ObjectInfo(url, found["ContentLength"], found["ETag"], _modified_ms(found))
+        return ObjectInfo(url, found["ContentLength"], found["ETag"], modified_ms(found))
 
     async def children(self, url: str) -> AsyncGenerator[ObjectInfo, None]:
         """What lies right below `url`, a place with a slash at its end: objects, hidden ones too, and folders.
@@ -111,7 +111,7 @@ class S3Store:
         async for page in self._pages(location.bucket, location.key, Delimiter="/"):
             for found in page.get("Contents", ()):
                 if found["Key"] != location.key:
-                    yield _listed(location.bucket, found)
+                    yield listed_object(location.bucket, found)
             for prefix in page.get("CommonPrefixes", ()):
                 yield ObjectInfo(f"s3://{location.bucket}/{prefix['Prefix']}", 0, "")
 
@@ -147,13 +147,13 @@ class S3Store:
     async def put(self, url: str, content: bytes, *, only_if_absent: bool = False) -> None:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_if_absent else {}
         exists = {"PreconditionFailed": OutputExists(f"{url} exists already")}
-        await self._call("put_object", url, means=exists, **_object(url), Body=content, **condition)
+        await self._call("put_object", url, means=exists, **object_arguments(url), Body=content, **condition)
         self._observer.sent(len(content))
 
     async def delete(self, urls: Sequence[str]) -> None:
         keys = defaultdict(list)
         for url in urls:
-            location = _object(url)
+            location = object_arguments(url)
             keys[location["Bucket"]].append({"Key": location["Key"]})
         for bucket, objects in keys.items():
             for start in range(0, len(objects), DELETE_BATCH):
@@ -161,13 +161,13 @@ class S3Store:
                 await self._call("delete_objects", f"s3://{bucket}/", Bucket=bucket, Delete=batch)
 
     async def create_upload(self, url: str, *, metadata: Mapping[str, str]) -> Upload:
-        made = await self._call("create_multipart_upload", url, **_object(url), Metadata=dict(metadata))
+        made = await self._call("create_multipart_upload", url, **object_arguments(url), Metadata=dict(metadata))
         return Upload(url, made["UploadId"], metadata)
 
     async def upload_part(self, upload: Upload, number: int, content: bytes) -> PartUpload:
         seconds = CALL_TIMEOUT_SECONDS + len(content) / MIN_UPLOAD_BYTES_PER_SECOND
         answer = await self._call(
-            "upload_part", upload.url, seconds=seconds, **_upload(upload), PartNumber=number, Body=content
+            "upload_part", upload.url, seconds=seconds, **upload_arguments(upload), PartNumber=number, Body=content
         )
         self._observer.sent(len(content))
         return PartUpload(number, answer["ETag"], len(content))
@@ -180,7 +180,7 @@ class S3Store:
                 "complete_multipart_upload",
                 upload.url,
                 seconds=COMPLETE_TIMEOUT_SECONDS,
-                **_upload(upload),
+                **upload_arguments(upload),
                 MultipartUpload=listed,
             )
         except UploadLost:
@@ -189,7 +189,7 @@ class S3Store:
 
     async def abort_upload(self, upload: Upload) -> None:
         with suppress(UploadLost):
-            await self._call("abort_multipart_upload", upload.url, **_upload(upload))
+            await self._call("abort_multipart_upload", upload.url, **upload_arguments(upload))
 
     async def list_uploads(self, url_prefix: str) -> list[Upload]:
         location = parse(url_prefix)
@@ -199,7 +199,7 @@ class S3Store:
             page = await self._call(
                 "list_multipart_uploads", url_prefix, Bucket=location.bucket, Prefix=location.key, **markers
             )
-            uploads += [_listed_upload(location.bucket, found) for found in page.get("Uploads", ())]
+            uploads += [listed_upload(location.bucket, found) for found in page.get("Uploads", ())]
             if not page.get("IsTruncated"):
                 return uploads
             markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
@@ -230,7 +230,7 @@ class S3Store:
         """Keys below a prefix, in byte order, with what is known of them."""
         async for page in self._pages(bucket, prefix):
             for found in page.get("Contents", ()):
-                yield found["Key"], _listed(bucket, found)
+                yield found["Key"], listed_object(bucket, found)
 
     async def _holds_anything(self, bucket: str, prefix: str) -> bool:
         """SeaweedFS goes on showing folders whose last object was deleted."""
@@ -256,7 +256,7 @@ class S3Store:
             {} if offset == 0 and end is None else {"Range": f"bytes={offset}-{'' if end is None else end - 1}"}
         )
         beyond = {"InvalidRange": _BeyondEnd()}
-        answer = await self._ask(client, "get_object", url, means=beyond, **_object(url), **bounds)
+        answer = await self._ask(client, "get_object", url, means=beyond, **object_arguments(url), **bounds)
         if version not in (None, answer["ETag"]):
             answer["Body"].close()
             raise _changed(url)
@@ -293,7 +293,7 @@ class S3Store:
     async def _carries(self, upload: Upload) -> bool:
         """Whether the object at the upload's URL is what this upload made: its answer may have been lost."""
         try:
-            found = await self._call("head_object", upload.url, **_object(upload.url))
+            found = await self._call("head_object", upload.url, **object_arguments(upload.url))
         except ObjectNotFound:
             return False
         return bool(upload.metadata) and found["Metadata"] == dict(upload.metadata)
@@ -377,31 +377,6 @@ class S3Store:
 
 class _BeyondEnd(Exception):
     """A range that starts at or behind the object's end: there is nothing to read, which is no error."""
-
-
-def _object(url: str) -> dict[str, Any]:
-    """How requests name one object. InvalidLocation when the URL names none."""
-    location = parse(url)
-    if location.scheme != "s3" or not location.key:
-        raise InvalidLocation(f"{url} names no object: write s3://bucket/key")
-    return {"Bucket": location.bucket, "Key": location.key}
-
-
-def _upload(upload: Upload) -> dict[str, Any]:
-    return {**_object(upload.url), "UploadId": upload.upload_id}
-
-
-def _listed(bucket: str, found: Mapping[str, Any]) -> ObjectInfo:
-    return ObjectInfo(f"s3://{bucket}/{found['Key']}", found["Size"], found["ETag"], _modified_ms(found))
-
-
-def _modified_ms(found: Mapping[str, Any]) -> int | None:
-    return int(found["LastModified"].timestamp() * 1000) if "LastModified" in found else None
-
-
-def _listed_upload(bucket: str, found: Mapping[str, Any]) -> Upload:
-    begun_ms = int(found["Initiated"].timestamp() * 1000) if "Initiated" in found else None
-    return Upload(f"s3://{bucket}/{found['Key']}", found["UploadId"], begun_ms=begun_ms)
 
 
 def _changed(url: str) -> InputChanged:
