@@ -57,7 +57,7 @@ def test_a_program_that_fails_fails_the_command(tmp_path: Path) -> None:
 
     assert outcome.status == 1
     assert "Status : FAILED" in outcome.stderr
-    assert "/nothing/here" in outcome.stderr
+    assert "Error: the map program `ls /nothing/here` ended with exit status 2" in outcome.stderr
     assert outcome.stderr.endswith("ERROR streaming.StreamJob: Job not successful!\nStreaming Command Failed!\n")
     assert not (tmp_path / "out").exists()
 

@@ -22,6 +22,7 @@ from apollo_client.hadoop.counters import counter_lines
 from apollo_client.hadoop.errors import HadoopUsage, LaunchFailed, UnsupportedOption
 from apollo_client.hadoop.files.tree import Files
 from apollo_client.hadoop.paths import HDFS_VARIABLE, resolver
+from apollo_client.hadoop.roles import Roles
 from apollo_client.hadoop.streaming import StreamingJob, streaming_job
 from apollo_client.rest import Document, RestClient
 from apollo_common.errors import ApolloError
@@ -29,6 +30,7 @@ from apollo_common.errors import ApolloError
 STATUS_FAILED, STATUS_LAUNCH = 1, 5  # as Streaming's own
 
 _STREAMING_JAR = re.compile(r".*streaming.*\.jar", re.IGNORECASE)
+_STARTER = re.compile(r"\b(map|combine|reduce) program `hadoop_task-[0-9a-f]+\.py`")
 _COMMAND_FAILED = "Streaming Command Failed!"
 
 
@@ -101,7 +103,7 @@ async def _submit(given: StreamingArguments, job: StreamingJob, job_id: str, coo
         if given.background:
             return 0
         try:
-            return await _see_through(client, accepted["id"], job_id, given)
+            return await _see_through(client, accepted["id"], job_id, given, job)
         except asyncio.CancelledError:
             await stop_and_wait(client, accepted["id"])
             raise
@@ -116,13 +118,15 @@ def _check_reach(job: StreamingJob) -> None:
             )
 
 
-async def _see_through(client: RestClient, apollo_id: str, job_id: str, given: StreamingArguments) -> int:
+async def _see_through(
+    client: RestClient, apollo_id: str, job_id: str, given: StreamingArguments, job: StreamingJob
+) -> int:
     ended = await follow(client, apollo_id, as_json=False, display=_Progress())
     succeeded = ended["status"] == "succeeded"
     if succeeded:
         log.info("mapreduce.Job", f"Job {job_id} completed successfully")
     else:
-        _tell_failure(ended, job_id)
+        _tell_failure(ended, job_id, job.roles)
     counters = await client.counters(apollo_id)
     log.info("mapreduce.Job", "\n".join(counter_lines(counters, reducers=ended["nReducers"])))
     if not succeeded:
@@ -132,10 +136,11 @@ async def _see_through(client: RestClient, apollo_id: str, job_id: str, given: S
     return 0
 
 
-def _tell_failure(job: Document, job_id: str) -> None:
-    """The task that failed and why, then the job's end."""
+def _tell_failure(job: Document, job_id: str, roles: Roles) -> None:
+    """The task that failed and why, then the job's end. Apollo names the program that starts the job's own."""
     failure = job.get("failure") or {}
     message = failure.get("message") or f"the job was {job['status']}"
+    message = _STARTER.sub(lambda match: f"{match[1]} program `{roles.described(match[1])}`", message)
     attempt = re.fullmatch(r".*-([mr])-(\d+)-(\d+)", failure.get("attempt") or "")
     task = f"{job_id.removeprefix('job_')}_{attempt[1]}_{int(attempt[2]):06d}" if attempt else ""
     if attempt:

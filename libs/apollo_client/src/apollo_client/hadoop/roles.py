@@ -36,6 +36,11 @@ class Roles:
         """Whether our own aggregator runs."""
         return any(words[0] == INTERPRETER for words in self.commands.values())
 
+    def described(self, role: str) -> str:
+        """What runs there, for people."""
+        words = self.commands[role]
+        return _AGGREGATE if words[0] == INTERPRETER else " ".join(words)
+
 
 def roles_of(
     given: StreamingArguments, *, aggregator: str, hides_cat: bool, maps_lines: bool = True, maps_pairs: bool = False

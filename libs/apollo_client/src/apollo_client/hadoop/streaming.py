@@ -42,11 +42,12 @@ _PRIORITIES = {
 
 @dataclass(frozen=True, slots=True)
 class StreamingJob:
-    """`request` is the job; `output` and `file_count` are told on the way."""
+    """`request` is the job; `output`, `file_count` and what runs are told on the way."""
 
     request: JobRequest
     output: str
     file_count: int
+    roles: Roles
 
 
 async def streaming_job(
@@ -100,7 +101,7 @@ async def streaming_job(
     }
     uploads = {_FIELDS[role]: Path(hadoop_task.__file__) for role in roles.commands}
     request = JobRequest(body, uploads, tuple(dict.fromkeys(entry.path for entry in shipped)))
-    return StreamingJob(request, output, inputs.file_count)
+    return StreamingJob(request, output, inputs.file_count, roles)
 
 
 def _split_policy(given: StreamingArguments) -> str:
