@@ -20,7 +20,8 @@ class Cut(NamedTuple):
     """The end of a slice: keys below `key` belong to it.
 
     With `streamed`, the pairs that have this key itself are too many for a slice and are passed on run by run. When
-    `key` is only the beginning of longer keys (`whole_key` is false), that holds for each of the keys that begin so.
+    `key` is only the beginning of longer keys (`whole_key` is false), all pairs of keys that begin so are too many, and
+    are merged as their batches come.
     """
 
     key: bytes

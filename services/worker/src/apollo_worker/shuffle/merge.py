@@ -19,7 +19,7 @@ from apollo_common.errors import ApolloError, TemporaryError
 from apollo_common.threads import in_thread
 from apollo_common.timings import Step
 from apollo_worker.core.columns import PairBatch
-from apollo_worker.core.merge_plan import Batch, Cut, plan_pass, plan_slices
+from apollo_worker.core.merge_plan import Batch, plan_pass, plan_slices
 from apollo_worker.shuffle.arena import MAX_BUDGET_BYTES, ROW_COST_BYTES, PairArena
 from apollo_worker.shuffle.arrow import pair_batch
 from apollo_worker.shuffle.data_file import BATCH_BYTES, DataFile
@@ -120,8 +120,10 @@ class _Merge:
         cursors = [_Cursor(self._reader, run) for run in runs]
         for cut in plan_slices(batches, slice_bytes):
             yield from _sorted_slice(cursors, arena, cut.key, batch_bytes)
-            if cut.streamed:
-                yield from _streamed(cursors, cut)
+            if cut.streamed and cut.whole_key:
+                yield from _streamed(cursors, cut.key)
+            elif cut.streamed:
+                yield from _batchwise(cursors, arena, cut.key, batch_bytes)
         yield from _sorted_slice(cursors, arena, None, batch_bytes)
 
     def _to_file(self, runs: Sequence[Run]) -> Run:
@@ -182,13 +184,13 @@ class _Cursor:
             if ends_here:
                 return
 
-    def first_key(self) -> bytes | None:
-        """The key of the next pair, None at the end."""
+    def last_key(self) -> bytes | None:
+        """The last key of the batch that comes next, None at the end."""
         if self._rest is None and self._next == len(self._run):
             return None
         batch = self._load()
         self._move(batch, 0)
-        return key_at(batch, 0)
+        return key_at(batch, len(batch) - 1)
 
     def _load(self) -> PairBatch:
         if self._rest is None:
@@ -219,17 +221,24 @@ def _sorted_slice(
     arena.clear()
 
 
-def _streamed(cursors: Sequence[_Cursor], cut: Cut) -> Iterator[PairBatch]:
-    """The pairs of a key, or of each of the keys that begin alike, that are too many for a slice."""
-    key: bytes | None = cut.key if cut.whole_key else _smallest_key(cursors)
-    while key is not None and key.startswith(cut.key):
-        for cursor in cursors:
-            yield from cursor.equal(key)
-        key = None if cut.whole_key else _smallest_key(cursors)
+def _streamed(cursors: Sequence[_Cursor], key: bytes) -> Iterator[PairBatch]:
+    """The pairs of a key that are too many for a slice."""
+    for cursor in cursors:
+        yield from cursor.equal(key)
 
 
-def _smallest_key(cursors: Sequence[_Cursor]) -> bytes | None:
-    return min((key for cursor in cursors if (key := cursor.first_key()) is not None), default=None)
+def _batchwise(cursors: Sequence[_Cursor], arena: PairArena, beginning: bytes, batch_bytes: int) -> Iterator[PairBatch]:
+    """The pairs of keys that begin alike, of which an index tells no more, up to where a batch goes beyond them.
+
+    What is below the least last key of the batches that come next lies in these batches: each run's boundary.
+    """
+    while (key := _least_last_key(cursors)) is not None and key.startswith(beginning):
+        yield from _sorted_slice(cursors, arena, key, batch_bytes)
+        yield from _streamed(cursors, key)
+
+
+def _least_last_key(cursors: Sequence[_Cursor]) -> bytes | None:
+    return min((key for cursor in cursors if (key := cursor.last_key()) is not None), default=None)
 
 
 def _size(runs: Sequence[Run]) -> tuple[int, int]:
