@@ -7,7 +7,7 @@ import pytest
 
 from apollo_common.errors import UnknownJob
 from apollo_common.ids import AttemptId, JobId, TaskId
-from apollo_coordinator.api.views import view_job
+from apollo_coordinator.api.viewing import view_job
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.engine import EngineSettings

@@ -13,7 +13,8 @@ from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.routing import Answer, Route, page
 from apollo_coordinator.api.schemas import PageQuery, UploadQuery
 from apollo_coordinator.api.settings import ApiSettings
-from apollo_coordinator.api.views import ArtifactView, view_artifact
+from apollo_coordinator.api.viewing import view_artifact
+from apollo_coordinator.api.views import ArtifactView
 from apollo_coordinator.callers import Role
 from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import ArtifactInfo, ArtifactStore

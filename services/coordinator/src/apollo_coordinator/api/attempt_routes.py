@@ -14,7 +14,8 @@ from apollo_coordinator.api.routing import Answer, Route, page
 from apollo_coordinator.api.schemas import LogQuery, PageQuery
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.tasks import OwnedTasks
-from apollo_coordinator.api.views import AttemptView, WorkerView, view_attempt, view_worker
+from apollo_coordinator.api.viewing import view_attempt, view_worker
+from apollo_coordinator.api.views import AttemptView, WorkerView
 from apollo_coordinator.core.model import Attempt
 from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import LogStore

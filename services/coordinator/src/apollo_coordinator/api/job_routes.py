@@ -13,6 +13,7 @@ from apollo_coordinator.api.routing import Answer, Route, link_page, page, unkno
 from apollo_coordinator.api.schemas import MAX_IDEMPOTENCY_KEY, JobBody, PageQuery
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.submission import check, digest_body, resolve
+from apollo_coordinator.api.viewing import view_counters, view_job, view_program, view_task, view_timings
 from apollo_coordinator.api.views import (
     CountersView,
     JobView,
@@ -20,11 +21,6 @@ from apollo_coordinator.api.views import (
     SubmittedView,
     TaskView,
     TimingsView,
-    view_counters,
-    view_job,
-    view_program,
-    view_task,
-    view_timings,
 )
 from apollo_coordinator.callers import Caller, Role
 from apollo_coordinator.core.model import Job
