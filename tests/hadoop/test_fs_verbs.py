@@ -137,6 +137,15 @@ def test_ls_orders_by_time_size_and_backwards(fs: Shell, tmp_path: Path) -> None
     assert listed("-S")[1:] == ["data/2", "data/1"]  # a directory is the largest
 
 
+def test_patterns_may_begin_at_the_root(fs: Shell, tmp_path: Path) -> None:
+    top = tmp_path.parts[1]
+
+    assert f"/{top}" in fs("-ls", "-C", "-d", f"/{top[:-1]}?").stdout.splitlines()
+    below = "/".join(tmp_path.parts[2:])
+    assert fs("-cat", f"/[{top[0]}]{top[1:]}/{below}/data/1").stdout == "a"
+    assert f"/{top}" in fs("-ls", "-C", "/").stdout.splitlines()
+
+
 def test_head_and_tail_show_a_kib(fs: Shell, tmp_path: Path) -> None:
     (tmp_path / "many").write_text("".join(f"{number}\n" for number in range(3000)))
     content = (tmp_path / "many").read_text()
@@ -209,6 +218,7 @@ def test_a_script_works_on_hdfs_paths_in_a_bucket(tmp_path: Path, s3_server: S3S
 
     run("-mkdir", "-p", "hdfs:///user/me/in")
     run("-put", "in.txt", "hdfs:///user/me/in")
+    assert run("-tail", "hdfs:///user/me/in/*").stdout == "b\na\nb\n"
     job = streaming(
         "-input /user/me/in -output hdfs:///user/me/out -mapper cat -reducer 'uniq -c' -numReduceTasks 2",
         tmp_path,

@@ -30,7 +30,7 @@ class LocalFiles:
         def listed() -> list[Status]:
             with reading(url):
                 found = sorted(_path(url).iterdir(), key=os.fsencode)
-            below = (_status(f"{url.rstrip('/')}/{path.name}", path) for path in found)
+            below = (_status(f"{url.removesuffix('/')}/{path.name}", path) for path in found)
             return [status for status in below if status is not None]
 
         for status in await in_thread(listed):

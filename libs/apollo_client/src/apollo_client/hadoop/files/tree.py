@@ -68,7 +68,7 @@ class Files:
             return [status] if status is not None else []
         start = pattern.rfind("/", 0, wildcard.start())
         base, segments = pattern[:start], pattern[start + 1 :].split("/")
-        matches = [base]
+        matches = [base if base != "file://" else "file:///"]
         found: list[Status] = []
         for position, segment in enumerate(segments):
             found = []

@@ -42,7 +42,7 @@ async def _list_one(call: Call, found: Found, *, recursive: bool) -> None:
 
 
 async def _walk(call: Call, found: Found) -> AsyncIterator[Found]:
-    prefix = len(found.status.url)
+    prefix = len(found.status.url.removesuffix("/"))
     async for status in call.files.below(found.status.url, order=lambda children: _ordered(call, children)):
         yield Found(status, found.shown.rstrip("/") + status.url[prefix:])
 
