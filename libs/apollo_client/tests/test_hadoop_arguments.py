@@ -107,6 +107,13 @@ def test_options_of_any_age_are_one_job() -> None:
     assert given.conf.number("mapreduce.job.reduces", 1) == 3
 
 
+def test_a_partitioner_may_be_a_property() -> None:
+    of_property = ["-D", "mapred.partitioner.class=A"]
+
+    assert parse_streaming([*of_property, *REQUIRED]).partitioner == "A"
+    assert parse_streaming([*of_property, *REQUIRED, "-partitioner", "B"]).partitioner == "B"
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from apollo_client.hadoop.errors import HadoopUsage, UnsupportedOption
 from apollo_client.hadoop.generic import parse_generic
 from apollo_client.hadoop.jobconf import JobConf
+from apollo_client.hadoop.names import PARTITIONER_CLASS
 
 USAGE = """\
 Usage: hadoop jar hadoop-streaming.jar [genericOptions] [options]
@@ -89,7 +90,7 @@ def parse_streaming(arguments: Sequence[str]) -> StreamingArguments:
         reducer=given.one("-reducer") or None,
         input_format=given.one("-inputformat"),
         output_format=given.one("-outputformat"),
-        partitioner=given.one("-partitioner"),
+        partitioner=given.one("-partitioner") or conf.get(PARTITIONER_CLASS),
         files=[*generic.files, *given.many("-cacheFile")],
         archives=[*generic.archives, *given.many("-cacheArchive")],
         packed=given.many("-file"),

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from apollo_client.hadoop.renamed import RENAMED
 
 IGNORE_KEY = "stream.map.input.ignoreKey"
+PARTITIONER_CLASS = "mapred.partitioner.class"
 RECORD_DELIMITER = "textinputformat.record.delimiter"
 
 USED = frozenset(
@@ -32,6 +33,7 @@ USED = frozenset(
         "mapreduce.reduce.speculative",
         "mapreduce.task.timeout",
         IGNORE_KEY,
+        PARTITIONER_CLASS,
         "stream.map.output.field.separator",
         "stream.non.zero.exit.is.failure",
         "stream.num.map.output.key.fields",
@@ -41,7 +43,7 @@ USED = frozenset(
         RECORD_DELIMITER,
     }
 )
-"""What a job becomes other by; `streaming.py`, `keys.py`, `inputs.py` and `records.py` read them."""
+"""What a job becomes other by; `arguments.py`, `streaming.py`, `keys.py`, `inputs.py` and `records.py` read them."""
 
 KEY_COMPARATOR = "mapreduce.job.output.key.comparator.class"
 KEY_FIELD_COMPARATORS = frozenset(
