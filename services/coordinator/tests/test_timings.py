@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from apollo_common.ids import AttemptId
+from apollo_common.errors import UnknownJob
+from apollo_common.ids import AttemptId, TaskId
 from apollo_common.timings import NO_TIMINGS, Timings
+from apollo_coordinator.api.viewing import view_task
 from apollo_coordinator.core import events
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import TaskKind
@@ -90,6 +92,14 @@ async def test_the_api_asks_for_samplers_that_run_too():
         job = await submit(engine, n_reducers=2, partitioner="range")
         await until(lambda: engine.timings(job)[TaskKind.MAP] == SLOW_STORE)
         assert engine.timings(job)[TaskKind.REDUCE] == NO_TIMINGS
+        sampler = await engine.task(TaskId(f"{job}-s-00000"))
+        assert (await engine.tasks(job))[0] is sampler
+        shown = view_task(sampler, engine.job(job).spec, {})
+        assert (shown.type, shown.status, shown.program.name) == ("sampler", "in-progress", "builtin:identity")
+        with pytest.raises(UnknownJob):
+            await engine.task(TaskId(f"{job}-s-00009"))
+        with pytest.raises(UnknownJob):
+            await engine.task(TaskId(f"{job}-x-00000"))
     await site.close()
 
 
