@@ -134,7 +134,7 @@ class SortedArena:
 
     def take(self, chunk: Chunk) -> Any:
         """The pairs of a chunk as a record batch in memory of its own."""
-        rows = pa.array(self._order[chunk.start : chunk.stop])
+        rows = self._order[chunk.start : chunk.stop]
         return pa.RecordBatch.from_arrays([column.take(rows) for column in self._columns], schema=SCHEMA)
 
     def view(self, row: int) -> Any:

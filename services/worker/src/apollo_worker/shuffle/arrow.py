@@ -41,32 +41,23 @@ class Column:
     """A binary column from which rows are gathered; items of one length go a faster way."""
 
     def __init__(self, offsets: Offsets, content: Bytes) -> None:
-        self._width = uniform_width(offsets)
-        if self._width:
-            items = pa.py_buffer(content[offsets[0] : offsets[-1]])
-            self._array = pa.Array.from_buffers(pa.binary(self._width), len(offsets) - 1, [None, items])
-        else:
-            self._array = binary_array(offsets, content)
-
-    @property
-    def width(self) -> int:
+        self.width = uniform_width(offsets)
         """Bytes of every item; 0 when they differ or are empty."""
-        return self._width
+        self._array = binary_array(offsets, content)
+        self._items = content[offsets[0] : offsets[-1]].view(f"V{self.width}") if self.width else content[:0]
 
-    def take(self, rows: Any) -> Any:
-        """The items at `rows`, an array of int32, as a binary array in memory of its own."""
-        return self._binary(pc.take(self._array, rows, boundscheck=False))
+    def take(self, rows: Offsets) -> Any:
+        """The items at `rows`, all of which exist, as a binary array in memory of its own."""
+        if not self.width:
+            return pc.take(self._array, pa.array(rows), boundscheck=False)
+        # "clip" spares numpy its check: it is half as fast again as Arrow's kernel, and twice as fast as with it.
+        items = np.take(self._items, rows, mode="clip")
+        offsets = np.arange(0, (len(rows) + 1) * self.width, self.width, dtype=np.int32)
+        return binary_array(offsets, items.view(np.uint8))
 
     def view(self, row: int) -> Any:
         """The item at `row` as a binary array of one, over the same memory."""
-        return self._binary(self._array.slice(row, 1))
-
-    def _binary(self, items: Any) -> Any:
-        if not self._width:
-            return items
-        offsets = np.arange(0, (len(items) + 1) * self._width, self._width, dtype=np.int32)
-        content = items.buffers()[1].slice(items.offset * self._width)
-        return pa.Array.from_buffers(pa.binary(), len(items), [None, pa.py_buffer(offsets), content])
+        return self._array.slice(row, 1)
 
 
 def uniform_width(offsets: Offsets) -> int:
