@@ -1,5 +1,6 @@
 """Jobs of mrjob, unpatched, with `-r hadoop`: the example jobs that it brings give what its local runner gives."""
 
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,25 @@ def test_example_gives_what_the_local_runner_gives(
     assert not list((tmp_path / "hdfs").rglob("part-*")), "mrjob removes what it made"
 
 
+def test_job_with_all_that_it_may_bring_gives_what_the_local_runner_gives(
+    mrjob_python: Path, hadoop_binary: Path, tmp_path: Path
+) -> None:
+    copy_inputs(tmp_path)
+    games = [{"player": f"p{number % 7}", "score": number * 37 % 101} for number in range(200)]
+    (tmp_path / "games.jsonl").write_text("".join(f"{json.dumps(game)}\n" for game in games))
+    (tmp_path / "names.txt").write_text("p1 ann\np2 bob\n")
+    options = ["--names", "names.txt", "--least", "20", "--archive", "input/table.tar.gz#table"]
+    options += ["--setup", "echo setup > made.txt", "--cmdenv", "GREETING=hello", "games.jsonl"]
+
+    here, there = (
+        _python(mrjob_python, ["jobs/scores.py", *runner, *options], tmp_path)
+        for runner in (["-r", "local"], ["-r", "hadoop", "--hadoop-bin", str(hadoop_binary)])
+    )
+
+    assert len(here.stdout.splitlines()) == 6
+    assert sorted(there.stdout.splitlines()) == sorted(here.stdout.splitlines())
+
+
 def test_jobs_learn_the_name_of_their_input(mrjob_python: Path, hadoop_binary: Path, tmp_path: Path) -> None:
     copy_inputs(tmp_path)
 
@@ -88,8 +108,12 @@ def test_failing_job_is_told_with_its_traceback(mrjob_python: Path, hadoop_binar
 def _run(
     python: Path, example: str, arguments: list[str], directory: Path, status: int = 0
 ) -> subprocess.CompletedProcess[str]:
+    return _python(python, ["-m", f"mrjob.examples.{example}", *arguments], directory, status)
+
+
+def _python(python: Path, arguments: list[str], directory: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [python, "-m", f"mrjob.examples.{example}", *arguments],
+        [python, *arguments],
         cwd=directory,
         env=environment(HOME=str(directory), APOLLO_HDFS=str(directory / "hdfs"), PYTHONPATH=""),
         stdin=subprocess.DEVNULL,
