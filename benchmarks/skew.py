@@ -22,7 +22,7 @@ COLUMNS = (
     "with allowance",
     "worker MiB",
     "coordinator MiB",
-    "shuffled MiB",
+    "spilled MiB",
     "s",
     "result",
 )
@@ -30,11 +30,14 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A case's measurement; `failure` says what was wrong with the job, its result or its memory."""
+    """A case's measurement, and the bytes of the sorted runs that its maps wrote.
+
+    `failure` says what was wrong with the job, its result or its memory.
+    """
 
     case: Case
     measurement: Measurement | None = None
-    shuffled_bytes: int = 0
+    spilled_bytes: int = 0
     failure: str = ""
 
 
@@ -107,7 +110,7 @@ def _row(done: Run) -> Sequence[object]:
         *limits,
         measurement.worker_peak_bytes // MIB,
         measurement.command_peak_bytes // MIB,
-        done.shuffled_bytes // MIB,
+        done.spilled_bytes // MIB,
         f"{measurement.wall_seconds:.1f}",
         "wrong" if done.failure else "as by sort",
     )
@@ -119,6 +122,6 @@ def _facts(done: Run) -> dict[str, object]:
         "case": done.case.name,
         "budget_bytes": done.case.budget_bytes,
         "measurement": measurement,
-        "shuffled_bytes": done.shuffled_bytes,
+        "spilled_bytes": done.spilled_bytes,
         "failure": done.failure,
     }
