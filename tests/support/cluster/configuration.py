@@ -60,6 +60,7 @@ def _kubelet(state: State) -> dict[str, object]:
         "resolvConf": str(state.root / "resolv.conf"),
         "volumeStatsAggPeriod": "10s",  # a minute otherwise, which an eviction for a full emptyDir waits for
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100,  # never: a pull could not bring an image back, however full the disk is
     }
 
 
