@@ -18,7 +18,7 @@ from support.compilers import need
 COMMAND = [sys.executable, "-m", "benchmarks", "skew", "--quick"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_results_are_exact_and_memory_is_bounded(tmp_path: Path, name: str):
     need("cc")
