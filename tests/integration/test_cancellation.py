@@ -1,11 +1,14 @@
 """Start-up, shut-down and use, cancelled at every await: nothing stays open, and the next start finds all in order."""
 
+import asyncio
 import socket
+import threading
 
 import pytest
 
 from apollo_client.rest import RestClient
 from apollo_coordinator.app import Coordinator, Settings
+from apollo_coordinator.store import data_directory
 from support.cancellation import cancelled_everywhere
 from support.engine import Site, ended, submit
 from support.sessions import Bench
@@ -29,6 +32,26 @@ async def test_a_coordinator_that_starts(settings):
             await coordinator.close()
 
     assert await cancelled_everywhere(life) > 5
+
+
+async def test_a_cancelled_start_makes_no_directory_later(settings, monkeypatch):
+    taking, may_go_on = threading.Event(), threading.Event()
+
+    def take_slowly(directory):
+        taking.set()
+        may_go_on.wait(60)
+        take(directory)
+
+    take = data_directory.take
+    monkeypatch.setattr(data_directory, "take", take_slowly)
+    starting = asyncio.create_task(Coordinator(settings).start())
+    await asyncio.to_thread(taking.wait, 60)
+    starting.cancel()
+    done, _ = await asyncio.wait([starting], timeout=0.1)
+    assert not done
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
 
 
 async def test_an_engine_that_runs_a_job():

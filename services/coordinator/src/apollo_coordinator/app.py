@@ -15,6 +15,7 @@ from apollo_common.storage.open import Stores
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
 from apollo_common.storage.s3 import S3Store
+from apollo_common.threads import in_thread
 from apollo_coordinator.abandoned import end_abandoned
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
@@ -111,7 +112,7 @@ class Coordinator:
     async def _open(self, opened: AsyncExitStack) -> None:
         settings, data = self._settings, self._settings.data_dir
         if self._first_worker is None:
-            await asyncio.to_thread(data_directory.take, data)
+            await in_thread(data_directory.take, data)
         if settings.volume is not None:
             settings.volume.mkdir(parents=True, exist_ok=True, mode=0o700)
         journal = await SqliteJournal.open(data)
