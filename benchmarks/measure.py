@@ -7,11 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLE_SECONDS = 0.05
 SAMPLING_SHARE = 0.05  # of a processor, at most: to ask for the memory of a large process takes milliseconds
+LIMIT_SECONDS = 1800
 ORPHANS_SECONDS = 30
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -44,7 +46,8 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd
     sampler = _Sampler(process.pid, others)
     stderr: list[bytes] = []
     reader = threading.Thread(target=lambda: stderr.extend(process.stderr or ()))
-    for thread in (sampler, reader):
+    limit = threading.Timer(LIMIT_SECONDS, _kill_all_but, [others])
+    for thread in (sampler, reader, limit):
         thread.start()
     try:
         _, status, usage = os.wait4(process.pid, 0)
@@ -53,7 +56,8 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd
         orphans_seconds = _wait_for_orphans(others)
     finally:
         sampler.done.set()
-    for thread in (sampler, reader):
+        limit.cancel()
+    for thread in (sampler, reader, limit):
         thread.join()
     if process.stderr is not None:
         process.stderr.close()
@@ -87,6 +91,14 @@ def _wait_for_orphans(others: Collection[int]) -> float:
             raise CommandFailed(f"the command left {len(orphans)} processes that did not end; they were killed")
         time.sleep(SAMPLE_SECONDS)
     return seconds
+
+
+def _kill_all_but(others: Collection[int]) -> None:
+    """What runs for too long; the command is then said to have ended with -9."""
+    for process in _family(os.getpid()):
+        if process not in others:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 class _Sampler(threading.Thread):
