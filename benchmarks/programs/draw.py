@@ -11,6 +11,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 COLOURS = {"ours": "#1b6ca8", "peer": "#b0b7bf", "missed": "#c8553d"}
 BAR_INCHES = 0.27
@@ -46,6 +47,9 @@ def draw(panel, place):
     place.spines[["top", "right"]].set_visible(False)
     if panel["log"]:
         place.set_xscale("log")
+        place.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        place.xaxis.set_major_formatter("{x:g}")
+        place.xaxis.set_minor_formatter(NullFormatter())
     place.margins(x=0.16)
     if panel["mark"] is not None:
         place.axvline(panel["mark"], color="black", linewidth=1, linestyle="--")
