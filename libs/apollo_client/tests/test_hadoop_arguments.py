@@ -313,13 +313,13 @@ def test_numbers_may_have_units(text: str, number: int) -> None:
     assert JobConf([("x", text)]).number("x", 5) == number
 
 
-PATHS = Paths("s3://lake/hdfs", "", user="ann", directory="/work/here")
+PATHS = Paths("s3://lake/hdfs", "", user="ann", directory="/home/ann/here")
 
 
 @pytest.mark.parametrize(
     ("text", "url"),
     [
-        ("a/b", "file:///work/here/a/b"),
+        ("a/b", "file:///home/ann/here/a/b"),
         ("/a//b/", "file:///a/b"),
         ("file:/a", "file:///a"),
         ("file:///a/../b", "file:///b"),
