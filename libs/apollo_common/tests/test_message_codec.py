@@ -91,6 +91,12 @@ def test_a_field_of_a_newer_version_is_passed_on(field):
     assert encode(event) == b"\x20\x05" + field + field
 
 
+def test_many_fields_of_a_newer_version_take_no_more_time_than_bytes():
+    """Adding each to those before it would take hours, and a hostile worker's message stops the event loop so long."""
+    fields = b"\xf8\x7f\x05" * 1_000_000
+    assert encode(decode(fields, v1.TaskEvent)) == fields
+
+
 def test_a_value_of_a_newer_version_is_a_number():
     kind = decode(encode(v1.TaskAssignment(kind=v1.TaskKind(77))), v1.TaskAssignment).kind
     assert kind == 77

@@ -72,6 +72,7 @@ def decode(data: bytes, message_type: type[Message]) -> Message:
     """ValueError for what is no such message; what a newer version sends beyond it is kept, but not looked at."""
     message = message_type()
     readers = _readers(message_type)
+    unknown = []
     position = 0
     while position < len(data):
         began = position
@@ -92,9 +93,10 @@ def decode(data: bytes, message_type: type[Message]) -> Message:
             position += size
         reader = readers.get(tag >> 3)
         if reader is None or reader.wire_type != wire_type:
-            message._unknown_fields += data[began:position]  # noqa: SLF001 - as above
+            unknown.append(data[began:position])
         else:
             _put(message, reader, raw)
+    message._unknown_fields = b"".join(unknown)  # noqa: SLF001 - as above
     return message
 
 
