@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from apollo_coordinator.order import AttemptDone
+from apollo_coordinator.pools.local_worker import WorkerStartFailed
 from apollo_coordinator.pools.process import ProcessPool, spawn_worker
 from apollo_coordinator.ports import PoolBroken, PoolTrouble, WorkerGone, WorkerUp
 from apollo_coordinator.rpc.link import GrpcWorkerLink, LinkSettings
+from apollo_coordinator.store import data_directory
 from support.orders import map_order
 from support.pools import (
     PATIENCE_SECONDS,
@@ -93,6 +95,12 @@ async def test_a_worker_that_was_spawned_for_no_pool_ends(tmp_path):
     first.discard()
     assert first.child.returncode == -signal.SIGKILL
     first.discard()
+
+
+def test_nothing_is_left_of_a_worker_that_cannot_be_spawned(tmp_path):
+    with pytest.raises(WorkerStartFailed, match="no-such-program"):
+        spawn_worker(process_settings(tmp_path / "data", command=("no-such-program",)))
+    data_directory.take(tmp_path / "data")  # which it refuses where it finds something
 
 
 async def test_a_killed_worker_is_replaced_under_another_name(tmp_path):

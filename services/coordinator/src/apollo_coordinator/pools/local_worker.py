@@ -67,12 +67,14 @@ class SpawnedWorker:
 
     @classmethod
     def spawn(cls, worker_id: str, directory: Path, launch: Launch) -> "SpawnedWorker":
-        """Start a process. WorkerStartFailed."""
+        """Start a process. WorkerStartFailed, with nothing left of it."""
         token = secrets.token_urlsafe(32)
         own = {"APOLLO_WORKER_ID": worker_id, "APOLLO_TOKEN": token, "APOLLO_ANNOUNCE": "1"}
         try:
             child = _spawn(directory, launch, own)
         except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            launch.log.unlink(missing_ok=True)
             raise WorkerStartFailed(f"cannot start {launch.command[0]}: {error.strerror}") from None
         return cls(worker_id, directory, launch, token, child)
 
