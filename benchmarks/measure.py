@@ -62,7 +62,8 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd
     if process.stderr is not None:
         process.stderr.close()
     if process.returncode != 0:
-        raise CommandFailed(f"{command[0]} ended with {process.returncode}: {b''.join(stderr)[-2000:].decode()}")
+        said = b"".join(stderr)[-2000:].decode(errors="replace")
+        raise CommandFailed(f"{command[0]} ended with {process.returncode}: {said}")
     return Measurement(
         wall_seconds,
         usage.ru_utime + usage.ru_stime + orphans_seconds,

@@ -131,7 +131,10 @@ def _run_once(contender: Contender, race: Race, folder: Path) -> tuple[Measureme
 
 
 def _digest(target: Path, *, in_order: bool) -> str:
+    """CommandFailed when there is no output."""
     parts = [target] if target.is_file() else sorted(target.glob("part-*"))
+    if not parts:
+        raise CommandFailed("it wrote no output")
     digest = hashlib.sha256()
     for part in parts if in_order else [_sorted(parts, target.with_name("sorted"))]:
         for block in _blocks(part):

@@ -67,7 +67,7 @@ def test_rows_are_sorted_by_every_contender(tmp_path: Path):
     assert [result["name"] for result in race["results"] if result["runs"]] == ["gnu-sort", "apollo"]
 
 
-RACE = """
+RACE = r"""
 import sys
 from pathlib import Path
 from benchmarks.contenders import BENCH, Contender
@@ -78,10 +78,11 @@ def contender(name, script):
 
 right, wrong = 'sort "$1" > "$2"', 'sort -r "$1" > "$2"'
 folder = 'mkdir "$2" && sort "$1" | split -l 2 - "$2/part-"'
-fails = 'echo it is broken >&2; exit 3'
+fails = r"printf 'it is broken \377' >&2; exit 3"
 race = Race("r", "R", Path(sys.argv[1]), {
     "right": contender("right", right), "parts": contender("parts", folder),
-    "wrong": contender("wrong", wrong), "fails": contender("fails", fails)}, 2, in_order=True)
+    "wrong": contender("wrong", wrong), "idle": contender("idle", "exit 0"), "fails": contender("fails", fails)},
+    2, in_order=True)
 for result in run_race(race):
     print(f"= {result.name} {len(result.runs)} {result.failure}")
 """
@@ -94,7 +95,8 @@ def test_a_wrong_result_has_no_figure(tmp_path: Path):
         "= right 2 ",
         "= parts 2 ",
         "= wrong 0 its result is not that of right",
-        "= fails 0 /bin/sh ended with 3: it is broken",
+        "= idle 0 it wrote no output",
+        "= fails 0 /bin/sh ended with 3: it is broken \N{REPLACEMENT CHARACTER}",
     ]
 
 
