@@ -23,7 +23,14 @@ from apollo_coordinator.order import (
 )
 from apollo_coordinator.pools.local_worker import WorkerState
 from apollo_coordinator.ports import WorkerLink, WorkerUp
-from apollo_proto.apollo.v1 import AttachTaskRequest, TaskAssignment, TaskEvent, WorkerBase
+from apollo_proto.apollo.v1 import (
+    AttachTaskRequest,
+    DescribeRequest,
+    DescribeResponse,
+    TaskAssignment,
+    TaskEvent,
+    WorkerBase,
+)
 from apollo_proto.apollo.v1 import Running as RunningEvent
 from support.orders import map_order
 from support.pools import PATIENCE_SECONDS, connect, process_pool, read_state, running
@@ -166,6 +173,26 @@ async def test_an_attempt_is_lost_with_a_worker_that_is_started_again_at_its_add
     try:
         with pytest.raises(WorkerUnreachable, match="started anew"):
             await collect(link.run(map_order("hang")))
+    finally:
+        await link.close()
+        await server.stop(0)
+
+
+class Babbling(WorkerBase):
+    """Answers with what is no message."""
+
+    async def describe(self, message: DescribeRequest) -> DescribeResponse:
+        answer = DescribeResponse()
+        answer._unknown_fields = b"\x0a\x05four"  # five bytes are announced
+        return answer
+
+
+async def test_a_worker_whose_answers_cannot_be_read_is_unreachable():
+    server = GrpcServer([Babbling()])
+    link = connect(f"127.0.0.1:{await server.listen_on('127.0.0.1', 0)}")
+    try:
+        with pytest.raises(WorkerUnreachable, match="INTERNAL: what came is no DescribeResponse"):
+            await link.describe()
     finally:
         await link.close()
         await server.stop(0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import betterproto2
 import pytest
+from grpclib import GRPCError, Status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,6 +144,17 @@ def test_any_bytes_are_read_or_refused(written):
 def test_a_number_of_more_than_64_bits_is_refused(number):
     with pytest.raises(ValueError, match="64 bits"):
         encode(v1.TaskEvent(sequence=number))
+
+
+def test_a_number_for_bytes_is_refused():
+    with pytest.raises(TypeError):
+        encode(v1.ArtifactChunk(content=5))
+
+
+def test_bytes_that_are_no_message_have_the_status_that_grpc_has_for_them():
+    with pytest.raises(GRPCError, match="what came is no TaskEvent: the message ends in the middle of a field") as raised:
+        MessageCodec().decode(b"\x0a\x05job", v1.TaskEvent)
+    assert raised.value.status is Status.INTERNAL
 
 
 def test_a_message_of_another_type_is_refused():

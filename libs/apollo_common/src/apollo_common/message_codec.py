@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import betterproto2
 from betterproto2 import FieldMetadata, Message, ProtoClassMetadata
+from grpclib import GRPCError, Status
 from grpclib.encoding.base import CodecBase
 
 _VARINT: Final = 0
@@ -36,7 +37,14 @@ class MessageCodec(CodecBase):
         return encode(message)
 
     def decode(self, data: bytes, message_type: Any) -> Message:
-        return decode(data, message_type)
+        """GRPCError with the status that gRPC has for what cannot be read, at either end: INTERNAL.
+
+        https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+        """
+        try:
+            return decode(data, message_type)
+        except ValueError as error:
+            raise GRPCError(Status.INTERNAL, f"what came is no {message_type.__name__}: {error}") from None
 
 
 class _Writer(NamedTuple):
@@ -85,11 +93,11 @@ def decode(data: bytes, message_type: type[Message]) -> Message:
             size = _FIXED_BYTES.get(wire_type)
             if size is None:
                 if wire_type != _LENGTH:
-                    raise ValueError(f"{message_type.__name__}: wire type {wire_type} is not of proto3")
+                    raise ValueError(f"wire type {wire_type} is not of proto3")
                 size, position = _varint_at(data, position)
             raw = data[position : position + size]
             if len(raw) < size:
-                raise ValueError(f"{message_type.__name__}: the message ends in the middle of a field")
+                raise ValueError("the message ends in the middle of a field")
             position += size
         reader = readers.get(tag >> 3)
         if reader is None or reader.wire_type != wire_type:
@@ -221,7 +229,7 @@ _VARINTS: Final = (
 )
 _CONTENTS: Final[dict[str, Callable[[Any], bytes]]] = {
     betterproto2.TYPE_STRING: str.encode,
-    betterproto2.TYPE_BYTES: bytes,
+    betterproto2.TYPE_BYTES: lambda value: b"".join((value,)),  # TypeError for numbers, of which bytes() makes zeros
     betterproto2.TYPE_MESSAGE: encode,
 }
 _VALUES: Final[dict[str, _Read]] = {
