@@ -32,7 +32,7 @@ def main() -> NoReturn:
     os._exit(status)
 
 
-def hadoop() -> NoReturn:
+def answer_as_hadoop() -> NoReturn:
     """The command `apollo-hadoop`: `apollo hadoop` in one word, for programs that are told of a `hadoop` binary."""
     sys.argv.insert(1, "hadoop")
     main()
