@@ -114,7 +114,7 @@ def test_an_interrupted_first_call_says_what_comes_next(checkout, bare_path):
     """The terminal sends SIGINT to every process in its foreground, so to the Python that makes the environment."""
     hanging = f"{sys.executable} -c 'print(\"begun\", flush=True); import time; time.sleep(60)' >begun"
     add_python(bare_path, f'case "$*" in *"-m venv"*) {hanging} ;; *) exec {sys.executable} "$@" ;; esac')
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it, and so would Python
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it: so would Python
     process = start(checkout, "version", PATH=str(bare_path), start_new_session=True)
     begun = checkout / "begun"
     while not (begun.exists() and begun.read_text()):

@@ -152,7 +152,9 @@ def test_a_number_for_bytes_is_refused():
 
 
 def test_bytes_that_are_no_message_have_the_status_that_grpc_has_for_them():
-    with pytest.raises(GRPCError, match="what came is no TaskEvent: the message ends in the middle of a field") as raised:
+    with pytest.raises(
+        GRPCError, match="what came is no TaskEvent: the message ends in the middle of a field"
+    ) as raised:
         MessageCodec().decode(b"\x0a\x05job", v1.TaskEvent)
     assert raised.value.status is Status.INTERNAL
 
