@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from apollo_client.cli.log_lines import MAX_LINE_BYTES
 from apollo_client.cli.root import cli
-from apollo_common.errors import StorageAccessDenied
+from apollo_common.errors import InputNotFound, StorageAccessDenied
 from apollo_common.ids import AttemptId, WorkerId
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, TaskStatus, Worker
@@ -371,10 +371,22 @@ def test_wrong_usage_says_what_is_wrong(arguments, said):
 
 
 async def test_who_takes_an_s3_server_for_the_web_is_told(api, apollo):
-    api.jobs.refuse = StorageAccessDenied("s3://a/b at the S3 server https://site needs credentials.")
     hint = "to read a page of the web, fetch it first"
-    assert hint in (await apollo("submit", *JOB[:4], "--input", "https://site/a/b", *JOB[6:])).err
+    for last_word in ("credentials", "credentials."):
+        api.jobs.refuse = StorageAccessDenied(f"s3://a/b at the S3 server https://site needs {last_word}")
+        shown = (await apollo("submit", *JOB[:4], "--input", "https://site/a/b", *JOB[6:])).err
+        assert "needs credentials. An http:// or https:// location is" in shown
+        assert hint in shown
+    words = ("--input-with", "shell:cat", "lines", "https://site/a/b", *JOB[2:4], *JOB[6:])
+    assert hint in (await apollo("submit", *words)).err
     assert hint not in (await apollo("submit", *JOB)).err
+
+
+async def test_an_input_that_is_missing_is_told_of_the_option_that_names_it(api, apollo):
+    api.jobs.refuse = InputNotFound("nothing is at s3://in/x; check inputPath")
+    ended = await apollo("submit", "--input-with", "shell:cat", "csv", "s3://in/x", *JOB[2:4], *JOB[6:])
+    assert (ended.status, ended.err) == (1, "apollo: nothing is at s3://in/x; check --input-with\n")
+    assert (await apollo("submit", *JOB)).err == "apollo: nothing is at s3://in/x; check --input\n"
 
 
 async def test_a_working_directory_that_is_gone_is_said_to_be(tmp_path):

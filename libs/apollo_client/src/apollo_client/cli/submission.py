@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from apollo_client.cli.joboptions import PROGRAM, PROGRAM_FIELDS, JobRequest, flag_of
+from apollo_client.cli.joboptions import FLAG_OF, PROGRAM, PROGRAM_FIELDS, JobRequest, flag_of
 from apollo_client.cli.wording import field_in_command_words
 from apollo_client.errors import RequestRefused
 from apollo_client.rest import Document, RestClient
@@ -19,6 +19,7 @@ INTERRUPTED_SUBMISSION_SECONDS = 5
 MAX_NAME_BYTES = 255
 _DIGEST_DIGITS = 8
 _STATUSES_OF_INPUT = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY)
+_CHECK_INPUT = "check inputPath"
 _NO_WEB_PAGE = "An http:// or https:// location is an S3 server's: to read a page of the web, fetch it first."
 
 
@@ -41,9 +42,7 @@ async def submit_job(client: RestClient, request: JobRequest) -> Document:
             raise _usage_error(error) from error
         if error.status == HTTPStatus.NOT_FOUND and (unknown := _unknown_programs(error, request)):
             raise RequestRefused("\n".join(unknown), status=error.status, fields=error.fields) from error
-        if _may_mean_a_web_page(error, request):
-            raise RequestRefused(f"{error} {_NO_WEB_PAGE}", status=error.status, fields=error.fields) from error
-        raise
+        raise RequestRefused(_of_inputs(error, request), status=error.status, fields=error.fields) from error
     job: Document = accepted["job"]
     return job
 
@@ -107,10 +106,20 @@ def _unknown_programs(error: RequestRefused, request: JobRequest) -> list[str]:
     ]
 
 
+def _of_inputs(error: RequestRefused, request: JobRequest) -> str:
+    """What the coordinator says, with the option that named the inputs and what may have been meant."""
+    text = str(error)
+    if "inputs" in request.body and text.endswith(_CHECK_INPUT):
+        text = f"{text.removesuffix(_CHECK_INPUT)}check {FLAG_OF['inputs']}"
+    return f"{text.rstrip('.')}. {_NO_WEB_PAGE}" if _may_mean_a_web_page(error, request) else text
+
+
 def _may_mean_a_web_page(error: RequestRefused, request: JobRequest) -> bool:
     """Whether an input is read from an S3 server whose address may have been meant as a site's."""
     of_input = {field.field for field in error.fields} <= {"inputPath"} and error.status in _STATUSES_OF_INPUT
-    return of_input and any(location.startswith(("http://", "https://")) for location in request.body["inputPath"])
+    inputs = request.body.get("inputs")
+    locations = [given["inputPath"] for given in inputs] if inputs else request.body["inputPath"]
+    return of_input and any(location.startswith(("http://", "https://")) for location in locations)
 
 
 def _usage_error(error: RequestRefused) -> click.UsageError:
