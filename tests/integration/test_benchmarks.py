@@ -1,30 +1,19 @@
 """The benchmarks of the control plane run, and their tables have what they say. No figure is asserted."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.apollo_cli import REPOSITORY, SOURCES, environment
+from support.benchmarking import quick
 
 
 def bench(name: str, results: Path) -> list[tuple[str, dict[str, Any]]]:
     """The tables and the documents of a run that is too small to say anything, in the order of their names."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", name, "--quick", "--runs", "1", "--results", results],
-        cwd=REPOSITORY,
-        env=environment(PYTHONPATH=os.pathsep.join([*SOURCES, str(REPOSITORY / "tests")])),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    said = quick(name, "--runs", "1", "--results", results)
     tables = sorted(results.glob("*.md"))
-    assert all(table.read_text().strip() in done.stdout for table in tables)
+    assert all(table.read_text().strip() in said for table in tables)
     return [(table.read_text(), json.loads(table.with_suffix(".json").read_text())) for table in tables]
 
 

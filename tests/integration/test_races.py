@@ -1,32 +1,16 @@
 """Apollo raced with its peers: the tables, what is measured, and how it is judged. No figure of Apollo is asserted."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.apollo_cli import REPOSITORY, SOURCES, environment
+from support.benchmarking import python, quick
 
 PNG = b"\x89PNG\r\n"
 BURN = "import os,time\nwhile time.process_time() < 0.4: pass"
-
-
-def python(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=REPOSITORY,
-        env=environment(PYTHONPATH=os.pathsep.join([*SOURCES, str(REPOSITORY / "tests")])),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def rows(table: str) -> list[list[str]]:
@@ -35,7 +19,7 @@ def rows(table: str) -> list[list[str]]:
 
 
 def raced(results: Path, name: str, *options: str) -> tuple[list[dict[str, Any]], str]:
-    said = python("-m", "benchmarks", name, "--quick", "--runs", "1", "--results", results, *options)
+    said = quick(name, "--runs", "1", "--results", results, *options)
     (document,) = results.glob("*.json")
     table = document.with_suffix(".md").read_text()
     assert table.strip() in said

@@ -1,9 +1,6 @@
 """Skewed and large inputs: exact results by coreutils, and workers that stay within budget and allowance."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,27 +9,17 @@ from benchmarks.memory import ALLOWANCE_BYTES
 from benchmarks.skew import NAMES, over_allowance
 from benchmarks.skew_cases import Case, WrongResult, all_cases, check
 
-from support.apollo_cli import REPOSITORY, SOURCES, environment
+from support.benchmarking import quick
 from support.compilers import need
-
-COMMAND = [sys.executable, "-m", "benchmarks", "skew", "--quick"]
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_results_are_exact_and_memory_is_bounded(tmp_path: Path, name: str):
     need("cc")
-    done = subprocess.run(
-        [*COMMAND, "--case", name, "--results", tmp_path],
-        cwd=REPOSITORY,
-        env=environment(PYTHONPATH=os.pathsep.join([*SOURCES, str(REPOSITORY / "tests")])),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    said = quick("skew", "--case", name, "--results", tmp_path)
     (table,) = tmp_path.glob("*.md")
-    assert table.read_text().strip() in done.stdout
+    assert table.read_text().strip() in said
     (run,) = json.loads(table.with_suffix(".json").read_text())["runs"]
     assert run["case"] == name
     assert 0 < run["measurement"]["worker_peak_bytes"] <= run["budget_bytes"] + ALLOWANCE_BYTES
