@@ -130,6 +130,15 @@ def csv_rows(data, separator=","):
     return list(csv.reader(io.StringIO(data.decode("latin-1"), newline=""), delimiter=separator))
 
 
+def never_closed(data, separator=","):
+    """Whether Python's reader takes what would be a row of its own behind the text for the rest of a quoted field."""
+    return csv_rows(data + b"\nnext", separator)[-1] != ["next"]
+
+
+def closed(data):
+    return data + b'"' if never_closed(data) else data
+
+
 def parsed(records, separator=","):
     rows = []
     for record in records:
@@ -146,16 +155,21 @@ CSV_TOKENS = (b"a", b" ", b",", b'"', b'""', b'"""', b"\n", b"\r\n", b'","', b'"
 @given(text=texts(*CSV_TOKENS), cuts=CUTS, chunk=SIZES, window=SIZES, separator=st.sampled_from([",", ";"]))
 def test_csv_at_any_cuts(text, cuts, chunk, window, separator):
     blocks = []
-    for start, end in bounds_of(text, cuts):
-        blocks += read(f"csv:{separator}", text, start, end, chunk, window_bytes=window)
-    assert parsed(records_of(blocks), separator) == csv_rows(text, separator)
+    try:
+        for start, end in bounds_of(text, cuts):
+            blocks += read(f"csv:{separator}", text, start, end, chunk, window_bytes=window)
+    except InputCorrupt:
+        assert never_closed(text, separator)
+    else:
+        assert not never_closed(text, separator)
+        assert parsed(records_of(blocks), separator) == csv_rows(text, separator)
 
 
 @SETTINGS
 @given(text=texts(*CSV_TOKENS), filler=st.integers(0, 130), times=st.integers(1, 12), cut=st.integers(1, 4000))
 def test_csv_in_large_blocks(text, filler, times, cut):
     """Blocks of many words of bits, and quotes at every place of a word."""
-    text = (text + b"x" * filler) * times
+    text = closed((text + b"x" * filler) * times)
     limits = InputLimits(block_bytes=1 << 16, max_record_bytes=1 << 20)
     cut = min(cut, len(text))
     blocks = read("csv", text, 0, cut, 1 << 16, limits)
@@ -171,7 +185,6 @@ def test_csv_in_large_blocks(text, filler, times, cut):
         b'"","",""\n"","",""\n',
         b'",",","\n"\n","\n"\n' * 3,
         b'a,5" pipe,"x\ny"\n6" pipe,b\n',
-        b'"never closed\nand so\n',
         b'""""\n"""\n"""\n',
         b"plain,rows\nwithout,quotes\n" * 4,
     ],
@@ -187,6 +200,7 @@ def test_csv_at_every_cut(text):
 @SETTINGS
 @given(text=texts(*CSV_TOKENS, b"abc", b"\n", b"\n"), cut=st.integers(1, 80), window=st.integers(1, 40))
 def test_csv_without_quotes_nearby_looks_back_no_further_than_a_row_may_go(text, cut, window):
+    text = closed(text)
     longest = max(map(len, records_of(read("csv", text, 0, None, 1000))), default=0)
     scanner = CsvScanner(b",", max_row_bytes=max(longest, 4))
     cut = min(cut, len(text))
@@ -204,6 +218,30 @@ def test_csv_settles_on_the_row_limit_alone():
     assert scanner.settle(b"a,b\nc,d\ne", whole=False) is None
     assert scanner.settle(b'"\na,b\nc,d\nefg', whole=False) == Beginning(12, at_record=False)
     assert scanner.settle(b'a,"b\nc,d\nefg', whole=False) is None
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nand so\non", b'""', b'\n""""\n'])
+def test_a_quote_that_is_never_closed_is_told_with_its_row(end):
+    text = b'a,b\n"c","d\n"\n1,"two' + end
+    told = "file:///input: a quote of the row at byte 13 is never closed"
+    for cut in range(1, len(text)):
+        with pytest.raises(InputCorrupt, match=told):
+            assert read("csv", text, 0, cut) + read("csv", text, cut, len(text))
+    single = []
+    for at in range(len(text)):
+        if at == 13:
+            with pytest.raises(InputCorrupt, match=told):
+                read("csv", text, at, at + 1)
+        else:
+            single += read("csv", text, at, at + 1)
+    assert records_of(single) == [b"a,b", b'"c","d\n"']
+    with pytest.raises(InputCorrupt, match="the row at byte 4 "):
+        read("csv", b'\xef\xbb\xbf\n"x' + end, 0, None)
+
+
+@pytest.mark.parametrize("last", [b'1,"two"', b'1,"t""o"', b'""', b'5" pipe', b'"1"x"', b'1,"two"\r', b" "])
+def test_a_last_row_without_a_line_end_is_whole_if_its_quotes_are_closed(last):
+    assert records_of(read("csv", b"a,b\n" + last, 0, None)) == [b"a,b", last]
 
 
 def test_a_csv_row_over_the_limit_is_named():

@@ -11,6 +11,7 @@ for Big Data Analytics, SIGMOD 2019.
 import numpy as np
 from numpy.typing import NDArray
 
+from apollo_common.errors import InputCorrupt
 from apollo_worker.core.columns import Bytes, RecordBlock
 from apollo_worker.input.scanner import BOM, Beginning, Boundaries, Cut, Positions, as_bytes
 
@@ -47,6 +48,11 @@ class CsvScanner:
         return Boundaries(ends, newlines + 1)
 
     def block(self, cut: Cut) -> RecordBlock:
+        if cut.unended and not self._closes(cut.data[int(cut.starts[-1]) : int(cut.ends[-1])]):
+            raise InputCorrupt(
+                f"{cut.url}: a quote of the row at byte {int(cut.offsets[-1])} is never closed: the rest would be one "
+                "field. Close it; a quote that belongs to a quoted field is written twice"
+            )
         return cut.sized(cut.gathered())
 
     def settle(self, window: bytes, *, whole: bool) -> Beginning | None:
@@ -65,6 +71,10 @@ class CsvScanner:
         if len(window) - quiet_from > self._max_row_bytes and not odd.any() and not window.endswith(b'"'):
             return Beginning(len(window) - 1, at_record=False)
         return None
+
+    def _closes(self, row: bytes) -> bool:
+        """Whether a line end behind the row would end it."""
+        return len(self._newlines_outside_quotes(as_bytes(row + b"\n"), at_record=True)) > 0
 
     def _newlines_outside_quotes(self, content: Bytes, *, at_record: bool) -> Positions:
         """As if every second quote closed, where that is so; a bit for each byte."""

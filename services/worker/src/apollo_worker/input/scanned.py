@@ -53,12 +53,14 @@ class ScannedCutter:
         ends = found.ends + mark_bytes
         begins: Positions = np.concatenate(([0], found.nexts + mark_bytes))  # the last one's record is not whole yet
         rest = int(begins[-1])
-        if final and max(rest, mark_bytes) < len(data):
+        unended = final and max(rest, mark_bytes) < len(data)
+        if unended:
             ends = np.append(ends, len(data))
             rest = len(data)
         first, stop = self._owned(begins, len(ends))
         if first < stop:
-            block = self._block(data, begins, ends, mark_bytes, slice(first, stop))
+            last_unended = unended and stop == len(ends)
+            block = self._block(data, begins, ends, mark_bytes, slice(first, stop), unended=last_unended)
             if block.count:
                 yield block
         self.done = self._owned_end is not None and self._offset + rest >= self._owned_end
@@ -72,13 +74,15 @@ class ScannedCutter:
             stop = min(count, int(np.searchsorted(begins, self._owned_end - self._offset)))
         return max(first, 0 if self._at_record else 1), stop
 
-    def _block(self, data: bytes, begins: Positions, ends: Positions, mark_bytes: int, owned: slice) -> RecordBlock:
+    def _block(
+        self, data: bytes, begins: Positions, ends: Positions, mark_bytes: int, owned: slice, *, unended: bool
+    ) -> RecordBlock:
         start = int(begins[owned.start])
         end = int(begins[owned.stop]) if owned.stop < len(begins) else len(data)
         content_start = mark_bytes if owned.start == 0 else start
         starts = np.maximum(begins[owned], content_start) - content_start
         offsets = begins[owned] + self._offset
-        cut = Cut(self._url, offsets, data[content_start:end], starts, ends[owned] - content_start)
+        cut = Cut(self._url, offsets, data[content_start:end], starts, ends[owned] - content_start, unended)
         over = np.flatnonzero(cut.ends - starts > self._max_record_bytes)
         if len(over):
             raise self._too_large(int(offsets[over[0]]))

@@ -35,7 +35,8 @@ class Beginning:
 class Cut:
     """Some records, one behind the other, with what parts them. Never none.
 
-    Record i is data[starts[i]:ends[i]], and begins at offsets[i] in the object.
+    Record i is data[starts[i]:ends[i]], and begins at offsets[i] in the object. `unended`: the object ends with the
+    last one, behind which nothing parts records.
     """
 
     url: str
@@ -43,6 +44,7 @@ class Cut:
     data: bytes
     starts: Positions
     ends: Positions
+    unended: bool
 
     @property
     def count(self) -> int:
