@@ -15,6 +15,7 @@ from support.apollo_cli import Outcome
 from support.seaweedfs import S3Server
 
 Shell = Callable[..., Outcome]
+MANIFEST = '{\n "job": "j"\n}\n'
 
 
 @pytest.fixture
@@ -118,10 +119,78 @@ def test_getmerge_takes_files_in_the_order_of_their_names(fs: Shell, tmp_path: P
     assert fs("-getmerge", "data", "new/place/merged").status == 0
 
 
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """Of a job: two parts and their marker."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name, content in (("_SUCCESS", MANIFEST), ("part-00000", "a\t1\n"), ("part-00001", "b\t2\n")):
+        (folder / name).write_text(content)
+    return folder
+
+
+def test_a_manifest_is_never_among_rows(fs: Shell, output: Path, tmp_path: Path) -> None:
+    rows = "a\t1\nb\t2\n"
+
+    assert fs("-cat", "out/*").stdout == rows
+    assert fs("-text", f"file://{output}/*").stdout == rows
+    for name, arguments, content in (
+        ("whole", ["out"], rows),
+        ("matched", ["out/*"], rows),
+        ("lines", ["-nl", "out"], "\na\t1\n\nb\t2\n\n"),
+        ("full", ["-nl", "-skip-empty-file", "out"], "a\t1\n\nb\t2\n\n"),
+    ):
+        assert fs("-getmerge", *arguments, name).status == 0
+        assert (tmp_path / name).read_text() == content
+
+
+def test_a_marker_that_other_programs_will_read_is_empty(fs: Shell, output: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+
+    assert fs("-get", "out", "copy").status == 0
+    assert fs("-copyToLocal", "out/*", "there").status == 0
+
+    for folder in (tmp_path / "copy", tmp_path / "there"):
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {
+            "_SUCCESS": "",
+            "part-00000": "a\t1\n",
+            "part-00001": "b\t2\n",
+        }
+
+
+def test_a_manifest_is_there_for_who_names_it(fs: Shell, output: Path, tmp_path: Path) -> None:
+    assert fs("-cat", "out/_SUCCESS").stdout == MANIFEST
+    assert fs("-get", "out/_SUCCESS", "named").status == 0
+    assert (tmp_path / "named").read_text() == MANIFEST
+
+
+def test_copies_that_stay_in_the_store_keep_the_manifest(fs: Shell, output: Path, tmp_path: Path) -> None:
+    """So that they are outputs of Apollo's as before."""
+    (tmp_path / "moved").mkdir()
+
+    assert fs("-cp", "out", "copied").status == 0
+    assert fs("-put", "out", "put").status == 0
+    assert fs("-mv", "out/*", "moved").status == 0
+
+    for name in ("copied", "put", "moved"):
+        assert (tmp_path / name / "_SUCCESS").read_text() == MANIFEST
+    assert list(output.iterdir()) == []
+
+
 def test_text_shows_what_is_compressed(fs: Shell, tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(gzip.compress(b"one\n") + gzip.compress(b"two\n"))
 
     assert fs("-text", "x.gz", "data/2").stdout == "one\ntwo\nb\n"
+
+
+@pytest.mark.parametrize("path", [[], ["."]])
+def test_what_is_here_goes_by_bare_names(fs: Shell, path: list[str]) -> None:
+    def names(*arguments: str) -> list[str]:
+        return [line.split()[-1] for line in fs(*arguments, *path).stdout.splitlines()]
+
+    assert names("-ls")[1:] == ["data"]
+    assert names("-ls", "-R") == ["data", "data/1", "data/2", "data/sub", "data/sub/3"]
+    assert names("-du") == ["data"]
 
 
 def test_ls_orders_by_time_size_and_backwards(fs: Shell, tmp_path: Path) -> None:
@@ -229,6 +298,7 @@ def test_a_script_works_on_hdfs_paths_in_a_bucket(tmp_path: Path, s3_server: S3S
     assert listed == [f"/user/me/out/{name}" for name in ("_SUCCESS", "part-00000", "part-00001")]
     assert sorted(run("-cat", "hdfs:///user/me/out/part-*").stdout.splitlines()) == ["      1 a\t", "      2 b\t"]
     run("-getmerge", "/user/me/out/", "all.txt")
+    assert sorted((tmp_path / "all.txt").read_text().splitlines()) == ["      1 a\t", "      2 b\t"]
     run("-rm", "-r", "/user/me")
     left = s3_server.client().list_objects_v2(Bucket=s3_bucket).get("Contents", [])
     assert [entry["Key"] for entry in left if not entry["Key"].endswith("/")] == []

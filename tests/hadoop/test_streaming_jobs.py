@@ -86,6 +86,11 @@ def test_a_program_that_fails_fails_the_command(tmp_path: Path) -> None:
             "-partitioner TotalOrderPartitioner",
         ),
         ("-input input/logs -output out -mapper org.example.Mapper", 1, "org.example.Mapper"),
+        (
+            f"-D stream.map.output.field.separator={'x' * 33} -input input/logs -output out -mapper cat",
+            1,
+            f"ERROR streaming.StreamJob: -D stream.map.output.field.separator={'x' * 33}: This is too long.",
+        ),
     ],
 )
 def test_names_what_cannot_be_done(arguments: str, status: int, words: str, tmp_path: Path) -> None:

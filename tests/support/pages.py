@@ -67,7 +67,7 @@ def _blocks(text: str) -> Iterator[Block]:
 
 
 def make_checkout(folder: Path, *more: str) -> Path:
-    """What a reader sees in a clone, without what takes long: `./apollo` and its Python are the same, already set up.
+    """What a reader sees in a clone, without what takes long: its commands and its Python are the same, already set up.
 
     `more`: files and folders beside those that most pages speak of.
     """
@@ -79,7 +79,12 @@ def make_checkout(folder: Path, *more: str) -> Path:
         elif source.exists():
             shutil.copy(source, folder / name)
     (folder / ".venv/bin").mkdir(parents=True)
-    for name, started in (("apollo", "-m apollo_client"), (".venv/bin/python", "")):
+    commands = {
+        "apollo": "-m apollo_client",
+        ".venv/bin/apollo-hadoop": "-m apollo_client hadoop",
+        ".venv/bin/python": "",
+    }
+    for name, started in commands.items():
         shim = folder / name
         shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {started} "$@"\n')
         shim.chmod(0o755)

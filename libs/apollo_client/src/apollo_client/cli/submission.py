@@ -11,7 +11,7 @@ import click
 
 from apollo_client.cli.joboptions import FLAG_OF, PROGRAM, PROGRAM_FIELDS, JobRequest, flag_of
 from apollo_client.cli.wording import field_in_command_words
-from apollo_client.errors import RequestRefused
+from apollo_client.errors import FieldError, RequestRefused
 from apollo_client.rest import Document, RestClient
 from apollo_common.errors import ApolloError
 
@@ -23,8 +23,16 @@ _CHECK_INPUT = "check inputPath"
 _NO_WEB_PAGE = "An http:// or https:// location is an S3 server's: to read a page of the web, fetch it first."
 
 
+class JobRefused(click.UsageError):
+    """What is wrong with a job's `fields`, in the words of the command line."""
+
+    def __init__(self, fields: tuple[FieldError, ...]) -> None:
+        super().__init__("\n".join(map(field_in_command_words, fields)))
+        self.fields = fields
+
+
 async def submit_job(client: RestClient, request: JobRequest) -> Document:
-    """Upload, submit; the accepted job. An interrupt in between leaves no job behind."""
+    """Upload, submit; the accepted job. An interrupt in between leaves no job behind. JobRefused, RequestRefused."""
     body = copy.deepcopy(request.body)
     names = {path: await upload_program(client, path) for path in dict.fromkeys(request.programs.values())}
     for field, path in request.programs.items():
@@ -39,7 +47,7 @@ async def submit_job(client: RestClient, request: JobRequest) -> Document:
         raise
     except RequestRefused as error:
         if error.status == HTTPStatus.UNPROCESSABLE_ENTITY and error.fields:
-            raise _usage_error(error) from error
+            raise JobRefused(error.fields) from error
         if error.status == HTTPStatus.NOT_FOUND and (unknown := _unknown_programs(error, request)):
             raise RequestRefused("\n".join(unknown), status=error.status, fields=error.fields) from error
         raise RequestRefused(_of_inputs(error, request), status=error.status, fields=error.fields) from error
@@ -120,8 +128,3 @@ def _may_mean_a_web_page(error: RequestRefused, request: JobRequest) -> bool:
     inputs = request.body.get("inputs")
     locations = [given["inputPath"] for given in inputs] if inputs else request.body["inputPath"]
     return of_input and any(location.startswith(("http://", "https://")) for location in locations)
-
-
-def _usage_error(error: RequestRefused) -> click.UsageError:
-    """What is wrong with the body, in the words of the command line."""
-    return click.UsageError("\n".join(map(field_in_command_words, error.fields)))

@@ -15,13 +15,14 @@ import click
 from apollo_client.cli.connection import is_local, rest_client
 from apollo_client.cli.following import follow, stop_and_wait
 from apollo_client.cli.run import coordinator_address
-from apollo_client.cli.submission import submit_job
+from apollo_client.cli.submission import JobRefused, submit_job
 from apollo_client.hadoop import log
 from apollo_client.hadoop.arguments import USAGE, StreamingArguments, parse_streaming
 from apollo_client.hadoop.counters import counter_lines
 from apollo_client.hadoop.errors import HadoopUsage, LaunchFailed, UnsupportedOption
 from apollo_client.hadoop.files.tree import Files
 from apollo_client.hadoop.paths import HDFS_VARIABLE, resolver
+from apollo_client.hadoop.refused import refused_properties
 from apollo_client.hadoop.roles import Roles
 from apollo_client.hadoop.streaming import StreamingJob, streaming_job
 from apollo_client.rest import Document, RestClient
@@ -96,7 +97,10 @@ async def _run(given: StreamingArguments, coordinator: str | None) -> int:
 
 async def _submit(given: StreamingArguments, job: StreamingJob, job_id: str, coordinator: str | None) -> int:
     async with coordinator_address(coordinator, None) as address, rest_client(address) as client:
-        accepted = await submit_job(client, job.request)
+        try:
+            accepted = await submit_job(client, job.request)
+        except JobRefused as error:
+            raise refused_properties(error.fields, given.conf) or error from error
         log.info("mapreduce.JobSubmitter", f"Submitting tokens for job: {job_id}")
         log.info("mapreduce.Job", f"Apollo's job: {accepted['id']}")
         log.info("mapreduce.Job", f"Running job: {job_id}")

@@ -10,6 +10,18 @@ from apollo_common.key_parts import parse_key_parts
 
 TAB = "\t"
 
+PROPERTY_OF = {
+    "keySeparator": "mapreduce.map.output.key.field.separator",
+    "mapOutputSeparator": "stream.map.output.field.separator",
+    "mapOutputKeyFields": "stream.num.map.output.key.fields",
+    "reduceInputSeparator": "stream.reduce.input.field.separator",
+    "reduceOutputSeparator": "stream.reduce.output.field.separator",
+    "reduceOutputKeyFields": "stream.num.reduce.output.key.fields",
+    "outputSeparator": "mapreduce.output.textoutputformat.separator",
+    "keyOrder": "mapreduce.partition.keycomparator.options",
+}
+"""Fields of a job's body that are the value of one property each."""
+
 _HASH = {
     "",
     "HashPartitioner",
@@ -22,31 +34,33 @@ _KEY_FIELDS = {
     "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedPartitioner",
 }
 _PARTITIONER_OPTIONS = "mapreduce.partition.keypartitioner.options"
-_COMPARATOR_OPTIONS = "mapreduce.partition.keycomparator.options"
+_COMPARATOR_OPTIONS = PROPERTY_OF["keyOrder"]
 _PARTITION_FIELDS = "num.key.fields.for.partition"
+PARTITIONER_PROPERTIES = (_PARTITION_FIELDS, _PARTITIONER_OPTIONS)
+"""The first that is given counts."""
 _WHOLE_KEY = "-k1"
 
 
 def map_fields(conf: JobConf) -> dict[str, Any]:
     """How lines of the mapper are cut. HadoopUsage."""
     return {
-        "mapOutputSeparator": _separator(conf, "stream.map.output.field.separator"),
-        "mapOutputKeyFields": _fields(conf, "stream.num.map.output.key.fields"),
+        "mapOutputSeparator": _separator(conf, "mapOutputSeparator"),
+        "mapOutputKeyFields": _fields(conf, PROPERTY_OF["mapOutputKeyFields"]),
     }
 
 
 def reduce_fields(conf: JobConf) -> dict[str, Any]:
     """What the reducer's lines, and the combiner's, are joined by and cut at. HadoopUsage."""
     return {
-        "reduceInputSeparator": _separator(conf, "stream.reduce.input.field.separator"),
-        "reduceOutputSeparator": _separator(conf, "stream.reduce.output.field.separator"),
-        "reduceOutputKeyFields": _fields(conf, "stream.num.reduce.output.key.fields"),
+        "reduceInputSeparator": _separator(conf, "reduceInputSeparator"),
+        "reduceOutputSeparator": _separator(conf, "reduceOutputSeparator"),
+        "reduceOutputKeyFields": _fields(conf, PROPERTY_OF["reduceOutputKeyFields"]),
     }
 
 
 def output_separator(conf: JobConf) -> str:
     """HadoopUsage."""
-    return _separator(conf, "mapreduce.output.textoutputformat.separator")
+    return _separator(conf, "outputSeparator")
 
 
 def keeps_lines(conf: JobConf) -> bool:
@@ -64,7 +78,7 @@ def keeps_pairs(conf: JobConf) -> bool:
 def key_rules(given: StreamingArguments, reducers: int) -> dict[str, Any]:
     """Partitioner, order and separator of keys. HadoopUsage, UnsupportedOption."""
     conf = given.conf
-    rules = {"keySeparator": _separator(conf, "mapreduce.map.output.key.field.separator")}
+    rules = {"keySeparator": _separator(conf, "keySeparator")}
     if given.partitioner in _KEY_FIELDS:
         rules["partitioner"] = f"keyfields:{_partitioner_options(conf)}"
     elif given.partitioner in _HASH or reducers <= 1:
@@ -92,7 +106,8 @@ def _options(conf: JobConf, name: str) -> str:
     return options
 
 
-def _separator(conf: JobConf, name: str) -> str:
+def _separator(conf: JobConf, field: str) -> str:
+    name = PROPERTY_OF[field]
     separator = conf.get(name, TAB)
     if "\n" in separator:
         raise HadoopUsage(f"-D {name}={separator}: name a text without line ends")

@@ -20,6 +20,7 @@ from apollo_client.hadoop.shipped import Shipped, collect, placements, program
 from apollo_client.hadoop.surroundings import job_variables, role_variables
 from apollo_common.record_format import parse_record_format
 
+MAX_TIMEOUT_SECONDS = 604_800  # of silence; a longer time counts as this one
 MAX_TASK_CHARACTERS = 32_768  # of what a task is told, which travels in one variable
 
 _FIELDS = {"map": "mapperName", "combine": "combinerName", "reduce": "reducerName"}
@@ -150,7 +151,7 @@ def _options(given: StreamingArguments) -> dict[str, Any]:
     options: dict[str, Any] = {}
     attempts = [conf.number(name, 4) for name in ("mapreduce.map.maxattempts", "mapreduce.reduce.maxattempts")]
     options["maxAttempts"] = min(100, max(1, *attempts))
-    options["timeoutSeconds"] = -(-conf.number("mapreduce.task.timeout", 600_000) // 1000)
+    options["timeoutSeconds"] = min(MAX_TIMEOUT_SECONDS, -(-conf.number("mapreduce.task.timeout", 600_000) // 1000))
     options["speculation"] = any(
         conf.flag(name, default=True) for name in ("mapreduce.map.speculative", "mapreduce.reduce.speculative")
     )

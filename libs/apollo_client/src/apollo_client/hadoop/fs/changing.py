@@ -1,19 +1,20 @@
 """Verbs that write: -mkdir, -put, -get, -cp, -mv, -moveFromLocal, -rm, -rmdir, -touchz, -getmerge."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from apollo_client.hadoop.files.port import EXISTS, IS_DIRECTORY, NO_SUCH, NOT_DIRECTORY, PathProblem, Status
 from apollo_client.hadoop.files.tree import Files
-from apollo_client.hadoop.fs.call import Call, Found
-from apollo_client.hadoop.fs.content import content_of
+from apollo_client.hadoop.fs.call import HERE, Call, Found
+from apollo_client.hadoop.fs.content import bytes_of, content_of
 from apollo_client.hadoop.paths import Paths
 from apollo_common.errors import ApolloError
 from apollo_common.threads import in_thread
 
 STDIN_CHUNK_BYTES = 1 << 20
 _STDIO = "-"
-_HERE = "."
+
+_Reader = Callable[[Call, Found], AsyncIterator[bytes]]
 
 
 async def mkdir(call: Call) -> None:
@@ -58,7 +59,8 @@ async def put(call: Call) -> None:
 
 
 async def get(call: Call) -> None:
-    await _copy(call, call.resolve, _local(call))
+    """Other programs read the copy, such as `cat OUT/*`: a marker comes without its manifest."""
+    await _copy(call, call.resolve, _local(call), content_of)
 
 
 async def move_from_local(call: Call) -> None:
@@ -77,8 +79,8 @@ def _local(call: Call) -> Paths:
     return Paths(call.resolve.hdfs_root, "", call.resolve.user, call.resolve.directory)
 
 
-async def _copy(call: Call, sources: Paths, targets: Paths, *, move: bool = False) -> None:
-    *given, last = call.paths if len(call.paths) > 1 else (*call.paths, _HERE)
+async def _copy(call: Call, sources: Paths, targets: Paths, read: _Reader = bytes_of, *, move: bool = False) -> None:
+    *given, last = call.paths if len(call.paths) > 1 else (*call.paths, HERE)
     if call.verb in ("get", "copyToLocal") and last == _STDIO:
         raise PathProblem(last, "use -cat to write to standard output")
     target = Found(_named(targets.url(last)), last)
@@ -100,7 +102,7 @@ async def _copy(call: Call, sources: Paths, targets: Paths, *, move: bool = Fals
     async for found in reader.each(reader.paths):
         to = _inside(target, found.status.name) if into else target
         try:
-            await _copy_one(call, found, to)
+            await _copy_one(call, found, to, read)
             if move:
                 await call.files.of(found.status.url).remove(found.status.url)
         except ApolloError as error:
@@ -108,16 +110,16 @@ async def _copy(call: Call, sources: Paths, targets: Paths, *, move: bool = Fals
     call.status = call.status or reader.status
 
 
-async def _copy_one(call: Call, found: Found, to: Found) -> None:
+async def _copy_one(call: Call, found: Found, to: Found, read: _Reader) -> None:
     if not found.status.is_directory:
         if to.status.url != found.status.url or "f" not in call.options:
-            await _write(call, to, content_of(call, found))
+            await _write(call, to, read(call, found))
         return
     if f"{to.status.url}/".startswith(f"{found.status.url}/"):
         raise PathProblem(f"{found.shown}' to `{to.shown}", "is a subdirectory of itself")
     await call.files.of(to.status.url).make_directory(to.status.url)
     for child in await call.files.children(found.status.url):
-        await _copy_one(call, found.below(child), _inside(to, child.name))
+        await _copy_one(call, found.below(child), _inside(to, child.name), read)
 
 
 async def _write(call: Call, to: Found, content: AsyncIterator[bytes]) -> None:
@@ -199,7 +201,7 @@ async def _files_right_below(files: Files, found: Found) -> list[Found]:
 
 async def _merged(call: Call, sources: list[Found]) -> AsyncIterator[bytes]:
     for found in sources:
-        if "skip-empty-file" in call.options and not found.status.size_bytes:
+        if "skip-empty-file" in call.options and (found.is_marker or not found.status.size_bytes):
             continue
         async for chunk in content_of(call, found):
             yield chunk
@@ -224,5 +226,5 @@ def _named(url: str) -> Status:
 
 
 def _inside(directory: Found, name: str) -> Found:
-    shown = name if directory.shown == _HERE else f"{directory.shown.rstrip('/')}/{name}"
+    shown = name if directory.shown == HERE else f"{directory.shown.rstrip('/')}/{name}"
     return Found(_named(f"{directory.status.url}/{name}"), shown)

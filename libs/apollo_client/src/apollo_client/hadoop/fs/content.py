@@ -62,7 +62,17 @@ async def _show_end(call: Call, start_of: Callable[[int], int]) -> None:
 async def content_of(
     call: Call, found: Found, *, offset: int = 0, length_bytes: int | None = None
 ) -> AsyncIterator[bytes]:
-    """PathProblem for a directory."""
+    """What scripts take for data: nothing of a marker, whatever manifest it holds. PathProblem for a directory."""
+    if found.is_marker:
+        return
+    async for chunk in bytes_of(call, found, offset=offset, length_bytes=length_bytes):
+        yield chunk
+
+
+async def bytes_of(
+    call: Call, found: Found, *, offset: int = 0, length_bytes: int | None = None
+) -> AsyncIterator[bytes]:
+    """All that a file holds, also a marker. PathProblem for a directory."""
     if found.status.is_directory:
         raise PathProblem(found.shown, IS_DIRECTORY)
     url = found.status.url

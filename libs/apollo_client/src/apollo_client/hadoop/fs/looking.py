@@ -8,7 +8,7 @@ from itertools import cycle
 from apollo_client.hadoop.errors import HadoopUsage
 from apollo_client.hadoop.files.port import NO_SUCH, PathProblem, Status
 from apollo_client.hadoop.files.tree import is_pattern
-from apollo_client.hadoop.fs.call import Call, Found
+from apollo_client.hadoop.fs.call import HERE, Call, Found
 from apollo_client.hadoop.inputs import DEFAULT_BLOCK_BYTES
 from apollo_common.errors import ApolloError
 
@@ -20,7 +20,7 @@ _LENGTH_WIDTH, _REPLICATION_WIDTH = 10, 3
 
 async def ls(call: Call) -> None:
     recursive = bool(call.options & {"R"}) or call.verb == "lsr"
-    for text in call.paths or (".",):
+    for text in call.paths or (HERE,):
         try:
             for found in await call.find(text):
                 await _list_one(call, found, recursive=recursive)
@@ -42,9 +42,8 @@ async def _list_one(call: Call, found: Found, *, recursive: bool) -> None:
 
 
 async def _walk(call: Call, found: Found) -> AsyncIterator[Found]:
-    prefix = len(found.status.url.removesuffix("/"))
     async for status in call.files.below(found.status.url, order=lambda children: _ordered(call, children)):
-        yield Found(status, found.shown.rstrip("/") + status.url[prefix:])
+        yield found.below(status)
 
 
 def _ordered(call: Call, entries: list[Status]) -> list[Status]:
@@ -120,7 +119,7 @@ _TESTS: dict[str, Callable[[Status], bool]] = {
 async def du(call: Call) -> None:
     """Size, size with all copies (here the same), path; of what lies right below a directory."""
     rows: list[tuple[int, str]] = []
-    async for found in call.each(call.paths or (".",)):
+    async for found in call.each(call.paths or (HERE,)):
         entries = [found]
         if found.status.is_directory and "s" not in call.options and call.verb != "dus":
             entries = [found.below(child) for child in await call.files.children(found.status.url)]
