@@ -78,9 +78,9 @@ def run_race(race: Race) -> list[Result]:
             for name, contender in list(ready.items()):
                 try:
                     measurement, digest = _run_once(contender, race, Path(folder))
-                    wanted = wanted or digest  # the baseline comes first
-                    if digest != wanted:
-                        raise CommandFailed(f"its result is not that of {race.baseline}")  # noqa: TRY301
+                    if name == race.baseline:  # it comes first
+                        wanted = wanted or digest
+                    _compare(digest, wanted, race.baseline)
                 except CommandFailed as error:
                     failures[name] = " ".join(str(error).split())[-FAILURE_CHARACTERS:]
                     print(f"  {race.name}: {name}: {failures[name]}", flush=True)
@@ -128,6 +128,14 @@ def _run_once(contender: Contender, race: Race, folder: Path) -> tuple[Measureme
             shutil.rmtree(target)
         target.unlink(missing_ok=True)
         seconds.unlink(missing_ok=True)
+
+
+def _compare(digest: str, wanted: str, baseline: str) -> None:
+    """CommandFailed unless they are the same; `wanted` is empty when the baseline has failed."""
+    if not wanted:
+        raise CommandFailed(f"there is no result of {baseline} to compare its own with")
+    if digest != wanted:
+        raise CommandFailed(f"its result is not that of {baseline}")
 
 
 def _digest(target: Path, *, in_order: bool) -> str:

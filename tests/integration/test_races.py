@@ -63,24 +63,34 @@ def contender(name, script):
 right, wrong = 'sort "$1" > "$2"', 'sort -r "$1" > "$2"'
 folder = 'mkdir "$2" && sort "$1" | split -l 2 - "$2/part-"'
 fails = r"printf 'it is broken \377' >&2; exit 3"
-race = Race("r", "R", Path(sys.argv[1]), {
-    "right": contender("right", right), "parts": contender("parts", folder),
-    "wrong": contender("wrong", wrong), "idle": contender("idle", "exit 0"), "fails": contender("fails", fails)},
-    2, in_order=True)
+scripts = {"right": right, "parts": folder, "wrong": wrong, "idle": "exit 0", "fails": fails}
+source, *names = sys.argv[1:]
+race = Race("r", "R", Path(source), {name: contender(name, scripts[name]) for name in names}, 2, in_order=True)
 for result in run_race(race):
     print(f"= {result.name} {len(result.runs)} {result.failure}")
 """
 
 
+def race_of_scripts(folder: Path, *names: str) -> list[str]:
+    (folder / "in").write_text("b\na\nd\nc\ne\n")
+    return [line for line in python("-c", RACE, folder / "in", *names).splitlines() if line.startswith("= ")]
+
+
 def test_a_wrong_result_has_no_figure(tmp_path: Path):
-    (tmp_path / "in").write_text("b\na\nd\nc\ne\n")
-    told = [line for line in python("-c", RACE, tmp_path / "in").splitlines() if line.startswith("= ")]
-    assert told == [
+    assert race_of_scripts(tmp_path, "right", "parts", "wrong", "idle", "fails") == [
         "= right 2 ",
         "= parts 2 ",
         "= wrong 0 its result is not that of right",
         "= idle 0 it wrote no output",
         "= fails 0 /bin/sh ended with 3: it is broken \N{REPLACEMENT CHARACTER}",
+    ]
+
+
+def test_nobody_has_a_figure_where_the_baseline_fails(tmp_path: Path):
+    assert race_of_scripts(tmp_path, "idle", "wrong", "right") == [
+        "= idle 0 it wrote no output",
+        "= wrong 0 there is no result of idle to compare its own with",
+        "= right 0 there is no result of idle to compare its own with",
     ]
 
 
