@@ -27,6 +27,7 @@ from apollo_client.cli.wording import in_command_words
             "the program gave up: set overwrite. Memory had run out: lower memoryBudget",
             "the program gave up: set overwrite. Memory had run out: lower --memory-budget",
         ),
+        ("This is wrong. Change it to what /docs describes.", "This is wrong. Change it to what --help describes."),
         ("S3 needs credentials: give them in the job, or set X", "S3 needs credentials: set X"),
     ],
 )
@@ -47,6 +48,7 @@ def test_fields_become_options(said: str, shown: str) -> None:
         "it was silent; stderr: set name to x",
         "the name of the file is in use by another job of the same name",
         "set it to 0",
+        "file:///docs/x cannot be read",
     ],
 )
 def test_what_is_the_users_own_stays(text: str) -> None:

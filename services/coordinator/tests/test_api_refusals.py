@@ -167,6 +167,16 @@ async def test_the_least_budget_is_said_as_people_write_it(idle, budget):
             f"'{'é' * 80}…' is no variable's name.",
             "Use letters, digits and _, and no digit first.",
         ),
+        (
+            {"partPrefix": "../x"},
+            "'../x' cannot begin the names of parts.",
+            "Use letters, digits, -, . and _, beginning with a letter or a digit, such as part-.",
+        ),
+        (
+            {"credentialsSecret": "Mine"},
+            "'Mine' is no name of a Secret.",
+            "Use small letters, digits, - and ., beginning and ending with a letter or a digit.",
+        ),
         ({"splitSize": 0}, "This is too small.", "Give a number of 1 or more."),
         ({"priority": 101}, "This is too large.", "Give a number of 100 or less."),
         ({"stdio": "tty"}, "There is no such value.", "Use one of 'socket' or 'pipe'."),
@@ -176,6 +186,26 @@ async def test_the_least_budget_is_said_as_people_write_it(idle, budget):
 async def test_what_is_wrong_and_what_to_do_are_two_sentences(idle, changes, message, fix):
     _, problem = await submit(idle, **changes)
     assert [(error["message"], error["fix"]) for error in problem["errors"]] == [(message, fix)]
+
+
+@pytest.mark.parametrize(
+    ("order", "fields", "proposed"),
+    [
+        ("-k1,1 -k2,2nr", 3, "-k1,1 -k2,2nr -k3,3"),
+        ("-k2,2n", 1, "-k1,1 -k2,2n"),
+        ("-k3,3 -k2", 5, "-k3,3 -k1,2 -k4,5 -k2"),
+        ("-r", 2, "-k1,2 -k1r"),
+        ("-k1.2,1.3n -k2.2 -n", 2, "-k1,2 -k1.2,1.3n -k2.2n"),
+        ("-k1,1 -k1,3r", 2, "-k1,1 -k2,2 -k1,3r"),
+    ],
+)
+async def test_the_order_that_is_proposed_keeps_groups_together(api, order, fields, proposed):
+    grouped = {"groupKeyFields": fields, "partitioner": "field:1"}
+    status, problem = await submit(api, **grouped, keyOrder=order)
+    assert status == 422
+    assert problem["errors"][0]["fix"] == f"Let the order begin with the group's fields, as in {proposed}."
+    status, answer = await submit(api, **grouped, keyOrder=proposed)
+    assert status == 201, answer
 
 
 async def test_all_wrong_fields_are_named_at_once(api):

@@ -29,6 +29,12 @@ class KeyPart:
     reverse: bool = False
     there_if_empty: bool = False  # at the key's end, too, where Hadoop holds an empty part for missing
 
+    def __str__(self) -> str:
+        """As it is written behind `-k`."""
+        first = f"{self.first_field}" + (f".{self.first_byte}" if self.first_byte > 1 else "")
+        last = f",{self.last_field}" + (f".{self.last_byte}" if self.last_byte else "") if self.last_field else ""
+        return f"{first}{last}{'n' * self.numeric}{'r' * self.reverse}"
+
     def within(self, fields: int) -> bool:
         """Whether it is made of whole fields among the first `fields` ones."""
         return self.first_byte == 1 and self.last_byte == 0 and 1 <= self.last_field <= fields
@@ -81,6 +87,21 @@ def keeping_groups(parts: tuple[KeyPart, ...], fields: int) -> tuple[KeyPart, ..
     raise ValueError(
         f"keys of one group would not come side by side: the order does not begin with fields 1 to {fields}"
     )
+
+
+def order_for_groups(parts: tuple[KeyPart, ...], fields: int) -> str:
+    """Options for the nearest order to that of `parts` that keeps groups of the first `fields` fields together.
+
+    Parts within these fields come first, then the fields that none of them has, then the other parts.
+    """
+    within = [part for part in parts if part.within(fields)]
+    others = [part for part in parts if not part.within(fields)]
+    covered = {field for part in within for field in range(part.first_field, part.last_field + 1)}
+    missing = sorted(set(range(1, fields + 1)) - covered)
+    starts = [field for field in missing if field - 1 not in missing]
+    ends = [field for field in missing if field + 1 not in missing]
+    runs = [KeyPart(first, last_field=last) for first, last in zip(starts, ends, strict=True)]
+    return " ".join(f"-k{part}" for part in (*within, *runs, *others))
 
 
 def _part(text: str) -> KeyPart:

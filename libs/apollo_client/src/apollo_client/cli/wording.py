@@ -19,6 +19,7 @@ _USERS = re.compile(
     re.DOTALL,
 )
 _BEFORE, _AFTER = r"(?<![\w./:-])", r"(?![\w/-]|\.\w)"
+_SEE_DOCS = "Change it to what /docs describes."  # a page of the coordinator's
 _ANY = "|".join(FLAG_OF)
 _CAMEL_CASE = "|".join(field for field in FLAG_OF if not field.islower())
 
@@ -50,7 +51,7 @@ def field_in_command_words(error: FieldError) -> str:
 
 
 def _translated(text: str) -> str:
-    text = _KEYS_IN_THE_JOB.sub("", text)
+    text = _KEYS_IN_THE_JOB.sub("", text).replace(_SEE_DOCS, "Change it to what --help describes.")
     text = _SET.sub(lambda found: f"give {_option(found[1], found[2])}", text)
     text = _USE.sub(lambda found: f"{found[1]}{FLAG_OF[found[2]]}", text)
     return _NAMED.sub(lambda found: FLAG_OF[found[1]], text)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from apollo_common.key_parts import keeping_groups, parse_key_parts
+from apollo_common.key_parts import keeping_groups, order_for_groups, parse_key_parts
 from apollo_coordinator.api.problem import FieldError
 from apollo_coordinator.api.strictness import RequestModel, shortened, wrong
 from apollo_coordinator.api.text_fields import MAX_KEY_FIELDS, Separator
@@ -78,10 +78,12 @@ def check_key_fields(body: KeyBody, *, reducers: int, reducer_name: str) -> Iter
         fix = f"Partition by no more than the group's fields: field:{fields} does."
         yield FieldError(field="partitioner", message=message, fix=fix)
     if body.key_order is not None:
+        parts = parse_key_parts(body.key_order)
         try:
-            keeping_groups(parse_key_parts(body.key_order), fields)
+            keeping_groups(parts, fields)
         except ValueError as error:
-            fix = f"Let the order begin with the group's fields, as in -k1,{fields} {body.key_order[:80]}."
+            order = order_for_groups(parts, fields)
+            fix = f"Let the order begin with the group's fields, as in {order}."
             yield FieldError(field="keyOrder", message=f"{error}.", fix=fix)
 
 

@@ -168,4 +168,4 @@ def _field_error(item: Any, model: type[BaseModel]) -> FieldError:
     message = _MESSAGES.get(kind) or item["msg"].removeprefix("Value error, ")
     default = _FIXES.get(kind, "Change it to what /docs describes.").format(**context)
     fix = str(context.get("fix", default))
-    return FieldError(field=field, message=f"{message}.".replace("..", "."), fix=fix)
+    return FieldError(field=field, message=f"{message.rstrip('.')}.", fix=fix)

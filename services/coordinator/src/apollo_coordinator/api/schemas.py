@@ -109,6 +109,20 @@ def _environment_variable(name: str) -> str:
     return _variable(name)
 
 
+def _part_prefix(value: str) -> str:
+    if not re.fullmatch(_PART_PREFIX, value):
+        fix = "Use letters, digits, -, . and _, beginning with a letter or a digit, such as part-."
+        raise wrong(f"{shortened(value)} cannot begin the names of parts", fix)
+    return value
+
+
+def _secret_name(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(_OBJECT_NAME, value):
+        fix = "Use small letters, digits, - and ., beginning and ending with a letter or a digit."
+        raise wrong(f"{shortened(value)} is no name of a Secret", fix)
+    return value
+
+
 def _record_format(value: str) -> str:
     try:
         parse_record_format(value)
@@ -195,7 +209,11 @@ class JobBody(TextBody, KeyBody, BaseModel):
     use_ssl: Annotated[bool | None, Field(alias="useSSL", description="Must agree with http(s):// locations")] = None
     input_storage_credentials: Credentials | None = None
     output_storage_credentials: Credentials | None = None
-    credentials_secret: Annotated[str | None, Field(max_length=253, pattern=_OBJECT_NAME)] = None
+    credentials_secret: Annotated[
+        str | None,
+        AfterValidator(_secret_name),
+        Field(max_length=253, json_schema_extra={"pattern": _OBJECT_NAME}),
+    ] = None
     split_size: Annotated[Size, Field(description="Bytes, or a string such as 64MiB")] = DEFAULT_SPLIT_SIZE_BYTES
     split_policy: Annotated[
         Literal["auto", "apart", "packed", "hadoop"],
@@ -219,7 +237,13 @@ class JobBody(TextBody, KeyBody, BaseModel):
     output_format: Literal["text", "jsonl", "raw"] = "text"
     compression: Literal["", "gzip", "bzip2", "zstd"] = ""
     part_prefix: Annotated[
-        str, Field(max_length=100, pattern=_PART_PREFIX, description="Of the parts' names; empty: part-r- or part-m-")
+        str,
+        AfterValidator(_part_prefix),
+        Field(
+            max_length=100,
+            description="Of the parts' names; empty: part-r- or part-m-",
+            json_schema_extra={"pattern": _PART_PREFIX},
+        ),
     ] = ""
     kubernetes: Annotated[PodField | None, Field(description="Of the worker pods, within what the operator allows")] = (
         None
