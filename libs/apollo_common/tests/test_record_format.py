@@ -1,5 +1,7 @@
 """What a job may write for the format of its records."""
 
+import re
+
 import pytest
 
 from apollo_common.record_format import (
@@ -65,3 +67,10 @@ def test_what_is_no_format_is_refused_with_what_to_write(text, fix):
         parse_record_format(text)
     assert fix in refused.value.fix
     assert len(str(refused.value)) < 200
+
+
+def test_who_writes_another_format_is_told_of_each():
+    with pytest.raises(WrongRecordFormat) as refused:
+        parse_record_format("parquet")
+    told = re.findall(r"[\w-]+", refused.value.fix)
+    assert {kind.value for kind in RecordKind} <= {*told}

@@ -7,8 +7,10 @@ from enum import StrEnum
 MAX_DELIMITER_BYTES = 255
 MAX_FIXED_BYTES = 256 << 20  # the largest record that any job may have
 
-FORMS = "lines, lines:DELIMITER, csv, csv:SEPARATOR, jsonl, fixed:BYTES, whole"
-"""For messages. Those of Hadoop are for its jobs alone."""
+FORMS = (
+    "lines, lines:DELIMITER, csv, csv:SEPARATOR, jsonl, fixed:BYTES, whole, hadoop-text, hadoop-offset, hadoop-keyvalue"
+)
+"""For messages."""
 
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.)|$)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}

@@ -14,6 +14,7 @@ import click
 from apollo_client.cli.connection import RUN_HERE
 from apollo_client.cli.jobfile import JobOption, as_given, is_in_file, job_file_option
 from apollo_client.cli.values import Number
+from apollo_common.record_format import FORMS
 from apollo_common.units import parse_size_bytes
 
 PROGRAM_PREFIXES = ("builtin:", "shell:")
@@ -86,7 +87,7 @@ _OPTIONS = (
         "--input-format",
         "inputFormat",
         metavar="FORMAT",
-        help="lines, lines:DELIMITER, csv, csv:SEPARATOR, jsonl, fixed:BYTES or whole. [lines]",
+        help=f"One of {FORMS}. [lines]",
     ),
     _option("--output", "outputPath", required=True, metavar="PATH|URL", help="Where the part files go: a directory."),
     _option(

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from apollo_common.record_format import MAX_DELIMITER_BYTES, WrongRecordFormat, parse_record_format
+from apollo_common.record_format import FORMS, MAX_DELIMITER_BYTES, WrongRecordFormat, parse_record_format
 from apollo_common.units import parse_size_bytes
 from apollo_coordinator.api.key_fields import KeyBody
 from apollo_coordinator.api.pod_fields import PodField
@@ -160,7 +160,7 @@ InputFormat = Annotated[
     str,
     Field(
         max_length=len("hadoop-keyvalue:") + 4 * MAX_DELIMITER_BYTES,
-        description=r"lines, lines:DELIMITER (also as \n, \t, \0, \xHH), csv, csv:SEPARATOR, jsonl, fixed:BYTES, whole",
+        description=rf"{FORMS}. A delimiter or separator may hold \n, \t, \0 and \xHH",
     ),
     AfterValidator(_record_format),
 ]

@@ -145,5 +145,5 @@ def _pair(key: bytes, number: int) -> tuple[Any, Any]:
 
 
 def _shown(content: bytes) -> str:
-    """Content for a message: as a literal, cut when long."""
-    return repr(content[:_SHOWN_BYTES]) + ("..." if len(content) > _SHOWN_BYTES else "")
+    """Content for a message: in quotes, with escapes for what is no ASCII, cut when long."""
+    return repr(content[:_SHOWN_BYTES]).removeprefix("b") + ("..." if len(content) > _SHOWN_BYTES else "")
