@@ -203,7 +203,7 @@ async def test_a_job_says_who_has_the_workers_it_waits_for(api, apollo):
 async def test_timings_say_where_time_went_and_of_which_attempts(api, apollo):
     job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
     api.jobs.start(job, maps=2, reduces=1)
-    assert (await apollo("job", job.id, "--timings")).out.endswith("No attempt has told yet where its time went.\n")
+    assert (await apollo("job", job.id, "--timings")).out.endswith("No attempt has told where its time went.\n")
     attempt = job.maps[0].attempts[0]
     attempt.timings = Timings(read_ms=2_500, program_ms=7_400, sort_ms=100)
     job.map_timings = attempt.timings.plus(Timings(program_ms=90_000))
@@ -219,6 +219,27 @@ async def test_timings_say_where_time_went_and_of_which_attempts(api, apollo):
     ]
     assert rows["merge"][:2] == ["0.0 s", "0 %"]
     assert rows[attempt.id] == ["10.0 s", "program 74 %, read 25 %"]
+
+
+async def test_the_slowest_attempts_are_in_the_order_of_what_they_took(api, apollo):
+    """A task counts from its start to its end, and its attempts may have worked for only some of that time."""
+    job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
+    api.jobs.start(job, maps=5, reduces=2)
+    tasks = [*job.maps, *job.reduces]
+    spent_ms = (300, 1_100, 200, 900, 500, 40_000, 50_000)
+    for task, ended_ms, program_ms in zip(
+        tasks, (9_000, 8_000, 7_000, 6_000, 5_000, 9_000, 8_000), spent_ms, strict=True
+    ):
+        timings = Timings(program_ms=program_ms)
+        task.started_ms, task.ended_ms = 1_000, ended_ms
+        task.attempts = [
+            Attempt(AttemptId(f"{task.id}-0"), WorkerId("w1"), 1_000, AttemptStatus.SUCCEEDED, timings=timings)
+        ]
+    shown = (await apollo("job", job.id, "--timings")).out
+    slowest = shown.partition("SLOWEST (3 of each phase)")[2].splitlines()[1:]
+    expected = [(job.maps[1], "1.1 s"), (job.maps[3], "0.9 s"), (job.maps[4], "0.5 s")]
+    expected += [(job.reduces[1], "50.0 s"), (job.reduces[0], "40.0 s")]
+    assert [line.split()[:3] for line in slowest] == [[f"{task.id}-0", *took.split()] for task, took in expected]
 
 
 async def test_timings_as_a_document_come_before_the_job(api, apollo):

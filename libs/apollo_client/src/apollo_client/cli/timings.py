@@ -11,6 +11,7 @@ from apollo_client.cli.output import print_json, print_table
 from apollo_client.rest import Document, RestClient
 
 SHOWN_ATTEMPTS = 3  # of each phase
+LOOKED_AT_TASKS = 20  # of each phase: each is a call
 _PHASES = {"mapper": "map", "reducer": "reduce"}
 _WHAT = {
     "read": "Apollo waits for input, or for map outputs",
@@ -34,18 +35,25 @@ async def tell_timings(client: RestClient, job: str, *, as_json: bool) -> None:
     slowest = await _slowest_attempts(client, job)
     if slowest:
         click.echo()
-        print_table(["SLOWEST", "TOOK", "MOSTLY"], [_row(attempt) for attempt in slowest])
+        title = f"SLOWEST ({SHOWN_ATTEMPTS} of each phase)"
+        print_table([title, "TOOK", "MOSTLY"], [_row(attempt) for attempt in slowest])
 
 
 async def _slowest_attempts(client: RestClient, job: str) -> list[Document]:
-    """Of the tasks that took longest, those attempts that tell where their time went."""
+    """By the sum of their steps, the longest first: of the maps, then of the reduces.
+
+    Looks at the tasks only that were under way longest.
+    """
     now_ms = time.time() * 1000
     began = [task async for task in client.tasks(job) if task["startTime"]]
     began.sort(key=lambda task: task["startTime"] - task.get("endTime", now_ms))
     found = []
     for kind in _PHASES:
-        for task in [task for task in began if task["type"] == kind][:SHOWN_ATTEMPTS]:
-            found += [attempt async for attempt in client.attempts(task["id"]) if attempt.get("timings")]
+        tasks = [task for task in began if task["type"] == kind][:LOOKED_AT_TASKS]
+        attempts = [
+            attempt for task in tasks async for attempt in client.attempts(task["id"]) if attempt.get("timings")
+        ]
+        found += sorted(attempts, key=lambda attempt: -sum(attempt["timings"].values()))[:SHOWN_ATTEMPTS]
     return found
 
 
@@ -53,7 +61,7 @@ def _print_sums(timings: Mapping[str, Mapping[str, int]]) -> None:
     """`timings`: milliseconds by task type and step."""
     phases = [kind for kind in _PHASES if sum(timings[kind].values())]
     if not phases:
-        click.echo("No attempt has told yet where its time went.")
+        click.echo("No attempt has told where its time went.")
         return
     titles = [title for kind in phases for title in (_PHASES[kind].upper(), "SHARE")]
     rows = [
