@@ -162,6 +162,28 @@ async def test_a_job_shows_what_runs_and_what_is_tried_again(api, apollo):
     assert f"retried   {job.id}-m-00001 after 1 of its attempts: it ended with status 3\n" in shown
 
 
+async def test_a_job_shows_what_it_was_told_of_its_input_and_its_keys(api, apollo):
+    keys = ("--partitioner", "field:1", "--key-order", "-k1,1 -k2,2n", "--group-key-fields", "1")
+    told = ("--reducer", "shell:cat", *keys, "--output", "s3://out/y")
+    users = ("--input-with", "shell:cut -f1", "csv:;", "s3://in/users")
+    orders = ("--input-with", "shell:cut -f2", "lines", "s3://in/orders")
+    shown = (await apollo("job", (await apollo("submit", *users, *orders, *told)).out.strip())).out.splitlines()
+    assert [line for line in shown if line.startswith(("input", "mapper", "part", "key", "group"))] == [
+        "input     s3://in/users, format csv:;, mapper shell:cut -f1",
+        "input     s3://in/orders, mapper shell:cut -f2",
+        "partition field:1",
+        "key order -k1,1 -k2,2n",
+        "groups    field 1",
+    ]
+    shown = (
+        await apollo("job", (await apollo("submit", *JOB, "--input-format", "jsonl")).out.strip())
+    ).out.splitlines()
+    assert [line for line in shown if line.startswith(("input", "mapper", "part", "key", "group"))] == [
+        "input     s3://in/x, format jsonl",
+        "mapper    shell:cat",
+    ]
+
+
 async def test_a_job_shows_why_what_runs_was_started_again(api, apollo):
     job = api.jobs.job((await apollo("submit", *JOB)).out.strip())
     api.jobs.start(job, maps=1, reduces=1)

@@ -145,20 +145,45 @@ async def _attempts_in_progress(client: RestClient, tasks: list[Document]) -> li
 
 
 def _description(job: Document, tasks: list[Document]) -> list[str]:
-    paths = job["inputData"]["path"]
     lines = [
         f"job       {job['id']}" + (f" ({job['name']})" if job["name"] else ""),
         *([f"user      {job['user']}"] if "user" in job else []),
         f"status    {progress_line(job)}",
-        f"input     {paths if isinstance(paths, str) else ' '.join(paths)}",
+        *_input_lines(job),
         f"output    {job['outputLocation']['location']}",
-        *(f"{role:<9} {job[role]['name']}" for role in ("mapper", "combiner", "reducer") if job.get(role)),
+        *(f"{role:<9} {job[role]['name']}" for role in ("combiner", "reducer") if job.get(role)),
         f"reducers  {job['nReducers']}",
+        *_key_lines(job),
         f"started   {local_time(job['startTime'])}",
         f"took      {duration(job)}",
     ]
     statuses = Counter((task["type"], task["status"]) for task in tasks)
     return lines + [f"tasks     {number} {kind} {status}" for (kind, status), number in statuses.items()]
+
+
+def _input_lines(job: Document) -> list[str]:
+    """Where it is, in which format if not in lines, and what maps it: of each input, if they have mappers of their own."""
+    if "inputs" in job:
+        return [
+            f"input     {given['path']}{_format(given['format'])}, mapper {given['mapper']}" for given in job["inputs"]
+        ]
+    data = job["inputData"]
+    paths = data["path"] if isinstance(data["path"], str) else " ".join(data["path"])
+    return [f"input     {paths}{_format(data['format'])}", f"mapper    {job['mapper']['name']}"]
+
+
+def _format(record_format: str) -> str:
+    return "" if record_format == "lines" else f", format {record_format}"
+
+
+def _key_lines(job: Document) -> list[str]:
+    """What the job says of its keys."""
+    fields = job["groupKeyFields"]
+    return [
+        *([f"partition {job['partitioner']}"] if job["partitioner"] != "hash" else []),
+        *([f"key order {job['keyOrder']}"] if job.get("keyOrder") else []),
+        *([f"groups    {'field 1' if fields == 1 else f'fields 1 to {fields}'}"] if fields else []),
+    ]
 
 
 def _attempt_lines(attempts: list[Document], tasks: list[Document]) -> list[str]:
