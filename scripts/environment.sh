@@ -69,7 +69,7 @@ make_environment() {
   venv=$1
   shift
   python=$(find_python) || exit 1
-  say "Making $venv with $("$python" -V 2>&1); this happens once and takes about half a minute."
+  say "Making $venv with $("$python" -V 2>&1); this happens once and takes half a minute or more."
   trap 'say "Interrupted. The next call begins anew."; exit 130' INT
   rm -rf "$venv"
   # What it says is kept for its failure: interrupted, it would show a traceback.

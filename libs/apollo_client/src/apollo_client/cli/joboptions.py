@@ -105,7 +105,7 @@ _OPTIONS = (
         "--split-policy",
         "splitPolicy",
         type=click.Choice(["auto", "apart", "packed", "hadoop"]),
-        help="packed: small files share a map task; auto: where there are more than 100. [auto]",
+        help="packed: small files share a map task; auto: of more than 100, up to a hundredth of the input. [auto]",
     ),
     _option(
         "--allow-no-input", "allowNoInput", is_flag=True, default=None, help="Nothing need be where an input is named."

@@ -162,7 +162,7 @@ def _description(job: Document, tasks: list[Document]) -> list[str]:
 
 
 def _input_lines(job: Document) -> list[str]:
-    """Where it is, in which format if not in lines, and what maps it: of each input, if they have mappers of their own."""
+    """Where it is, in which format if not in lines, and what maps it: of each input, if each has its own mapper."""
     if "inputs" in job:
         return [
             f"input     {given['path']}{_format(given['format'])}, mapper {given['mapper']}" for given in job["inputs"]

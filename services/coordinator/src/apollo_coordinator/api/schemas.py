@@ -217,7 +217,9 @@ class JobBody(TextBody, KeyBody, BaseModel):
     split_size: Annotated[Size, Field(description="Bytes, or a string such as 64MiB")] = DEFAULT_SPLIT_SIZE_BYTES
     split_policy: Annotated[
         Literal["auto", "apart", "packed", "hadoop"],
-        Field(description="packed: small objects share a map task; auto: where there are more than 100"),
+        Field(
+            description="packed: small objects share a map task; auto: of more than 100, up to a hundredth of the input"
+        ),
     ] = "auto"
     allow_no_input: Annotated[bool, Field(description="Nothing need be at an inputPath")] = False
     memory_budget: Annotated[Budget, Field(description="8MiB or more")] = DEFAULT_MEMORY_BUDGET_BYTES
