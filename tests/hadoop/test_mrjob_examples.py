@@ -44,7 +44,6 @@ def hadoop_binary(tmp_path: Path) -> Path:
         ("mr_next_word_stats", []),
         ("mr_words_containing_u_freq_count", []),
         ("mr_grep", ["-e", "the"]),
-        ("mr_wc", []),
         ("mr_count_lines_right", []),
         ("mr_text_classifier", ["--min-df", "1"]),
     ],
@@ -62,6 +61,21 @@ def test_example_gives_what_the_local_runner_gives(
     # A line without a tab is a key with an empty value: Hadoop, too, writes the tab behind it.
     assert sorted(line.removesuffix("\t") for line in there.stdout.splitlines()) == sorted(here.stdout.splitlines())
     assert not list((tmp_path / "hdfs").rglob("part-*")), "mrjob removes what it made"
+
+
+def test_a_link_to_the_command_does_where_a_jar_is_named(
+    mrjob_python: Path, hadoop_binary: Path, tmp_path: Path
+) -> None:
+    copy_inputs(tmp_path)
+    link = tmp_path / "linked/hadoop"
+    link.parent.mkdir()
+    link.symlink_to(hadoop_binary)
+    words = (tmp_path / "input/books/sea.txt").read_text().split()
+
+    options = ["-r", "hadoop", "--hadoop-bin", str(link), "--hadoop-streaming-jar", "hadoop-streaming.jar"]
+    done = _run(mrjob_python, "mr_wc", [*options, "input/books/sea.txt"], tmp_path)
+
+    assert f'"words"\t{len(words)}' in done.stdout.splitlines()
 
 
 def test_job_with_all_that_it_may_bring_gives_what_the_local_runner_gives(
