@@ -403,6 +403,12 @@ def test_an_empty_name_is_wrong_usage(command):
         (["rum"], "No such command 'rum'. Did you mean run?"),
         (["frobnicate"], "No such command 'frobnicate'."),
         (["run", *JOB, "--reducers", "two"], "'two' is not a valid whole number."),
+        (["run", *JOB, "--group-key-fields", "x"], "'x' is not a valid whole number."),
+        (["run", *JOB, "--key-order", "-k", "1,1"], "put all parts into quotes, as in '-k1,1 -k2,2nr'"),
+        (
+            ["run", "--input-with", "cat.py", "x.tsv", "--reducer", "cat.py", "--output", "y"],
+            "'--reducer' stands where PROGRAM, FORMAT or PATH should; give all three",
+        ),
         (["up", "--workers", "0"], "0 is not in the range 1<=x<=1000."),
         (["up", "--host", "nowhere.invalid"], "--host nowhere.invalid: this name does not resolve"),
     ],

@@ -261,7 +261,27 @@ class TestJobFile:
         message = refusal("--job-file", "project/job.yaml")
         assert message.startswith("--job-file project/job.yaml: mapper and input-with exclude each other"), message
 
-    @pytest.mark.parametrize("given", ["users.csv", "[{mapper: m}]", "[{mapper: m, input: x, format: csv}]"])
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ("maper: m, input: x", "entry 2 of input-with has no key 'maper'. Did you mean mapper?"),
+            (
+                "mapper: m, input: x, format: csv",
+                "entry 2 of input-with has no key 'format'. Did you mean input-format?",
+            ),
+            (
+                "mapper: m, input: x, o: 1",
+                "entry 2 of input-with has no key 'o'. There are: mapper, input-format, input.",
+            ),
+            ("mapper: m", "entry 2 of input-with is no mapping with mapper, input-format, input"),
+        ],
+    )
+    def test_an_input_that_is_wrong_is_told_with_its_number(self, project, given, said):
+        entries = f"[{{mapper: m, input: x}}, {{{given}}}]"
+        (project / "join.yaml").write_text(f"output: o\nreducer: builtin:sum\ninput-with: {entries}\n")
+        assert said in refusal("--job-file", "project/join.yaml")
+
+    @pytest.mark.parametrize("given", ["users.csv", "[{mapper: m}]"])
     def test_an_input_without_its_mapper_is_refused(self, project, given):
         (project / "join.yaml").write_text(f"output: o\nreducer: builtin:sum\ninput-with: {given}\n")
         assert "{mapper: users.py, input-format: csv" in refusal("--job-file", "project/join.yaml")

@@ -122,7 +122,10 @@ def _value(file: Path, key: Any, value: Any, fields: Mapping[str, str]) -> Any:
         return _assignments(file, key, value)
     if key in _REPEATABLE_KEYS:
         values = value if isinstance(value, list) else [value]
-        return [_input_with(file, item) if key == "input-with" else _path(file, key, item) for item in values]
+        return [
+            _input_with(file, item, number) if key == "input-with" else _path(file, key, item)
+            for number, item in enumerate(values, 1)
+        ]
     if key == "output":
         return _path(file, key, value)
     if key in _PROGRAM_KEYS:
@@ -142,12 +145,17 @@ def _meant(key: str, fields: Mapping[str, str]) -> str:
     return f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sorted(fields))}."
 
 
-def _input_with(file: Path, given: Any) -> tuple[str, str, str]:
-    """The three words of --input-with; the format may be left out."""
+def _input_with(file: Path, given: Any, number: int) -> tuple[str, str, str]:
+    """The three words of --input-with; the format may be left out. `number`: which of its entries it is, from 1."""
+    unknown = [str(key) for key in given if key not in _INPUT_KEYS] if isinstance(given, dict) else []
+    if unknown:
+        near = get_close_matches(unknown[0], _INPUT_KEYS, 1)
+        meant = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(_INPUT_KEYS)}."
+        raise click.UsageError(f"--job-file {file}: entry {number} of input-with has no key {unknown[0]!r}. {meant}")
     if not isinstance(given, dict) or not {"mapper", "input"} <= set(given) <= set(_INPUT_KEYS):
         raise click.UsageError(
-            f"--job-file {file}: input-with takes a list of mappings with {', '.join(_INPUT_KEYS)}, such as "
-            "{mapper: users.py, input-format: csv, input: users/*.csv}."
+            f"--job-file {file}: entry {number} of input-with is no mapping with {', '.join(_INPUT_KEYS)}, "
+            "such as {mapper: users.py, input-format: csv, input: users/*.csv}."
         )
     words = {key: _text(file, f"input-with.{key}", value) for key, value in given.items()}
     return _program(file, words["mapper"]), words.get("input-format", "lines"), _beside(file, words["input"])

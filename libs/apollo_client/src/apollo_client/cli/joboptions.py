@@ -60,6 +60,28 @@ class _JsonObject(click.ParamType[dict[str, Any]]):
         return found
 
 
+class _WordOfInput(click.ParamType[str]):
+    """One of the three of --input-with: an option in its place means that one of them is missing."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if text.startswith("--"):
+            self.fail(f"{text!r} stands where PROGRAM, FORMAT or PATH should; give all three", param, ctx)
+        return text
+
+
+class _KeyOrder(click.ParamType[str]):
+    name = "OPTIONS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if text.strip() == "-k":
+            self.fail("'-k' alone names no part of a key; put all parts into quotes, as in '-k1,1 -k2,2nr'", param, ctx)
+        return text
+
+
 def _option(flag: str, json_field: str, **settings: Any) -> tuple[str, str, dict[str, Any]]:
     return flag, json_field, settings
 
@@ -79,6 +101,7 @@ _OPTIONS = (
         "--input-with",
         "inputs",
         nargs=3,
+        type=_WordOfInput(),
         multiple=True,
         metavar="PROGRAM FORMAT PATH|URL",
         help="In place of --mapper, --input-format and --input: an input with a mapper of its own. Repeatable.",
@@ -130,6 +153,7 @@ _OPTIONS = (
     _option(
         "--key-order",
         "keyOrder",
+        type=_KeyOrder(),
         metavar="OPTIONS",
         help="Parts of keys in whose order they come, as sort names them: '-k1,1 -k2,2nr'. [their bytes]",
     ),
@@ -142,7 +166,7 @@ _OPTIONS = (
     _option(
         "--group-key-fields",
         "groupKeyFields",
-        type=click.IntRange(0, 10_000),
+        type=Number(0, 10_000),
         metavar="N",
         help="Keys whose first N fields agree are one group for the reducer. [0: equal keys]",
     ),
@@ -158,7 +182,7 @@ _OPTIONS = (
     _option(
         "--map-output-key-fields",
         "mapOutputKeyFields",
-        type=click.IntRange(1, 10_000),
+        type=Number(1, 10_000),
         metavar="N",
         help="So many fields of such a line are the key. [1]",
     ),
@@ -177,7 +201,7 @@ _OPTIONS = (
     _option(
         "--reduce-output-key-fields",
         "reduceOutputKeyFields",
-        type=click.IntRange(1, 10_000),
+        type=Number(1, 10_000),
         metavar="N",
         help="So many fields of such a line are the key. [1]",
     ),
