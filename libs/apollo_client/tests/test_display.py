@@ -58,4 +58,10 @@ def test_a_failure_says_which_attempt_of_its_task_it_was():
         )
 
     assert told("j1-m-00000-0") == ["Job j1 failed: it gave up.", "  program: map.py", "  attempt: j1-m-00000-0"]
+    assert (
+        told("j1-s-00000-0")[-1] == "  attempt: j1-s-00000-0 (of the mapper, to learn where the range partitioner cuts)"
+    )
+    assert told("j1-s-00000-3")[-1].endswith(
+        " (attempt 4 of its task; of the mapper, to learn where the range partitioner cuts)"
+    )
     assert told("j1-m-00000-3")[-1] == "  attempt: j1-m-00000-3 (attempt 4 of its task)"

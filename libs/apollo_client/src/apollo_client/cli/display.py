@@ -155,12 +155,20 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
     lines = [f"Job {job['id']} failed: {in_command_words(failure['message'])}"]
     lines += [f"  {name}: {failure[name]}" for name in ("program", "input") if failure.get(name)]
     if attempt := failure.get("attempt"):
-        number = parse_attempt_id(attempt).number + 1
-        lines.append(f"  attempt: {attempt}" + (f" (attempt {number} of its task)" if number > 1 else ""))
+        lines.append(f"  attempt: {attempt}{_about_attempt(attempt)}")
     tail = failure.get("stderrTail", "").rstrip()
     if tail and tail not in failure["message"]:
         lines += ["  The program's last words on standard error:", *(f"  | {line}" for line in tail.splitlines())]
     return lines
+
+
+def _about_attempt(attempt: str) -> str:
+    """What its id says to who knows how ids are made."""
+    parts = parse_attempt_id(attempt)
+    said = [f"attempt {parts.number + 1} of its task"] if parts.number else []
+    if parts.task.startswith(f"{parts.job}-s-"):
+        said.append("of the mapper, to learn where the range partitioner cuts")
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def duration(job: dict[str, Any]) -> str:
