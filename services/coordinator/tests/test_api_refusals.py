@@ -188,6 +188,12 @@ async def test_what_is_wrong_and_what_to_do_are_two_sentences(idle, changes, mes
     assert [(error["message"], error["fix"]) for error in problem["errors"]] == [(message, fix)]
 
 
+@on_idle
+async def test_no_secret_may_be_said_outright(idle):
+    _, problem = await submit(idle, credentialsSecret=None, splitSize=0)
+    assert [error["field"] for error in problem["errors"]] == ["splitSize"]
+
+
 @pytest.mark.parametrize(
     ("order", "fields", "proposed"),
     [

@@ -211,8 +211,8 @@ class JobBody(TextBody, KeyBody, BaseModel):
     output_storage_credentials: Credentials | None = None
     credentials_secret: Annotated[
         str | None,
-        AfterValidator(_secret_name),
         Field(max_length=253, json_schema_extra={"pattern": _OBJECT_NAME}),
+        AfterValidator(_secret_name),  # after the length, which is a string's only
     ] = None
     split_size: Annotated[Size, Field(description="Bytes, or a string such as 64MiB")] = DEFAULT_SPLIT_SIZE_BYTES
     split_policy: Annotated[
@@ -240,12 +240,12 @@ class JobBody(TextBody, KeyBody, BaseModel):
     compression: Literal["", "gzip", "bzip2", "zstd"] = ""
     part_prefix: Annotated[
         str,
-        AfterValidator(_part_prefix),
         Field(
             max_length=100,
             description="Of the parts' names; empty: part-r- or part-m-",
             json_schema_extra={"pattern": _PART_PREFIX},
         ),
+        AfterValidator(_part_prefix),
     ] = ""
     kubernetes: Annotated[PodField | None, Field(description="Of the worker pods, within what the operator allows")] = (
         None
