@@ -3,7 +3,8 @@
 A block of `sh` is run; a comment line before it may say `<!-- in the background -->`, `<!-- not run: REASON -->`, what
 it needs beside the README's requirements: `<!-- with go -->`, or on which kind of place it runs:
 `<!-- on a cluster -->`, `<!-- on docker-compose, in the background -->`. A block of `python` is put into the file that
-such a line names: `<!-- in words.py -->`.
+such a line names: `<!-- in words.py -->`. A block of `console` is a recorded terminal (transcripts.py): its commands
+are run, and must print what it shows.
 """
 
 import os
@@ -20,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.apollo_cli import REPOSITORY, environment
+from support.transcripts import Recorded, transcript
 
 BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>sh|python)\n(?P<script>.*?)^```", re.DOTALL | re.MULTILINE
+    r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>sh|python|console)\n(?P<script>.*?)^```",
+    re.DOTALL | re.MULTILINE,
 )
 READY_SECONDS = 30
 _BACKGROUND = "in the background"
@@ -33,6 +36,7 @@ _ON, _WITH, _IN = "on ", "with ", "in "
 class Block:
     mark: str
     script: str
+    recorded: tuple[Recorded, ...] = ()  # in place of a script
 
     @property
     def is_run(self) -> bool:
@@ -62,6 +66,8 @@ def _blocks(text: str) -> Iterator[Block]:
         mark = found["mark"] or ""
         if found["language"] == "sh":
             yield Block(mark, found["script"])
+        elif found["language"] == "console":
+            yield Block(mark, "", tuple(transcript(found["script"])))
         elif mark.startswith(_IN):
             yield Block("", f"cat > {mark.removeprefix(_IN)} <<'END OF FILE'\n{found['script']}END OF FILE\n")
 
@@ -107,14 +113,27 @@ class Shell:
         if block.in_background:
             self._start(block.script)
             return ""
-        done = subprocess.run(
-            ["/bin/bash", "-euo", "pipefail", "-c", self._kept + block.script], cwd=self._checkout,
-            env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=timeout_seconds, check=False,
-        )  # fmt: skip
+        if block.recorded:
+            return "".join(self._compare(recorded, timeout_seconds) for recorded in block.recorded)
+        done = self._done(
+            "/bin/bash", "-euo", "pipefail", "-c", self._kept + block.script, timeout_seconds=timeout_seconds
+        )
         assert done.returncode == 0, f"{block.script}\n{done.stdout}{done.stderr}"
         self._kept += "".join(f"{line}\n" for line in block.script.splitlines() if _lasts(line))
         return done.stdout
+
+    def _compare(self, recorded: Recorded, timeout_seconds: float) -> str:
+        script = f"{self._kept}exec 2>&1\n{recorded.command}"
+        done = self._done("/bin/bash", "-c", script, timeout_seconds=timeout_seconds)
+        difference = recorded.difference(done.stdout, done.returncode)
+        assert difference is None, difference
+        return done.stdout
+
+    def _done(self, *command: str, timeout_seconds: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self._checkout, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=timeout_seconds, check=False,
+        )  # fmt: skip
 
     def close(self) -> None:
         for process in self._processes:
