@@ -5,6 +5,7 @@ Those for a cluster or docker-compose are run on one: test_deploy_page.py and te
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from support.apollo_cli import REPOSITORY
 from support.compilers import need
 from support.pages import Block, Shell, blocks, make_checkout
+from support.ports import alone_on_port_4750
 
 README = REPOSITORY / "README.md"
 PAGES = [README, *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -24,12 +26,13 @@ def test_commands_work(page, tmp_path):
     if page != README and steps:  # which comes first: the other pages take it that `apollo` is found
         steps = [*(block for block in local_blocks(README) if "ln -sf" in block.script), *steps]
     shell = Shell(make_checkout(tmp_path / "apollo"), home(tmp_path))
-    try:
-        for block in steps:
-            need(*block.needs)
-            shell.run(block)
-    finally:
-        shell.close()
+    with alone_on_port_4750() if any(block.in_background for block in steps) else nullcontext():
+        try:
+            for block in steps:
+                need(*block.needs)
+                shell.run(block)
+        finally:
+            shell.close()
 
 
 def local_blocks(page: Path) -> list[Block]:

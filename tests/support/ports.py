@@ -1,7 +1,12 @@
 """Ports for servers that are told where to listen."""
 
+import fcntl
 import secrets
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 _PORTS = range(12_000, 22_000)
 """Below those that the system chooses for connections: none of these takes one before its server listens."""
@@ -19,3 +24,11 @@ def free_port(*, beside: int = 0) -> int:
             except OSError:
                 continue
             return port
+
+
+@contextmanager
+def alone_on_port_4750() -> Iterator[None]:
+    """Commands of pages listen where the coordinator does unless it is told otherwise: one such page at a time."""
+    with Path(tempfile.gettempdir(), "apollo-tests-port-4750.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
