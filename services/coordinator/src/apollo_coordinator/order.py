@@ -115,7 +115,26 @@ class AttemptCancelled:
     handed_back: bool = False  # nobody asked for it: the worker was told to end
 
 
-AttemptReport = AttemptStarted | AttemptProgress | AttemptLog | AttemptDone | AttemptFailed | AttemptCancelled
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record that makes the mapper fail by itself, as an attempt has found it."""
+
+    number: int  # within its attempt, from 1
+    input: str  # URL
+    offset: int  # where it begins in the decoded object, in bytes
+    size_bytes: int
+    content: bytes  # as the program gets it, of a line without its end; where it is only looked at: the beginning
+    line: bool  # the program gets it as a line
+    reason: str  # of the program's failure on this record alone
+    message: str
+    exit_status: int | None = None
+    signal: int | None = None
+    stderr_tail: str = ""
+
+
+AttemptReport = (
+    AttemptStarted | AttemptProgress | AttemptLog | BadRecord | AttemptDone | AttemptFailed | AttemptCancelled
+)
 """The last three end the stream."""
 
 

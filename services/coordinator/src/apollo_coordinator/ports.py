@@ -13,7 +13,7 @@ from apollo_coordinator.callers import ANYONE, Caller
 from apollo_coordinator.core.model import Job, Task
 from apollo_coordinator.core.pod_overrides import PodOverrides
 from apollo_coordinator.core.spec import JobSpec
-from apollo_coordinator.order import AttemptOrder, AttemptReport, OutputTarget, WorkerDescription
+from apollo_coordinator.order import AttemptOrder, AttemptReport, BadRecord, OutputTarget, WorkerDescription
 
 
 class Clock(Protocol):
@@ -262,6 +262,30 @@ class LogStore(Protocol):
         ...
 
     async def close_attempt(self, attempt: AttemptId) -> None: ...
+
+    async def jobs(self) -> list[JobId]:
+        """The jobs of which something is kept."""
+        ...
+
+    async def forget(self, job: JobId) -> None: ...
+
+
+class BadRecordStore(Protocol):
+    """The quarantine: records that a job has skipped, by the attempt that found them. VolumeFull."""
+
+    async def put(self, attempt: AttemptId, record: BadRecord) -> None:
+        """Keep a record. It survives a crash once this has returned; one whose number is there stays as it is."""
+        ...
+
+    async def of_attempt(self, attempt: AttemptId, *, content_bytes: int | None = None) -> list[BadRecord]:
+        """In order of their numbers; of each content `content_bytes` at most."""
+        ...
+
+    async def get(self, attempt: AttemptId, number: int) -> BadRecord | None: ...
+
+    async def drop(self, attempt: AttemptId) -> None:
+        """Forget what an attempt found that has no say any more."""
+        ...
 
     async def jobs(self) -> list[JobId]:
         """The jobs of which something is kept."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from apollo_common.errors import PermanentError
 from apollo_coordinator.store.journal import JOURNAL_FILE, LOCK_FILE
 
-SWEPT = ("artifacts", "logs", "secrets", "workers", "worker-logs")
+SWEPT = ("artifacts", "bad-records", "logs", "secrets", "workers", "worker-logs")
 """What the coordinator keeps below its data directory, and removes there when no job needs it any more."""
 
 

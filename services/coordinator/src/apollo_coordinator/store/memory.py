@@ -1,6 +1,7 @@
 """The ports of `store` in memory, for tests and the simulation. They keep the same promises, but for surviving."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 from apollo_common.assignment import Split
 from apollo_common.errors import InputNotFound, OutputExists, VolumeFull
@@ -8,7 +9,7 @@ from apollo_common.ids import AttemptId, JobId, job_of
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Job, Task
 from apollo_coordinator.core.spec import JobSpec
-from apollo_coordinator.order import OutputTarget
+from apollo_coordinator.order import BadRecord, OutputTarget
 from apollo_coordinator.ports import JobSecrets, StoredFact, StoredSummary
 from apollo_coordinator.store.part_names import part_name
 
@@ -124,6 +125,35 @@ class MemoryLogStore:
 
     async def forget(self, job: JobId) -> None:
         self.logs = {attempt: log for attempt, log in self.logs.items() if job_of(attempt) != job}
+
+
+class MemoryBadRecords:
+    """A BadRecordStore. While `full` is set, `put` raises VolumeFull."""
+
+    def __init__(self) -> None:
+        self.records: dict[AttemptId, dict[int, BadRecord]] = {}
+        self.full = False
+
+    async def put(self, attempt: AttemptId, record: BadRecord) -> None:
+        if self.full:
+            raise VolumeFull("the coordinator's volume is full; free some space on it")
+        self.records.setdefault(attempt, {}).setdefault(record.number, record)
+
+    async def of_attempt(self, attempt: AttemptId, *, content_bytes: int | None = None) -> list[BadRecord]:
+        found = self.records.get(attempt, {})
+        return [replace(found[number], content=found[number].content[:content_bytes]) for number in sorted(found)]
+
+    async def get(self, attempt: AttemptId, number: int) -> BadRecord | None:
+        return self.records.get(attempt, {}).get(number)
+
+    async def drop(self, attempt: AttemptId) -> None:
+        self.records.pop(attempt, None)
+
+    async def jobs(self) -> list[JobId]:
+        return list(dict.fromkeys(job_of(attempt) for attempt in self.records))
+
+    async def forget(self, job: JobId) -> None:
+        self.records = {attempt: found for attempt, found in self.records.items() if job_of(attempt) != job}
 
 
 class Mishaps:

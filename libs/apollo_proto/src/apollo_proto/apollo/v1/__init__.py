@@ -7,6 +7,7 @@ __all__ = (
     "Accepted",
     "ArtifactChunk",
     "AttachTaskRequest",
+    "BadRecord",
     "CancelTaskRequest",
     "CancelTaskResponse",
     "Cancelled",
@@ -203,6 +204,63 @@ class AttachTaskRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("apollo.v1", "AttachTaskRequest", AttachTaskRequest)
+
+
+@dataclass(eq=False, repr=False)
+class BadRecord(betterproto2.Message):
+    """
+    A record that makes the mapper fail by itself. Those of an attempt come before its `Done`.
+    """
+
+    number: "int" = betterproto2.field(1, betterproto2.TYPE_INT32)
+    """
+    within the attempt, from 1
+    """
+
+    input_url: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+
+    offset: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+    """
+    where it begins in the decoded object, in bytes
+    """
+
+    content: "bytes" = betterproto2.field(4, betterproto2.TYPE_BYTES)
+    """
+    as the program gets it; of a line, without its end
+    """
+
+    line: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    the program gets it as a line
+    """
+
+    reason: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    """
+    an apollo_common.errors reason code
+    """
+
+    message: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
+    """
+    a sentence for the user
+    """
+
+    exit_status: "int" = betterproto2.field(8, betterproto2.TYPE_INT32)
+    """
+    of the program on this record alone, where it exited; -1 else
+    """
+
+    signal: "int" = betterproto2.field(9, betterproto2.TYPE_INT32)
+    """
+    that killed it; 0: none
+    """
+
+    stderr_tail: "bytes" = betterproto2.field(10, betterproto2.TYPE_BYTES)
+    """
+    what it said of this record alone, at most 4 KiB
+    """
+
+
+default_message_pool.register_message("apollo.v1", "BadRecord", BadRecord)
 
 
 @dataclass(eq=False, repr=False)
@@ -454,6 +512,11 @@ class MapWork(betterproto2.Message):
     sample_bytes: "int" = betterproto2.field(8, betterproto2.TYPE_INT64)
     """
     over 0: map about so much of the split, write nothing, answer with a sample of keys
+    """
+
+    max_bad_records: "int" = betterproto2.field(9, betterproto2.TYPE_INT64)
+    """
+    over 0: find the records that make the mapper fail, at most so many, and skip them
     """
 
 
@@ -754,6 +817,8 @@ class TaskEvent(betterproto2.Message):
     failed: "Failed | None" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
     cancelled: "Cancelled | None" = betterproto2.field(11, betterproto2.TYPE_MESSAGE, optional=True, group="event")
+
+    bad_record: "BadRecord | None" = betterproto2.field(12, betterproto2.TYPE_MESSAGE, optional=True, group="event")
 
 
 default_message_pool.register_message("apollo.v1", "TaskEvent", TaskEvent)
