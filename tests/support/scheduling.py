@@ -176,7 +176,7 @@ def _task_view(task: Task) -> object:
         for a in task.attempts
     ]
     times = (task.started_ms, task.ended_ms)
-    return task.id, task.status, task.split, task.accepted, task.output, task.counters, times, attempts_of
+    return task.id, task.status, task.split, task.origin, task.accepted, task.output, task.counters, times, attempts_of
 
 
 def attempts(asked: list[commands.Command]) -> list[str]:

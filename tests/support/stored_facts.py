@@ -13,6 +13,7 @@ from apollo_common.assignment import PartUpload, Split, SplitPiece
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.timings import Timings
 from apollo_coordinator.core import facts
+from apollo_coordinator.core.adoption import AdoptedOutput, Adoption, BadRecordRange
 from apollo_coordinator.core.codec import encode
 from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, TaskTotals
 from apollo_coordinator.core.plan import SplitPolicy
@@ -102,6 +103,15 @@ SPLITS = (
     ),
     Split((SplitPiece("s3://bucket/in2", 0, 9, 9, "v2"),), "whole"),
 )
+FIRST = JobId("w8c5n3x6h2tz")
+ADOPTION = Adoption(
+    (
+        AdoptedOutput(AttemptId(f"{FIRST}-m-00000-1"), f"{FIRST}/{FIRST}-m-00000/{FIRST}-m-00000-1", 77, 5),
+        BadRecordRange(AttemptId(f"{FIRST}-m-00000-1"), 1, 2, 33),
+    ),
+    {"apollo": {"input_records": 10}},
+    "eJxjYGBgAAAABAAB",
+)
 FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobAccepted(1, JOB, SPEC),
     facts.JobStarted(2, JOB),
@@ -136,6 +146,8 @@ FACTS: tuple[facts.DurableFact, ...] = (
     ),
     facts.MapsPlanned(28, JOB, tuple(replace(split, job_input=1) for split in SPLITS)),
     facts.AttemptAccepted(29, MAP, OUTPUT, {"apollo": {"input_records": 1}}, TIMINGS),
+    facts.JobAccepted(30, JOB, replace(SPEC, redrive_of=FIRST)),
+    facts.MapsPlanned(31, JOB, SPLITS, adoption=ADOPTION),
 )
 
 SUMMARY = JobSummary(

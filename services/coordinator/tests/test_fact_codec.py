@@ -49,7 +49,7 @@ def test_a_summary_keeps_timings_and_an_older_one_has_none():
 
 def test_a_summary_of_a_later_version_is_refused():
     with pytest.raises(UnreadableFact, match="later version"):
-        decode_summary('{"v":2}')
+        decode_summary('{"v":3}')
 
 
 def test_the_facts_that_are_tried_have_no_field_at_its_default():
@@ -85,7 +85,7 @@ def test_fields_that_an_older_version_did_not_write_take_their_default():
     assert decode("job-ended", body, job=JOB, at_ms=1) == expected
 
 
-@pytest.mark.parametrize(("kind", "body"), [("job-teleported", "{}"), ("job-cleaned", '{"v":2}')])
+@pytest.mark.parametrize(("kind", "body"), [("job-teleported", "{}"), ("job-cleaned", '{"v":3}')])
 def test_a_fact_of_a_later_version_is_refused(kind, body):
     with pytest.raises(UnreadableFact, match="later version"):
         decode(kind, body, job=JOB, at_ms=1)

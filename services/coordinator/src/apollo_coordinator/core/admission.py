@@ -2,7 +2,7 @@
 
 import posixpath
 
-from apollo_common.errors import IdempotencyConflict, InvalidLocation, LimitExceeded, OutputExists
+from apollo_common.errors import IdempotencyConflict, InvalidLocation, LimitExceeded, OutputExists, UnknownJob
 from apollo_common.storage.location import parse, resolve_output
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Job
@@ -24,7 +24,10 @@ def submitted_before(state: State, idempotency_key: str, body_digest: str) -> Jo
 
 
 def check(state: State, spec: JobSpec) -> None:
-    """OutputExists when a job writes there or has left uploads; LimitExceeded when too many jobs wait."""
+    """OutputExists when a job writes there or has left uploads; LimitExceeded when too many jobs wait.
+
+    UnknownJob when the one that it redrives was forgotten meanwhile.
+    """
     holder = state.outputs.get(output_key(spec))
     if holder is not None and state.jobs[holder].status.ended:
         raise OutputExists(
@@ -34,6 +37,8 @@ def check(state: State, spec: JobSpec) -> None:
         raise OutputExists(
             f"job {holder} is writing to {spec.output_path}; wait for it, stop it, or name another output"
         )
+    if spec.redrive_of and spec.redrive_of not in state.jobs:
+        raise UnknownJob(f"there is no job {spec.redrive_of} any more")
     if state.unfinished_jobs >= state.limits.max_unfinished_jobs:
         raise LimitExceeded(
             f"{state.unfinished_jobs} jobs are unfinished, which is the limit; submit again when some have ended"

@@ -3,14 +3,24 @@
 import heapq
 from dataclasses import replace
 
-from apollo_common.ids import map_task_id, reduce_task_id, sample_task_id
+from apollo_common.ids import JobId, map_task_id, reduce_task_id, sample_task_id
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.admission import output_key
+from apollo_coordinator.core.adoption import AdoptedOutput, Adoption
 from apollo_coordinator.core.apply_attempts import end_attempt
 from apollo_coordinator.core.indexes import move_task, note_cleanable, refresh, trouble, trouble_over
-from apollo_coordinator.core.model import AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.model import (
+    AttemptOutput,
+    AttemptStatus,
+    Job,
+    JobStatus,
+    Task,
+    TaskKind,
+    TaskStatus,
+    add_counters,
+)
 from apollo_coordinator.core.plan import beginning
-from apollo_coordinator.core.state import State, new_queue
+from apollo_coordinator.core.state import JobQueue, State, new_queue
 from apollo_coordinator.core.summary import restored, task_totals
 from apollo_coordinator.core.transitions import JOB, moved
 
@@ -25,6 +35,24 @@ def job_accepted(state: State, fact: facts.JobAccepted) -> None:
     state.outputs[output_key(fact.spec)] = job.id
     if fact.spec.idempotency_key:
         state.idempotency[fact.spec.idempotency_key] = job.id
+    if fact.spec.redrive_of:
+        _hold(state, JobId(fact.spec.redrive_of))
+
+
+def _hold(state: State, job: JobId) -> None:
+    """A redrive reads what the job has left: it is not forgotten meanwhile."""
+    state.redriven[job] = state.redriven.get(job, 0) + 1
+    if state.redriven[job] == 1:
+        state.ended = [entry for entry in state.ended if entry[1] != job]
+        heapq.heapify(state.ended)
+
+
+def _let_go(state: State, job: JobId) -> None:
+    state.redriven[job] -= 1
+    if not state.redriven[job]:
+        del state.redriven[job]
+        if job in state.jobs and job not in state.queues:  # it is not while the redrive's facts alone are folded
+            _note_ended(state, state.jobs[job])
 
 
 def job_started(state: State, fact: facts.JobStarted) -> None:
@@ -61,13 +89,31 @@ def maps_planned(state: State, fact: facts.MapsPlanned) -> None:
         for index, split in enumerate(fact.sampled)
     ]
     queue = state.queues[job.id]
+    if fact.adoption is not None:
+        _adopt(queue, fact.adoption, fact.at_ms)
     queue.advanced_ms = fact.at_ms
     queue.pending_samplers = list(range(len(job.samplers)))
-    queue.pending_maps = list(range(len(job.maps)))
+    queue.pending_maps = [task.index for task in job.maps if not task.adopted]
     queue.pending_reduces = list(range(len(job.reduces)))
     state.running_tasks += len(job.maps) + len(job.reduces)
     state.unscaled[job.id] = None
     refresh(state, queue)
+
+
+def _adopt(queue: JobQueue, adoption: Adoption, now_ms: int) -> None:
+    job = queue.job
+    job.splitters = adoption.splitters
+    job.adopted_counters = adoption.counters
+    add_counters(job.counters, adoption.counters, 1)
+    for task, origin in zip(job.maps, adoption.origins, strict=True):
+        task.origin = origin
+        if isinstance(origin, AdoptedOutput):
+            task.status = TaskStatus.COMPLETED
+            task.ended_ms = now_ms
+            task.output = AttemptOutput(origin.path, size_bytes=origin.size_bytes, records=origin.records)
+            job.map_tally.completed += 1
+    if queue.maps_done:
+        queue.reduces_ready_ms = now_ms
 
 
 def splitters_chosen(state: State, fact: facts.SplittersChosen) -> None:
@@ -136,6 +182,8 @@ def job_cleaned(state: State, fact: facts.JobCleaned) -> None:
     state.unscaled.pop(fact.job, None)
     state.troubled.pop(fact.job, None)
     _note_ended(state, queue.job)
+    if queue.job.spec.redrive_of:
+        _let_go(state, JobId(queue.job.spec.redrive_of))
 
 
 def job_restored(state: State, fact: facts.JobRestored) -> None:
@@ -148,7 +196,8 @@ def job_restored(state: State, fact: facts.JobRestored) -> None:
 
 
 def _note_ended(state: State, job: Job) -> None:
-    heapq.heappush(state.ended, (job.ended_ms or 0, job.id))
+    if job.id not in state.redriven:
+        heapq.heappush(state.ended, (job.ended_ms or 0, job.id))
 
 
 def job_archived(state: State, fact: facts.JobArchived) -> None:

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 
 from apollo_common.assignment import Split, SplitPiece
 from apollo_common.errors import PermanentError
-from apollo_common.ids import JobId
+from apollo_common.ids import AttemptId, JobId
 from apollo_coordinator.core import facts
+from apollo_coordinator.core.adoption import AdoptedOutput, Adoption, BadRecordRange, Origin
 from apollo_coordinator.core.summary import JobSummary
 
-FACT_VERSION = 1
-"""Rises when a body changes in a way that older code would misread."""
+FACT_VERSION = 2
+"""Rises when a body changes in a way that older code would misread. 2: plans that adopt map outputs."""
 
 
 class UnreadableFact(PermanentError):
@@ -43,12 +44,15 @@ _NAMES = {fact: kind for kind, fact in KINDS.items()}
 
 def encode(fact: facts.DurableFact) -> tuple[str, str]:
     """Kind and JSON body; `at_ms` and the job stand beside them in the journal."""
-    document: dict[str, Any] = {"v": FACT_VERSION}
+    document: dict[str, Any] = {"v": 1}
     for entry in fields(fact):
         value = getattr(fact, entry.name)
         if entry.name == "splits":
             document["tasks"] = len(value)
             document["splits"] = _pack_splits(value)
+        elif entry.name == "adoption":
+            if value is not None:  # an older Apollo reads every other plan
+                document |= {"v": 2, "adopted": value.adopted, "adoption": _pack_adoption(value)}
         elif entry.name not in ("at_ms", "job"):
             document[entry.name] = _to_json(value)
     return _NAMES[type(fact)], json.dumps(document, separators=(",", ":"), ensure_ascii=False)
@@ -62,7 +66,8 @@ def decode(kind: str, body: str, *, job: str, at_ms: int) -> facts.DurableFact:
         raise UnreadableFact(f"the journal was written by a later version of Apollo ({kind}); start that version again")
     if fact is facts.MapsPlanned:
         sampled = tuple(document.get("sampled", ()))
-        return facts.MapsPlanned(at_ms, JobId(job), _unpack_splits(document["splits"]), sampled)
+        adoption = _unpack_adoption(document["adoption"]) if "adoption" in document else None
+        return facts.MapsPlanned(at_ms, JobId(job), _unpack_splits(document["splits"]), sampled, adoption)
     document["at_ms"] = at_ms
     document["job"] = job
     value: facts.DurableFact = _build(fact, document)
@@ -70,7 +75,7 @@ def decode(kind: str, body: str, *, job: str, at_ms: int) -> facts.DurableFact:
 
 
 def encode_summary(summary: JobSummary) -> str:
-    return json.dumps({"v": FACT_VERSION} | _to_json(summary), separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({"v": 1} | _to_json(summary), separators=(",", ":"), ensure_ascii=False)
 
 
 def decode_summary(body: str) -> JobSummary:
@@ -155,11 +160,11 @@ def _pack_splits(splits: tuple[Split, ...]) -> str:
         ]
         for split in splits
     ]
-    return base64.b64encode(zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)).decode()
+    return _pack(rows)
 
 
 def _unpack_splits(blob: str) -> tuple[Split, ...]:
-    rows = json.loads(zlib.decompress(base64.b64decode(blob)))
+    rows = _unpack(blob)
     return tuple(
         Split(
             tuple(
@@ -171,3 +176,32 @@ def _unpack_splits(blob: str) -> tuple[Split, ...]:
         )
         for format_, pieces, *job_input in rows
     )
+
+
+def _pack_adoption(adoption: Adoption) -> str:
+    """One compressed blob, for it tells as much of each task as its split does."""
+    rows = [
+        ["output", origin.attempt, origin.path, origin.size_bytes, origin.records]
+        if isinstance(origin, AdoptedOutput)
+        else ["records", origin.attempt, origin.first, origin.count, origin.size_bytes]
+        for origin in adoption.origins
+    ]
+    return _pack({"origins": rows, "counters": adoption.counters, "splitters": adoption.splitters})
+
+
+def _unpack_adoption(blob: str) -> Adoption:
+    document = _unpack(blob)
+    return Adoption(tuple(map(_origin, document["origins"])), document["counters"], document["splitters"])
+
+
+def _origin(row: list[Any]) -> Origin:
+    kind, attempt, *rest = row
+    return AdoptedOutput(AttemptId(attempt), *rest) if kind == "output" else BadRecordRange(AttemptId(attempt), *rest)
+
+
+def _pack(document: Any) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)).decode()
+
+
+def _unpack(blob: str) -> Any:
+    return json.loads(zlib.decompress(base64.b64decode(blob)))

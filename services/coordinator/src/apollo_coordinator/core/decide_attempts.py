@@ -11,7 +11,16 @@ from apollo_common.errors import FetchFailed, WorkerBusy, WorkerDrained, WorkerU
 from apollo_common.ids import job_of
 from apollo_coordinator.core import commands, events, facts
 from apollo_coordinator.core.decide_jobs import choose_splitters, end_job, start_commit
-from apollo_coordinator.core.model import AttemptOutput, AttemptStatus, Departure, Failure, JobStatus, Task, TaskKind
+from apollo_coordinator.core.model import (
+    AttemptOutput,
+    AttemptStatus,
+    Departure,
+    Failure,
+    Job,
+    JobStatus,
+    Task,
+    TaskKind,
+)
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.setbacks import fail, lose, verdict
 from apollo_coordinator.core.state import EXCUSED_REASONS, Running, State, counted_losses, locate
@@ -122,6 +131,9 @@ def _lose_map_output(state: State, event: events.FetchFailed, now_ms: int, out: 
     """Run the named map again, unless that has happened since the reduce got its list."""
     queue = state.queues[job_of(event.attempt)]
     place = locate(event.map_attempt)
+    if place.job == queue.job.spec.redrive_of:
+        end_job(queue, JobStatus.FAILED, _adopted_output_lost(queue.job, event), now_ms, out, over=event.attempt)
+        return
     if place.job != queue.job.id or place.kind is not TaskKind.MAP or place.task_index >= len(queue.job.maps):
         return
     task = queue.job.maps[place.task_index]
@@ -142,6 +154,15 @@ def _lose_map_output(state: State, event: events.FetchFailed, now_ms: int, out: 
     spent = verdict(state, queue, task, task.attempts)
     if spent is not None:  # its other attempts had used up the budget before this one was done
         end_job(queue, JobStatus.FAILED, spent, now_ms, out, over=event.attempt)
+
+
+def _adopted_output_lost(job: Job, event: events.FetchFailed) -> Failure:
+    """No task of this job can make it again."""
+    message = (
+        f"map output {event.map_attempt}, which this job took over from job {job.spec.redrive_of}, cannot be read: "
+        f"{event.failure.message}; have all the input mapped again: apollo redrive {job.spec.redrive_of} --remap"
+    )
+    return Failure(FetchFailed.reason, message, retryable=False, attempt=event.map_attempt)
 
 
 def attempt_cancelled(state: State, event: events.AttemptCancelled, now_ms: int, out: Outcome) -> None:

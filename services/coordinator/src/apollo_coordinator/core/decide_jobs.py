@@ -36,8 +36,9 @@ def input_planned(state: State, event: events.InputPlanned, now_ms: int, out: Ou
     if queue is None or queue.job.planned:
         return
     spec = queue.job.spec
+    adopted = event.adoption.adopted if event.adoption is not None else 0
     tasks = len(event.splits) + spec.n_reducers
-    if tasks > state.limits.max_tasks_per_job:
+    if tasks - adopted > state.limits.max_tasks_per_job:
         message = (
             f"{len(event.splits)} map and {spec.n_reducers} reduce tasks are over the limit of "
             f"{state.limits.max_tasks_per_job}; choose a splitSize over {spec.split_size_bytes} bytes"
@@ -45,8 +46,9 @@ def input_planned(state: State, event: events.InputPlanned, now_ms: int, out: Ou
         failure = Failure(LimitExceeded.reason, message, retryable=False)
         end_job(queue, JobStatus.FAILED, failure, now_ms, out)
         return
-    sampled = sampled_splits(len(event.splits)) if event.splits and needs_sampling(queue.job) else ()
-    out.facts.append(facts.MapsPlanned(now_ms, event.job, event.splits, sampled))
+    samples = event.splits and event.adoption is None and needs_sampling(queue.job)
+    sampled = sampled_splits(len(event.splits)) if samples else ()
+    out.facts.append(facts.MapsPlanned(now_ms, event.job, event.splits, sampled, event.adoption))
     if tasks == 0:
         start_commit(queue.job, now_ms, out)
 

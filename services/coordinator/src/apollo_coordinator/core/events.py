@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from apollo_common.assignment import Counters, PartUpload, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.timings import NO_TIMINGS, Timings
+from apollo_coordinator.core.adoption import Adoption
 from apollo_coordinator.core.model import Failure
 from apollo_coordinator.core.spec import JobSpec
 
@@ -28,8 +29,11 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class InputPlanned:
+    """The fields of `facts.MapsPlanned`."""
+
     job: JobId
     splits: tuple[Split, ...]
+    adoption: Adoption | None = None
 
 
 @dataclass(frozen=True, slots=True)

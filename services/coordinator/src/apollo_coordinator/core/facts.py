@@ -10,6 +10,7 @@ from typing import ClassVar
 from apollo_common.assignment import Counters, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId, job_of
 from apollo_common.timings import NO_TIMINGS, Timings
+from apollo_coordinator.core.adoption import Adoption
 from apollo_coordinator.core.model import AttemptOutput, Departure, Failure, JobStatus
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.summary import JobSummary
@@ -54,11 +55,13 @@ class JobStarted(_JobFact):
 class MapsPlanned(_JobFact):
     """The map tasks, one per split, and the reduce tasks exist from here on.
 
-    `sampled`: the splits whose beginnings are sampled before any map starts.
+    `sampled`: the splits whose beginnings are sampled before any map starts. `adoption`: of a redrive, whose splits are
+    those of the earlier job, a further time for each task over bad records.
     """
 
     splits: tuple[Split, ...]
     sampled: tuple[int, ...] = ()
+    adoption: Adoption | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,8 @@ def _check_job(state: State, job: Job) -> None:
     _require((job.ended_ms is not None) == job.status.ended, "an ended job has an end", at=job.id)
     _require(job.failure is not None or job.status is not JobStatus.FAILED, "a failed job says why", at=job.id)
     total: Counters = {}
-    for task in job.tasks:
-        for group, names in task.counters.items():
+    for counters in (job.adopted_counters, *(task.counters for task in job.tasks)):
+        for group, names in counters.items():
             for name, value in names.items():
                 sums = total.setdefault(group, {})
                 sums[name] = sums.get(name, 0) + value
@@ -61,7 +61,7 @@ def _check_job(state: State, job: Job) -> None:
         group: {n: v for n, v in names.items() if v} for group, names in job.counters.items() if any(names.values())
     }
     told = {group: {n: v for n, v in names.items() if v} for group, names in total.items() if any(names.values())}
-    _require(kept == told, "a job's counters are those of its accepted attempts", at=job.id)
+    _require(kept == told, "a job's counters are those of its accepted attempts and adopted outputs", at=job.id)
     for tasks, timings in (([*job.samplers, *job.maps], job.map_timings), (job.reduces, job.reduce_timings)):
         accepted = [attempt for task in tasks for attempt in task.attempts if attempt.status is AttemptStatus.SUCCEEDED]
         spent = reduce(Timings.plus, (attempt.timings for attempt in accepted), NO_TIMINGS)
@@ -69,6 +69,11 @@ def _check_job(state: State, job: Job) -> None:
 
 
 def _check_task(state: State, job: Job, task: Task) -> None:
+    if task.adopted:
+        settled = task.status is TaskStatus.COMPLETED and task.output is not None
+        _require(settled and not task.attempts, "an adopted output is there from the start and stays", at=task)
+        _require(bool(job.spec.redrive_of), "only a redrive adopts outputs", at=task)
+        return
     succeeded = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.SUCCEEDED]
     running = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.RUNNING]
     _require(len(succeeded) <= 1, "one accepted attempt per task", at=task)
@@ -187,8 +192,10 @@ def _check_totals(state: State) -> None:
     _require(state.outputs == reserved, "outputs of uncleaned jobs are reserved, each once", at=sorted(reserved))
     _require(state.tasks_at_hand == sum(state.at_hand.values()), "tasks at hand are counted", at=state.tasks_at_hand)
     _require(state.tasks_at_hand <= state.limits.max_ended_tasks_at_hand, "and are bounded", at=state.tasks_at_hand)
-    cleaned = sorted(job.id for job in state.jobs.values() if job.id not in state.queues)
+    needed = {queue.job.spec.redrive_of for queue in state.queues.values()}
+    cleaned = sorted(job.id for job in state.jobs.values() if job.id not in state.queues and job.id not in needed)
     _require(sorted(job for _, job in state.ended) == cleaned, "every cleaned job waits for its retention", at=cleaned)
+    _require(set(state.redriven) == needed - {""}, "jobs that redrives need are held", at=sorted(state.redriven))
     for queue in state.queues.values():
         ready_to_clean = queue.job.status.ended and not queue.outstanding and not queue.cleaning
         if state.orphans_due_ms is None:

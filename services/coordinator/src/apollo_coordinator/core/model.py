@@ -10,6 +10,7 @@ from apollo_common.assignment import Counters, PartUpload, Split
 from apollo_common.errors import OutOfMemory
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_common.timings import NO_TIMINGS, Timings
+from apollo_coordinator.core.adoption import AdoptedOutput, BadRecordRange, Origin
 from apollo_coordinator.core.spec import JobSpec
 
 
@@ -127,6 +128,7 @@ class Task:
     kind: TaskKind
     status: TaskStatus = TaskStatus.SCHEDULED
     split: Split | None = None  # map tasks and samplers
+    origin: Origin | None = None  # map tasks of a redrive
     attempts: list[Attempt] = field(default_factory=list)
     accepted: AttemptId | None = None
     output: AttemptOutput | None = None
@@ -135,6 +137,18 @@ class Task:
     ready_ms: int = 0
     started_ms: int | None = None
     ended_ms: int | None = None
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it has had its output from the start, and has no attempts."""
+        return isinstance(self.origin, AdoptedOutput)
+
+    @property
+    def input_bytes(self) -> int:
+        """Of what it maps; 0 of a reduce."""
+        if isinstance(self.origin, BadRecordRange):
+            return self.origin.size_bytes
+        return self.split.size_bytes if self.split is not None else 0
 
 
 @dataclass(slots=True)
@@ -176,7 +190,8 @@ class Job:
     splitters: str | None = None  # packed; None: not chosen, or not needed
     planned: bool = False
     failure: Failure | None = None
-    counters: Counters = field(default_factory=dict)  # of accepted attempts
+    counters: Counters = field(default_factory=dict)  # of accepted attempts, and of adopted outputs
+    adopted_counters: Counters = field(default_factory=dict)  # of the latter alone
     map_timings: Timings = NO_TIMINGS  # of the same, added up
     reduce_timings: Timings = NO_TIMINGS
     speculative_attempts: int = 0  # started so far

@@ -117,6 +117,7 @@ class JobSpec:
     brings_credentials: bool = False  # they came in its body
     kubernetes: PodOverrides | None = None  # of the worker pods
     user: str = ""  # who submitted it; empty: nobody was asked
+    redrive_of: str = ""  # a job: of its input only the bad records are mapped, and its map outputs reduced with them
     idempotency_key: str = ""  # after the user and a line break, if there is one
     body_digest: str = ""  # of the request, to tell a retry from another job under the same key
 

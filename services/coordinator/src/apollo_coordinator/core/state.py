@@ -186,7 +186,8 @@ class State:
     running_jobs: int = 0
     running_tasks: int = 0  # planned tasks of running jobs
     jobs_created: int = 0
-    ended: list[tuple[int, JobId]] = field(default_factory=list)  # heap by ended_ms of the jobs that are cleaned up
+    ended: list[tuple[int, JobId]] = field(default_factory=list)  # heap by ended_ms of the jobs that may be forgotten
+    redriven: dict[JobId, int] = field(default_factory=dict)  # how many redrives of a job there are that need it yet
     at_hand: dict[JobId, int] = field(
         default_factory=dict
     )  # archived jobs with tasks in `jobs`: how many, oldest first
@@ -245,7 +246,7 @@ def new_queue(job: Job, number: int, limits: Limits) -> JobQueue:
 
 def size_bytes(task: Task, attempt: Attempt) -> int:
     """Of the task's input, 0 while unknown: of a reduce, its attempts say so."""
-    return attempt.input_bytes_total or (task.split.size_bytes if task.split is not None else 0)
+    return attempt.input_bytes_total or task.input_bytes
 
 
 def ready_since_ms(queue: JobQueue, task: Task) -> int:
