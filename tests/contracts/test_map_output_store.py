@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from apollo_common.assignment import DATA_FILE, INDEX_FILE
 from apollo_common.errors import FetchFailed, ScratchExceeded, StorageAccessDenied, VolumeFull
 from apollo_common.storage.memory import MemoryStore
 from apollo_common.storage.port import ObjectStore
 from apollo_common.storage.s3 import S3Store
 from apollo_worker.shuffle.bucket_store import INDEX_HEAD_BYTES, PIECE_BYTES, BucketStore
 from apollo_worker.shuffle.disk import VOLUME
-from apollo_worker.shuffle.map_output import DATA_FILE, INDEX_FILE
 from apollo_worker.shuffle.store import MapOutputStore
 from apollo_worker.shuffle.volume_store import VolumeStore
 from support.s3_faults import TRANSIENT, Fault, FaultPlan, Rule

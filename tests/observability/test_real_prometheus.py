@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from apollo_worker.shuffle.map_output import INDEX_FILE
+from apollo_common.assignment import INDEX_FILE
 from observability.fragile_services import WORKERS, may_mount
 from observability.sources import Expression, alerts, dashboard_expressions, recorded
 from observability.sped_up import faster

@@ -9,13 +9,16 @@ from typing import Any
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from apollo_common.storage.file import FileStore
 from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.callers import Authenticator
+from apollo_coordinator.rpc.convert import to_document
 from apollo_coordinator.store.artifacts import ArtifactFiles
 from apollo_coordinator.store.logs import LogFiles
+from apollo_coordinator.store.map_outputs import MapOutputFiles
 from support.memory_jobs import MemoryJobs
 
 SCRIPT = b"#!/bin/sh\ncat\n"
@@ -59,6 +62,8 @@ async def running_api(
         logs=logs,
         settings=settings,
         registry=registry,
+        map_outputs=MapOutputFiles(FileStore(), f"file://{root}/intermediate"),
+        encode=to_document,
         authenticator=authenticator,
     )
     server = ApiServer(app, settings)

@@ -10,7 +10,8 @@ from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, attempt_id, jo
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
 from apollo_coordinator.core.spec import JobSpec
-from apollo_coordinator.jobs import JobEvent, Submitted
+from apollo_coordinator.engine.replays import replay_of
+from apollo_coordinator.jobs import JobEvent, Replay, Submitted
 from apollo_coordinator.ports import JobSecrets
 
 
@@ -97,6 +98,15 @@ class MemoryJobs:
             for program in (job.spec.mapper, job.spec.reducer, job.spec.combiner)
         )
 
+    def artifact_needed(self, digest: str) -> bool:
+        return any(digest in job.spec.artifact_digests for job in self._jobs.values())
+
+    def artifact_users(self, digest: str) -> frozenset[str]:
+        return frozenset(job.spec.user for job in self._jobs.values() if digest in job.spec.artifact_digests)
+
+    async def replay(self, task: TaskId, number: int | None) -> Replay:
+        return replay_of(self.job(job_of(task)), await self.task(task), number)
+
     async def events(self, job: JobId, *, after: int = 0) -> AsyncIterator[JobEvent]:
         position = after
         while True:
@@ -121,6 +131,9 @@ class MemoryJobs:
     def end(self, job: Job, status: JobStatus) -> None:
         job.status, job.ended_ms = status, 9000
         self.tell(job, "job_ended", last=True, status=status.value)
+
+    def forget(self, job: JobId) -> None:
+        del self._jobs[job], self._events[job]
 
     def start(self, job: Job, *, maps: int, reduces: int) -> None:
         """Give the job tasks; the first map task gets an attempt that runs."""

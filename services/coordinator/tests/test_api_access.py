@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,6 +16,12 @@ from support.tokens import TOKENS, bearer, tokens_file
 
 BODY = {"inputPath": "s3://in/a", "outputPath": "s3://out/b", "mapperName": "shell:cat", "nReducers": 0}
 JOBS = "/api/v1/jobs"
+OWNERS_ALONE = {
+    "get /api/v1/tasks/{id}/replay",
+    "get /api/v1/artifact-bytes/{digest}",
+    "get /api/v1/attempts/{id}/map-output/{file}",
+}
+"""Calls that change nothing, and show what no viewer sees."""
 
 
 @pytest.fixture
@@ -110,18 +117,18 @@ class TestTokens:
             for method, operation in operations.items()
         }
         changing = {call for call, role in roles.items() if role == "Needs the role submitter."}
-        assert changing == {call for call in roles if not call.startswith("get ")}
+        assert changing == {call for call in roles if not call.startswith("get ")} | OWNERS_ALONE
 
     async def test_every_call_that_is_described_asks_as_it_says(self, api):
         async with api.http.get("/openapi.json", headers=bearer("vera")) as answer:
             document = await answer.json()
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
-                target = path.replace("{id}", "none").replace("{name}", "none")
+                target = re.sub(r"{\w+}", "none", path)
                 async with api.http.request(method, target) as answer:
                     assert (answer.status == 401) == (operation.get("security") != []), (method, path)
                 async with api.http.request(method, target, headers=bearer("vera")) as answer:
-                    assert (answer.status == 403) == (method != "get"), (method, path)
+                    assert (answer.status == 403) == (method != "get" or f"get {path}" in OWNERS_ALONE), (method, path)
 
 
 class TestRoles:

@@ -89,7 +89,7 @@ async def test_other_bytes_under_the_same_name_replace_it(api):
     assert stored(api)["blobs"] == [answer["hash"]]
 
 
-async def test_a_running_job_keeps_the_bytes_it_started_with(api):
+async def test_a_job_keeps_the_bytes_it_started_with_until_it_is_forgotten(api):
     _, old = await api.upload("cat.sh")
     body = {"inputPath": "s3://in/a", "outputPath": "s3://out/b", "mapperName": "cat.sh", "reducerName": "builtin:sum"}
     _, submitted = await api.call("POST", "/api/v1/jobs", json=body)
@@ -98,7 +98,10 @@ async def test_a_running_job_keeps_the_bytes_it_started_with(api):
     assert stored(api)["blobs"] == sorted([old["hash"], new["hash"]])
     await api.call("DELETE", f"/api/v1/jobs/{submitted['job']['id']}")
     assert (await api.call("DELETE", "/api/v1/artifacts/cat.sh"))[0] == 204
-    assert stored(api) == NOTHING
+    assert stored(api)["blobs"] == [old["hash"]]
+    api.jobs.forget(submitted["job"]["id"])
+    await api.upload("cat.sh", SCRIPT + b"# new\n")
+    assert stored(api)["blobs"] == [new["hash"]]
 
 
 async def test_unknown_artifacts_are_404(api):

@@ -8,13 +8,16 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from apollo_common.storage.file import FileStore
 from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.application import make_api
 from apollo_coordinator.api.server import ApiServer
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.order import AttemptDone, AttemptFailed, AttemptLog, AttemptStarted
+from apollo_coordinator.rpc.convert import to_document
 from apollo_coordinator.store.artifacts import ArtifactFiles
 from apollo_coordinator.store.logs import LogFiles
+from apollo_coordinator.store.map_outputs import MapOutputFiles
 from support.engine import Site
 
 SETTINGS = ApiSettings(store_policy=StorePolicy(), shutdown_s=0.2)
@@ -44,7 +47,13 @@ async def coordinator(site, root):
     artifacts = await ArtifactFiles.open(root / "artifacts")
     async with site.coordinator() as engine:
         app = make_api(
-            service=engine, artifacts=artifacts, logs=site.logs, settings=SETTINGS, registry=CollectorRegistry()
+            service=engine,
+            artifacts=artifacts,
+            logs=site.logs,
+            settings=SETTINGS,
+            registry=CollectorRegistry(),
+            map_outputs=MapOutputFiles(FileStore(), f"file://{root}/intermediate"),
+            encode=to_document,
         )
         server = ApiServer(app, SETTINGS)
         port = await server.listen("127.0.0.1", 0)

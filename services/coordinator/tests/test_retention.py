@@ -124,8 +124,8 @@ async def test_artifacts_stay_for_the_retention_after_their_last_use(tmp_path):
     async with site.coordinator(QUICK) as engine:
 
         async def expire() -> list[str]:
-            await store.expire(clock.ms - 30 * DAY_MS, engine.artifacts_of_jobs().__contains__)
-            await store.collect(engine.artifact_in_use)
+            await store.expire(clock.ms - 30 * DAY_MS, engine.artifact_needed)
+            await store.collect(engine.artifact_needed)
             return await listed()
 
         used = await upload("used", b"#!/bin/sh\nused\n")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apollo_common.assignment import DATA_FILE
 from apollo_common.errors import RecordTooLarge
 from apollo_worker.core.budget import MIN_BUDGET_BYTES
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.builtins import builtin
 from apollo_worker.shuffle.group import grouped
-from apollo_worker.shuffle.map_output import DATA_FILE, MapOutputWriter
+from apollo_worker.shuffle.map_output import MapOutputWriter
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.partition import parse_partitioner
 from apollo_worker.shuffle.volume_store import VolumeStore

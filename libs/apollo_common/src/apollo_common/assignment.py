@@ -8,7 +8,7 @@ import sys
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 Counters = dict[str, dict[str, int]]
 """group -> name -> count"""
@@ -60,6 +60,11 @@ class PartUpload:
     number: int
     etag: str
     size_bytes: int
+
+
+DATA_FILE: Final = "data.arrow"
+INDEX_FILE: Final = "index"
+"""The files of a map output, in its directory or below its prefix."""
 
 
 def encode_split(split: Split) -> bytes:

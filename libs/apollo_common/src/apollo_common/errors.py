@@ -234,6 +234,12 @@ class FetchFailed(TemporaryError):
         self.attempt = attempt
 
 
+class MapOutputsGone(PermanentError):
+    """The map outputs of a job were removed when it ended, or since."""
+
+    reason = "map_outputs_gone"
+
+
 # Services
 
 

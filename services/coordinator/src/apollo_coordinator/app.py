@@ -10,6 +10,7 @@ from apollo_common.addresses import is_loopback
 from apollo_common.errors import ApolloError, CoordinatorBroken, InvalidSetting
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait, stop_signals
 from apollo_common.logging import configure_logging, get_logger
+from apollo_common.storage.file import FileStore
 from apollo_common.storage.observer import StorageObserver
 from apollo_common.storage.open import Stores
 from apollo_common.storage.policy import StorePolicy
@@ -35,8 +36,16 @@ from apollo_coordinator.pools.local_worker import SpawnedWorker
 from apollo_coordinator.pools.process import ProcessPool
 from apollo_coordinator.pools.static import StaticPool, StaticPoolSettings
 from apollo_coordinator.pools.supervision import Connect
-from apollo_coordinator.ports import Clock, CredentialSource, IntermediateStore, SecretStore, WorkerPool
+from apollo_coordinator.ports import (
+    Clock,
+    CredentialSource,
+    IntermediateStore,
+    MapOutputReader,
+    SecretStore,
+    WorkerPool,
+)
 from apollo_coordinator.process_workers import process_pool_settings
+from apollo_coordinator.rpc.convert import to_document
 from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
 from apollo_coordinator.store import data_directory
@@ -47,6 +56,7 @@ from apollo_coordinator.store.intermediate import IntermediateFiles
 from apollo_coordinator.store.intermediate_objects import IntermediateObjects
 from apollo_coordinator.store.journal import SqliteJournal
 from apollo_coordinator.store.logs import LogFiles
+from apollo_coordinator.store.map_outputs import MapOutputFiles
 from apollo_coordinator.store.secrets import SecretFiles
 
 __all__ = ["Coordinator", "Settings", "end_abandoned", "main"]
@@ -128,7 +138,7 @@ class Coordinator:
         logs = LogFiles(data / "logs")
         connect = partial(GrpcWorkerLink, observer=metrics.links)
         pool, secrets, credentials = await _open_workers(settings, self._first_worker, policy, connect, opened)
-        intermediate, place = await _open_intermediate(settings, journal.identity, metrics.storage, opened)
+        intermediate, place, map_outputs = await _open_intermediate(settings, journal.identity, metrics.storage, opened)
         limits = Limits(retention_ms=int(settings.retention_days * DAY_MS))
         engine = Engine(
             EnginePorts(
@@ -171,6 +181,8 @@ class Coordinator:
             logs=logs,
             settings=api_settings,
             registry=metrics.registry,
+            map_outputs=map_outputs,
+            encode=to_document,
             authenticator=authenticator,
         )
         server = ApiServer(api, api_settings)
@@ -254,14 +266,18 @@ async def _open_cluster(
 
 async def _open_intermediate(
     settings: Settings, coordinator: str, observer: StorageObserver, opened: AsyncExitStack
-) -> tuple[IntermediateStore, IntermediatePlace | None]:
-    """Where map outputs lie, and what workers have to be told of it. StorageUnavailable and other storage errors."""
+) -> tuple[IntermediateStore, IntermediatePlace | None, MapOutputReader]:
+    """Where map outputs lie, what workers have to be told of it, and a reader. StorageUnavailable and other storage
+    errors.
+    """
     if settings.volume is not None:
-        return IntermediateFiles(settings.volume, coordinator=coordinator), None
+        reader = MapOutputFiles(FileStore(), f"file://{settings.volume.absolute()}")
+        return IntermediateFiles(settings.volume, coordinator=coordinator), None, reader
     place = IntermediatePlace(settings.intermediate_url, StorageAccess())
     store = S3Store(place.access, observer)
     opened.push_async_callback(store.close)
-    return await IntermediateObjects.open(store, place.url, coordinator=coordinator), place
+    objects = await IntermediateObjects.open(store, place.url, coordinator=coordinator)
+    return objects, place, MapOutputFiles(store, place.url)
 
 
 def make_pool(settings: Settings, connect: Connect, first: SpawnedWorker | None = None) -> WorkerPool:
@@ -309,8 +325,8 @@ async def _expire_artifacts(artifacts: ArtifactFiles, engine: Engine, clock: Clo
     """Names that nobody has used for the retention go, and bytes that lost their last reference when a job ended."""
     while True:
         try:
-            expired = await artifacts.expire(clock.now_ms() - retention_ms, engine.artifacts_of_jobs().__contains__)
-            collected = await artifacts.collect(engine.artifact_in_use)
+            expired = await artifacts.expire(clock.now_ms() - retention_ms, engine.artifact_needed)
+            collected = await artifacts.collect(engine.artifact_needed)
         except (ApolloError, OSError) as error:
             _log.warning("artifacts were not collected", error=str(error))
         else:

@@ -9,6 +9,7 @@ from apollo_common.ids import AttemptId, JobId, TaskId
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, Job, Task, TaskKind, Worker
 from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.order import AttemptOrder
 from apollo_coordinator.ports import JobSecrets
 
 
@@ -27,6 +28,15 @@ class JobEvent:
     at_ms: int
     body: dict[str, Any]
     last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a worker was told about an attempt, for who runs it elsewhere. It opens no store and no upload by itself."""
+
+    job: Job
+    attempt: Attempt
+    order: AttemptOrder
 
 
 class JobService(Protocol):
@@ -91,7 +101,24 @@ class JobService(Protocol):
 
     def workers(self) -> Sequence[Worker]: ...
 
-    def artifact_in_use(self, digest: str) -> bool: ...
+    def artifact_in_use(self, digest: str) -> bool:
+        """Whether a job that has not ended refers to it."""
+        ...
+
+    def artifact_needed(self, digest: str) -> bool:
+        """Whether any job refers to it that is not forgotten: its attempts can be replayed."""
+        ...
+
+    def artifact_users(self, digest: str) -> frozenset[str]:
+        """Whose these jobs are."""
+        ...
+
+    async def replay(self, task: TaskId, number: int | None) -> Replay:
+        """An attempt of the task as a worker was given it. None: the last that failed, else the last one.
+
+        UnknownJob when there is no such task or attempt; MapOutputsGone when a reduce's input is there no more.
+        """
+        ...
 
     def events(self, job: JobId, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """What happened with id > after, then what happens, until the job has ended."""

@@ -1,6 +1,6 @@
 """What the engine needs from the outside, as protocols. Every port has a memory adapter for tests."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,6 +245,18 @@ class ArtifactStore(Protocol):
 
     async def collect(self, in_use: Callable[[str], bool]) -> int:
         """Remove the bytes that no name, no pin and, as `in_use` tells by digest, no job refers to; how many files."""
+        ...
+
+
+class MapOutputReader(Protocol):
+    """The files of map outputs, wherever workers leave them. Errors of ObjectStore."""
+
+    async def size_bytes(self, path: str, file: str) -> int | None:
+        """Of a file of the map output at `path`, as its task's AttemptOutput has it; None when it is not there."""
+        ...
+
+    def read(self, path: str, file: str, *, offset: int, length_bytes: int) -> AsyncGenerator[bytes, None]:
+        """In chunks of at most 1 MiB. ObjectNotFound."""
         ...
 
 

@@ -17,13 +17,14 @@ from apollo_coordinator.api.event_routes import EventRoutes
 from apollo_coordinator.api.job_routes import JobRoutes
 from apollo_coordinator.api.metrics import ApiMetrics
 from apollo_coordinator.api.openapi import describe
+from apollo_coordinator.api.replay_routes import EncodeOrder, ReplayRoutes
 from apollo_coordinator.api.routing import Route, add_routes
 from apollo_coordinator.api.service_routes import ServiceRoutes
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.tasks import OwnedTasks
 from apollo_coordinator.callers import Authenticator
 from apollo_coordinator.jobs import JobService
-from apollo_coordinator.ports import ArtifactStore, LogStore
+from apollo_coordinator.ports import ArtifactStore, LogStore, MapOutputReader
 
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -35,11 +36,14 @@ def make_api(
     logs: LogStore,
     settings: ApiSettings,
     registry: CollectorRegistry,
+    map_outputs: MapOutputReader,
+    encode: EncodeOrder,
     authenticator: Authenticator | None = None,
 ) -> web.Application:
     """The application; `server.ApiServer` serves it. `registry` is what /metrics shows and gets the API's metrics.
 
-    Without an `authenticator` nobody is asked for a token, and everybody may do everything.
+    `encode` writes down what a worker is told. Without an `authenticator` nobody is asked for a token: everybody may
+    do everything.
     """
     tasks = OwnedTasks(settings.max_streams)
     routes = [
@@ -47,6 +51,7 @@ def make_api(
         *JobRoutes(service, artifacts, settings).routes(),
         *EventRoutes(service, settings, tasks).routes(),
         *AttemptRoutes(service, logs, settings, tasks).routes(),
+        *ReplayRoutes(service, artifacts, map_outputs, encode, settings, tasks).routes(),
         *ServiceRoutes(service, registry).routes(),
     ]
     open_to_all = authenticator is None

@@ -95,7 +95,7 @@ class ArtifactRoutes:
             raise problem from error
         except ArtifactTooLarge as error:
             raise ApiProblem(413, str(error), reason=error.reason, close=True) from error
-        await self._artifacts.collect(self._service.artifact_in_use)
+        await self._artifacts.collect(self._service.artifact_needed)
         return view_artifact(info)
 
     async def list_all(self, request: web.Request, query: PageQuery) -> Answer:
@@ -112,7 +112,7 @@ class ArtifactRoutes:
             detail = f"A job that has not ended uses artifact {info.name!r}. Stop the job or wait for it."
             raise ApiProblem(409, detail, reason="artifact_in_use")
         await self._artifacts.delete(info.name)
-        await self._artifacts.collect(self._service.artifact_in_use)
+        await self._artifacts.collect(self._service.artifact_needed)
         return Answer(status=204)
 
     async def _get(self, request: web.Request) -> ArtifactInfo:

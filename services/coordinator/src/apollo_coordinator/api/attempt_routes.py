@@ -7,20 +7,17 @@ from typing import cast
 
 from aiohttp import web
 
-from apollo_common.errors import UnknownJob
 from apollo_common.ids import AttemptId, TaskId
-from apollo_common.logging import get_logger
 from apollo_coordinator.api.routing import Answer, Route, page
 from apollo_coordinator.api.schemas import LogQuery, PageQuery
 from apollo_coordinator.api.settings import ApiSettings
+from apollo_coordinator.api.streaming import cut
 from apollo_coordinator.api.tasks import OwnedTasks
 from apollo_coordinator.api.viewing import view_attempt, view_worker
 from apollo_coordinator.api.views import AttemptView, WorkerView
 from apollo_coordinator.core.model import Attempt
 from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import LogStore
-
-_log = get_logger(__name__)
 
 
 class AttemptRoutes:
@@ -92,7 +89,7 @@ class AttemptRoutes:
                         await response.write(chunk)
             await response.write_eof()
         except Exception as error:  # noqa: BLE001 - the answer has begun; no problem document can follow
-            _cut(request, error)
+            cut(request, error)
         return response
 
     async def _chunks(self, attempt: AttemptId) -> AsyncGenerator[bytes, None]:
@@ -113,11 +110,3 @@ class AttemptRoutes:
                     step.cancel()
                     await asyncio.wait({step})
                 yield chunk
-
-
-def _cut(request: web.Request, error: Exception) -> None:
-    """End an answer that has begun in the only way that tells the client it is not whole."""
-    if not isinstance(error, (ConnectionError, TimeoutError, UnknownJob)):
-        _log.error("stream failed", path=request.path, exc_info=error)
-    if request.transport is not None:
-        request.transport.abort()

@@ -1,4 +1,4 @@
-"""The audit log: one line for every call that changes something, and for every call that is refused."""
+"""The audit log: one line for every call that changes something, hands out an owner's own, or is refused."""
 
 import asyncio
 from typing import Any, Final
@@ -17,6 +17,8 @@ MAX_VALUE: Final = 512  # characters of what a caller chose: names, ids
 
 JOB: Final = web.RequestKey("job", str)
 """The job that the call has made."""
+DISCLOSES: Final = web.RequestKey("discloses", bool)
+"""Whether the call, which changes nothing, is told all the same: it hands out what is its owner's alone."""
 ARTIFACT: Final = web.RequestKey("artifact", str)
 """The artifact that the call uploads."""
 WORK: Final[web.RequestKey[asyncio.Task[Any]]] = web.RequestKey("work", asyncio.Task)
@@ -51,7 +53,7 @@ def _tell(request: web.Request, metrics: ApiMetrics, status: int, reason: str) -
     refused = reason in REFUSALS
     if refused:
         metrics.refused(reason)
-    if not refused and request.method in _SAFE_METHODS:
+    if not refused and request.method in _SAFE_METHODS and not request.get(DISCLOSES):
         return
     resource = request.match_info.route.resource
     template = resource.canonical if resource is not None else UNMATCHED

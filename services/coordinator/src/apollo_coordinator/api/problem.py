@@ -83,6 +83,7 @@ _STATUS: dict[type[errors.ApolloError], int] = {
     NotOwner: 403,
     errors.OutputExists: 409,
     errors.JobEnded: 409,
+    errors.MapOutputsGone: 409,
     errors.ArtifactTooLarge: 413,
     errors.LimitExceeded: 429,
     errors.StorageUnavailable: 502,

@@ -42,6 +42,7 @@ MAX_VARIABLES = 1000
 MAX_VALUE_CHARACTERS = 32_768  # Linux takes 128 KiB for one variable, four bytes for a character at most
 MAX_SIDE_FILES = 1000
 MAX_LIST = 1000
+MAX_ATTEMPT_NUMBER = 1_000_000
 MAX_IDEMPOTENCY_KEY = 255
 MIN_MEMORY_BUDGET_BYTES = 8 << 20
 MAX_SIZE_BYTES = 1 << 44
@@ -298,6 +299,14 @@ class UploadQuery(RequestModel):
     type: Annotated[Literal["executable", "file"], Field(description="file: a side file, of any content")] = (
         "executable"
     )
+
+
+class ReplayQuery(RequestModel):
+    attempt: Annotated[
+        Annotated[int, Field(ge=0, le=MAX_ATTEMPT_NUMBER)] | None,
+        BeforeValidator(_digits),
+        Field(description="Its number within the task; without it the last that failed, else the last one"),
+    ] = None
 
 
 class LogQuery(RequestModel):

@@ -177,6 +177,20 @@ class AttemptView(View):
     failure: Maybe[FailureView]
 
 
+class ArtifactBytesView(View):
+    digest: Annotated[str, Field(description="SHA-256 in hex; the bytes are at /api/v1/artifact-bytes/{digest}")]
+    size: Annotated[int, Field(description="Bytes")]
+
+
+class ReplayView(View):
+    attempt: AttemptView
+    artifacts: Annotated[list[ArtifactBytesView], Field(description="Programs and side files of the attempt")]
+    assignment: Annotated[
+        dict[str, Any],
+        Field(description="What the worker got, in protobuf's JSON of apollo.v1.TaskAssignment, without credentials"),
+    ]
+
+
 class WorkerView(View):
     id: str
     address: str

@@ -8,7 +8,15 @@ from apollo_coordinator.core import facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.adoption import AdoptedOutput, Adoption
 from apollo_coordinator.core.apply_attempts import end_attempt
-from apollo_coordinator.core.indexes import move_task, note_cleanable, refresh, trouble, trouble_over
+from apollo_coordinator.core.indexes import (
+    forget_artifacts,
+    move_task,
+    note_artifacts,
+    note_cleanable,
+    refresh,
+    trouble,
+    trouble_over,
+)
 from apollo_coordinator.core.model import (
     AttemptOutput,
     AttemptStatus,
@@ -33,6 +41,7 @@ def job_accepted(state: State, fact: facts.JobAccepted) -> None:
     state.unfinished_jobs += 1
     state.queued[job.id] = None
     state.outputs[output_key(fact.spec)] = job.id
+    note_artifacts(state, job)
     if fact.spec.idempotency_key:
         state.idempotency[fact.spec.idempotency_key] = job.id
     if fact.spec.redrive_of:
@@ -192,6 +201,7 @@ def job_restored(state: State, fact: facts.JobRestored) -> None:
     state.jobs_created += 1
     if job.spec.idempotency_key:
         state.idempotency[job.spec.idempotency_key] = job.id
+    note_artifacts(state, job)
     _note_ended(state, job)
 
 
@@ -216,6 +226,7 @@ def tasks_dropped(state: State, fact: facts.TasksDropped) -> None:
 
 def job_forgotten(state: State, fact: facts.JobForgotten) -> None:
     job = state.jobs.pop(fact.job)
+    forget_artifacts(state, job)
     heapq.heappop(state.ended)
     state.tasks_at_hand -= state.at_hand.pop(job.id, 0)
     if state.idempotency.get(job.spec.idempotency_key) == fact.job:

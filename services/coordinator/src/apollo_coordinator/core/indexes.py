@@ -167,6 +167,19 @@ def note_cleanable(state: State, queue: JobQueue) -> None:
 # The rest
 
 
+def note_artifacts(state: State, job: Job) -> None:
+    for digest in job.spec.artifact_digests:
+        state.artifact_uses.setdefault(digest, {})[job.id] = None
+
+
+def forget_artifacts(state: State, job: Job) -> None:
+    for digest in job.spec.artifact_digests:
+        uses = state.artifact_uses[digest]
+        del uses[job.id]
+        if not uses:
+            del state.artifact_uses[digest]
+
+
 def trouble(state: State, job: JobId, message: str) -> None:
     state.jobs[job].trouble = message
     state.troubled[job] = True

@@ -137,6 +137,12 @@ class JobSpec:
         others = [program for program in (self.combiner, self.reducer) if program is not None]
         return tuple(dict.fromkeys([*self.mappers, *others]))
 
+    @property
+    def artifact_digests(self) -> tuple[str, ...]:
+        """Of its programs and side files, each once: what a worker must hold to run any of its tasks."""
+        programs = [program.digest for program in self.programs if program.source is ProgramSource.ARTIFACT]
+        return tuple(dict.fromkeys([*programs, *(file.digest for file in self.files)]))
+
     def mapper_of(self, split: Split | None) -> ProgramRef:
         """Which program reads the split."""
         return self.inputs[split.job_input].mapper if split is not None and self.inputs else self.mapper

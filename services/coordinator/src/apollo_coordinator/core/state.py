@@ -181,6 +181,7 @@ class State:
     workers: dict[WorkerId, Worker] = field(default_factory=dict)
     outputs: dict[str, JobId] = field(default_factory=dict)  # reserved by jobs until they are cleaned up
     idempotency: dict[str, JobId] = field(default_factory=dict)
+    artifact_uses: dict[str, dict[JobId, None]] = field(default_factory=dict)  # by digest: who refers to it
     queued: dict[JobId, None] = field(default_factory=dict)
     unfinished_jobs: int = 0
     running_jobs: int = 0

@@ -26,7 +26,7 @@ from apollo_coordinator.core import events
 from apollo_coordinator.core.model import Failure
 from apollo_coordinator.core.state import task_of
 from apollo_coordinator.engine.credentials import keep_renewed
-from apollo_coordinator.engine.orders import OrderBook, artifact_digests, output_path
+from apollo_coordinator.engine.orders import OrderBook, output_path
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
 from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
@@ -139,7 +139,7 @@ class AttemptRunner:
 
     async def _install(self, order: AttemptOrder, worker: WorkerId) -> None:
         installed = self._installed.setdefault(worker, set())
-        for digest in artifact_digests(order.spec):
+        for digest in order.spec.artifact_digests:
             if digest not in installed:
                 await self._ports.pool.link(worker).install(digest, self._ports.artifacts.path(digest))
                 installed.add(digest)

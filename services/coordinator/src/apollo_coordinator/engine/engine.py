@@ -35,14 +35,15 @@ from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.fact_log import log_fact
 from apollo_coordinator.engine.feed import EventFeed
 from apollo_coordinator.engine.observer import UNOBSERVED, EngineObserver
-from apollo_coordinator.engine.orders import artifact_digests, named_secrets
+from apollo_coordinator.engine.orders import named_secrets
 from apollo_coordinator.engine.past_tasks import PastTasks
 from apollo_coordinator.engine.ports import EnginePorts
 from apollo_coordinator.engine.recorder import Recorder
 from apollo_coordinator.engine.recovery import recover
+from apollo_coordinator.engine.replays import replay_of
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.engine.sweep import Sweeper
-from apollo_coordinator.jobs import JobEvent, Submitted
+from apollo_coordinator.jobs import JobEvent, Replay, Submitted
 from apollo_coordinator.ports import (
     NO_SECRETS,
     JobSecrets,
@@ -423,6 +424,10 @@ class Engine:
                 return known
         raise UnknownJob(f"there is no attempt {attempt}")
 
+    async def replay(self, task: TaskId, number: int | None) -> Replay:
+        job = await self._with_tasks(job_of(task))
+        return replay_of(job, await self.task(task), number)
+
     async def _with_tasks(self, job: JobId) -> Job:
         found = self.job(job)
         return found if self._state.has_tasks(found) else await self._past_tasks.job(job)
@@ -448,16 +453,14 @@ class Engine:
     def workers(self) -> Sequence[Worker]:
         return list(self._state.workers.values())
 
-    def artifacts_of_jobs(self) -> frozenset[str]:
-        """The digests that any job refers to which is not forgotten."""
-        return frozenset(digest for job in self._state.jobs.values() for digest in artifact_digests(job.spec))
-
     def artifact_in_use(self, digest: str) -> bool:
-        return any(
-            digest in artifact_digests(queue.job.spec)
-            for queue in self._state.queues.values()
-            if not queue.job.status.ended
-        )
+        return any(not self._state.jobs[job].status.ended for job in self._state.artifact_uses.get(digest, ()))
+
+    def artifact_needed(self, digest: str) -> bool:
+        return digest in self._state.artifact_uses
+
+    def artifact_users(self, digest: str) -> frozenset[str]:
+        return frozenset(self._state.jobs[job].spec.user for job in self._state.artifact_uses.get(digest, ()))
 
     def events(self, job: JobId, *, after: int = 0) -> AsyncIterator[JobEvent]:
         self.job(job)

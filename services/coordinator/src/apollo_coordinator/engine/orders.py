@@ -11,7 +11,7 @@ from apollo_common.lifecycle import TaskOwner
 from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_output
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.model import TaskKind
-from apollo_coordinator.core.spec import JobSpec, ProgramSource
+from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import JobQueue, State, locate, task_of
 from apollo_coordinator.engine.ports import WorkersOwnCredentials
 from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, IntermediatePlace, MapOutputs, OutputTarget
@@ -21,13 +21,6 @@ from apollo_coordinator.ports import NO_SECRETS, CredentialSource, JobSecrets, S
 def output_path(attempt: AttemptId) -> str:
     """The directory of a map attempt's output, below the intermediate volume or prefix."""
     return f"{locate(attempt).job}/{task_of(attempt)}/{attempt}"
-
-
-def artifact_digests(spec: JobSpec) -> list[str]:
-    """What a worker must hold to run any task of the job."""
-    digests = [program.digest for program in spec.programs if program.source is ProgramSource.ARTIFACT]
-    digests += [file.digest for file in spec.files]
-    return list(dict.fromkeys(digests))
 
 
 async def named_secrets(spec: JobSpec, credentials: CredentialSource) -> JobSecrets | None:

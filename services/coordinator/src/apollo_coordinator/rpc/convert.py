@@ -1,6 +1,7 @@
 """What the engine says about attempts, to and from the wire. Pure."""
 
 import struct
+from typing import Any
 
 from apollo_common.assignment import decode_counters, decode_part_uploads, encode_split
 from apollo_common.ids import AttemptId, TaskId
@@ -65,6 +66,11 @@ def to_assignment(order: AttemptOrder) -> v1.TaskAssignment:
         text=_text_fields(spec.text),
         keys=v1.KeyRules(separator=spec.keys.separator, order=spec.keys.order, group_fields=spec.keys.group_fields),
     )
+
+
+def to_document(order: AttemptOrder) -> dict[str, Any]:
+    """The same message in protobuf's JSON: what `replay` of the worker starts from."""
+    return to_assignment(order).to_dict()
 
 
 def to_renewal(attempt: AttemptId, access: AttemptAccess) -> v1.RenewAccessRequest:

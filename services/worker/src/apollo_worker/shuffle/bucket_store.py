@@ -17,14 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from apollo_common.assignment import MapOutputRef, PartUpload
+from apollo_common.assignment import DATA_FILE, INDEX_FILE, MapOutputRef, PartUpload
 from apollo_common.errors import ApolloError, ObjectNotFound, PermanentError
 from apollo_common.lifecycle import opened, to_the_end
 from apollo_common.parallel import each
 from apollo_common.storage.port import ObjectStore
 from apollo_common.threads import in_thread
 from apollo_worker.shuffle.disk import SCRATCH, Space, disk_errors
-from apollo_worker.shuffle.map_output import DATA_FILE, INDEX_FILE
 from apollo_worker.shuffle.scratch import Scratch
 from apollo_worker.shuffle.segment_index import (
     IndexDamaged,

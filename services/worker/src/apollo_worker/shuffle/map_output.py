@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apollo_common.assignment import DATA_FILE, INDEX_FILE
 from apollo_common.errors import RecordTooLarge
 from apollo_common.threads import in_thread
 from apollo_common.timings import Step
@@ -23,9 +24,6 @@ from apollo_worker.shuffle.partition import Partitioner
 from apollo_worker.shuffle.segment_index import encode_index
 from apollo_worker.shuffle.threads import in_stoppable_thread, iterate_in_thread
 from apollo_worker.steps import Timed, doing
-
-DATA_FILE = "data.arrow"
-INDEX_FILE = "index"
 
 _COPIED_INLINE_BYTES = 1 << 20
 _COMBINER_BATCH_BYTES = 1 << 20

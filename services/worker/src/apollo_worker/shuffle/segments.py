@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from apollo_common.assignment import MapOutputRef
+from apollo_common.assignment import DATA_FILE, INDEX_FILE, MapOutputRef
 from apollo_common.errors import ApolloError, FetchFailed
 from apollo_worker.core.columns import PairBatch
 from apollo_worker.shuffle.arrow import decode_message
 from apollo_worker.shuffle.data_file import Stopped
-from apollo_worker.shuffle.map_output import DATA_FILE, INDEX_FILE
 from apollo_worker.shuffle.segment_index import (
     FIRST_KEY_BYTES,
     Entries,

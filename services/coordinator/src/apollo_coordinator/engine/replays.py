@@ -1,0 +1,67 @@
+"""What a worker was told about an attempt, for who runs it elsewhere: without credentials and uploads. Pure."""
+
+import base64
+
+from apollo_common.assignment import MapOutputRef
+from apollo_common.errors import MapOutputsGone, UnknownJob
+from apollo_common.storage.location import resolve_inputs
+from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind
+from apollo_coordinator.core.state import locate
+from apollo_coordinator.engine.orders import output_path
+from apollo_coordinator.jobs import Replay
+from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, MapOutputs, OutputTarget
+
+_NOWHERE = StorageAccess()
+
+
+def replay_of(job: Job, task: Task, number: int | None) -> Replay:
+    """See JobService.replay. `job` has its tasks.
+
+    Where the job's locations name an endpoint, the order names it too; all else is the reader's own.
+    """
+    attempt = _chosen(task, number)
+    _, input_access = resolve_inputs(job.spec.input_paths, _NOWHERE)
+    reduces = task.kind is TaskKind.REDUCE
+    shuffles = not reduces and job.spec.n_reducers > 0
+    order = AttemptOrder(
+        job_id=job.id,
+        task=task,
+        attempt_id=attempt.id,
+        attempt_number=locate(attempt.id).attempt_number,
+        spec=job.spec,
+        input_access=input_access,
+        output_access=_NOWHERE,
+        map_outputs=_map_outputs(job) if reduces else NO_MAP_OUTPUTS,
+        splitters=base64.b64decode(job.splitters or ""),
+        output=None if shuffles else OutputTarget("", ""),
+        output_path=output_path(attempt.id) if shuffles else "",
+    )
+    return Replay(job, attempt, order)
+
+
+def _chosen(task: Task, number: int | None) -> Attempt:
+    if not task.attempts:
+        raise UnknownJob(f"no attempt of task {task.id} has begun")
+    if number is None:
+        failed = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.FAILED]
+        return (failed or task.attempts)[-1]
+    for attempt in task.attempts:
+        if locate(attempt.id).attempt_number == number:
+            return attempt
+    raise UnknownJob(f"there is no attempt {number} of task {task.id}, only 0 to {len(task.attempts) - 1}")
+
+
+def _map_outputs(job: Job) -> MapOutputs:
+    """Those that are accepted, as the reduces of the job get them. MapOutputsGone."""
+    if job.status.ended and not job.spec.keep_intermediate:
+        raise MapOutputsGone(
+            f"the map outputs of job {job.id} were removed when it ended, so its reduces cannot be replayed: run the "
+            "job again with keepIntermediate, and replay the reduce of that"
+        )
+    missing = next((task.id for task in job.maps if task.output is None), None)
+    if missing is not None:
+        raise MapOutputsGone(f"map task {missing} has no output, so no reduce can be replayed")
+    return MapOutputs(
+        MapOutputRef(task.id, task.accepted or "", task.output.path) for task in job.maps if task.output is not None
+    )
