@@ -20,9 +20,10 @@ from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.core.slices import bounded_slices
 from apollo_worker.input.cutter import InputLimits
+from apollo_worker.input.inline import InlineReader
 from apollo_worker.input.reader import SplitReader
 from apollo_worker.output.part import PartWriter
-from apollo_worker.ports import PairSink
+from apollo_worker.ports import PairSink, RecordReader
 from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter
 from apollo_worker.sampling import KeySampler, beginning
@@ -128,16 +129,20 @@ class Pipeline:
             raise
 
     async def _map(self, work: v1.MapWork, sink: PairSink) -> None:
-        split = decode_split(work.split)
-        limits = InputLimits.for_memory_budget(self._budget_bytes)
-        reader = SplitReader(self._places.stores, split, storage_access(work.access), limits)
-        self._reporter.input_bytes_total = split.size_bytes
+        reader = self._reader(work)
+        self._reporter.input_bytes_total = reader.size_bytes
         mapper = self._programs.mapper()
         records = self._counted_blocks(reader)
         if work.sample_bytes:
             records = beginning(records, work.sample_bytes)
         async with aclosing(records) as blocks:
             await mapper.map(blocks, sink)
+
+    def _reader(self, work: v1.MapWork) -> RecordReader:
+        if work.records:
+            return InlineReader(work.records)
+        limits = InputLimits.for_memory_budget(self._budget_bytes)
+        return SplitReader(self._places.stores, decode_split(work.split), storage_access(work.access), limits)
 
     async def _reduce(self, work: v1.ReduceWork) -> v1.Done:
         outputs = decode_map_outputs(work.map_outputs)
@@ -160,7 +165,7 @@ class Pipeline:
             await writer.abort()
             raise
 
-    async def _counted_blocks(self, reader: SplitReader) -> AsyncGenerator[RecordBlock, None]:
+    async def _counted_blocks(self, reader: RecordReader) -> AsyncGenerator[RecordBlock, None]:
         async with aclosing(reader.blocks()) as blocks:
             async for block in Timed(Step.READ, blocks):
                 self._reporter.add("input_records", block.count)

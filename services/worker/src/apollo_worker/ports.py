@@ -1,12 +1,25 @@
 """The seams inside a worker: where records come from, who processes them, where the results go."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from apollo_worker.core.columns import PairBatch, RecordBlock
 
 Counters = dict[str, dict[str, int]]
+
+
+class RecordReader(Protocol):
+    """Reads the input of one map attempt, once. `input_bytes` says how far it is, and ends at `size_bytes`."""
+
+    input_bytes: int
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def blocks(self) -> AsyncGenerator[RecordBlock, None]:
+        """All records, in order. Close it (contextlib.aclosing) when it is not read to its end."""
+        ...
 
 
 class PairSink(Protocol):

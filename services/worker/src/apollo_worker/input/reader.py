@@ -29,7 +29,7 @@ Read = Callable[[int, int], AsyncGenerator[bytes, None]]
 
 
 class SplitReader:
-    """Reads one split once. `input_bytes` says how far it is; it ends at the split's size."""
+    """See RecordReader. Reads one split."""
 
     def __init__(
         self, stores: StoreOpener, split: Split, access: StorageAccess, limits: InputLimits | None = None
@@ -39,6 +39,10 @@ class SplitReader:
         self._split = split
         self._access = access
         self._limits = limits or InputLimits()
+
+    @property
+    def size_bytes(self) -> int:
+        return self._split.size_bytes
 
     async def blocks(self) -> AsyncGenerator[RecordBlock, None]:
         """The split's records, in order. Close it (contextlib.aclosing) when it is not read to its end.

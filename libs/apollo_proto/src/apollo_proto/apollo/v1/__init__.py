@@ -519,6 +519,11 @@ class MapWork(betterproto2.Message):
     over 0: find the records that make the mapper fail, at most so many, and skip them
     """
 
+    records: "bytes" = betterproto2.field(10, betterproto2.TYPE_BYTES)
+    """
+    apollo_common.inline_records: mapped in place of the split's, at most 2 MiB
+    """
+
 
 default_message_pool.register_message("apollo.v1", "MapWork", MapWork)
 
