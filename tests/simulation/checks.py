@@ -136,7 +136,7 @@ def success_marks_a_whole_output(store: FaultyStore) -> None:
 
 
 def failures_have_a_cause(jobs: Iterable[Job], cluster: Cluster) -> None:
-    """Among the faults that were played, and for a program: as often as its job lets it fail."""
+    """Among the faults that were played, and for a program: as often as its job lets it fail, or twice alike."""
     for job in jobs:
         failure = job.failure
         if failure is None or job.status is not JobStatus.FAILED or failure.reason == "job_timeout":
@@ -146,7 +146,8 @@ def failures_have_a_cause(jobs: Iterable[Job], cluster: Cluster) -> None:
         require(any(cluster.faults.fired[kind] for kind in causes), failures_have_a_cause, told)
         if failure.reason == "program_exited":
             times = cluster.failed_programs[failure.task]
-            require(times >= job.spec.max_attempts, failures_have_a_cause, f"{told}, after {times} failures")
+            spent = times.total() >= job.spec.max_attempts or max(times.values()) >= 2
+            require(spent, failures_have_a_cause, f"{told}, after {times} failures by exit status")
 
 
 def stops_were_asked_for(jobs: Iterable[Job], asked: Iterable[str]) -> None:

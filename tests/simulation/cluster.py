@@ -27,6 +27,7 @@ from support.scheduling import TIMINGS
 
 SLOWDOWN = 10
 STEP_SECONDS = 2.0
+EXIT_STATUSES = (1, 1, 2, 3)
 INPUT_BYTES = 10  # of every attempt, as far as its progress tells
 
 
@@ -55,7 +56,7 @@ class Cluster:
         self.store = store
         self.volume: dict[str, MapOutput] = {}  # by path
         self.volume_full = False
-        self.failed_programs: Counter[TaskId] = Counter()
+        self.failed_programs: dict[TaskId, Counter[int]] = {}  # by exit status, how often
         self.unreadable: Counter[AttemptId] = Counter()  # map outputs that a reduce could not read
         self.violations: list[str] = []
 
@@ -85,8 +86,9 @@ class Cluster:
             await asyncio.sleep(self.faults.seconds(STEP_SECONDS) * (SLOWDOWN if habits.slow else 1))
             yield AttemptProgress(INPUT_BYTES * (step + 1) // steps, INPUT_BYTES, {"apollo": {"input_records": step}})
         if habits.bad or self.faults.meets("failing_program"):
-            self.failed_programs[order.task.id] += 1
-            yield AttemptFailed("program_exited", "the program exited with status 1", retryable=True, exit_status=1)
+            status = self.faults.random.choice(EXIT_STATUSES)
+            self.failed_programs.setdefault(order.task.id, Counter())[status] += 1
+            yield AttemptFailed("program_exited", "the program failed", retryable=True, exit_status=status)
         elif order.task.kind is TaskKind.REDUCE:
             yield await self._reduce(order)
         else:

@@ -21,6 +21,7 @@ MAX_ROUNDS = 2_000
 CHECK_EVERY = 4
 LOST_REASONS = ("worker_unreachable", "volume_full", "storage_unavailable")
 REASONS = ("program_exited", "input_changed", *LOST_REASONS)
+EXIT_STATUSES = (1, 2, 3)
 
 KINDS = {
     "worker_left": 0.08,
@@ -184,7 +185,8 @@ class CoreRun:
         meets = self.faults.meets
         if meets("failure"):
             retryable = self.random.random() < 0.9
-            return events.AttemptFailed(attempt, worker, Failure(self.random.choice(REASONS), "failed", retryable))
+            reason, status = self.random.choice(REASONS), self.random.choice(EXIT_STATUSES)
+            return events.AttemptFailed(attempt, worker, Failure(reason, "failed", retryable, exit_status=status))
         if meets("loss"):
             if self.random.random() < 0.3:
                 return events.AttemptCancelled(attempt, worker)

@@ -35,6 +35,7 @@ def check_all(story: Story, limits: Limits) -> None:
     jobs_keep_to_max_workers(story)
     running_jobs_are_bounded(story, limits)
     retries_are_bounded(story, limits)
+    failures_alike_are_not_tried_again(story)
     jobs_get_the_time_they_were_given(story)
 
 
@@ -192,6 +193,21 @@ def retries_are_bounded(story: Story, limits: Limits) -> None:
             require(failed[task] < specs[fact.job].max_attempts, retries_are_bounded, fact)
             require(lost[task] < limits.max_lost_attempts, retries_are_bounded, fact)
             require(handed_back[task] < limits.max_handed_back_attempts, retries_are_bounded, fact)
+
+
+def failures_alike_are_not_tried_again(story: Story) -> None:
+    """Of a program, with one exit status, on two workers, whatever those were called when they came back."""
+    workers: dict[AttemptId, str] = {}
+    failed: dict[TaskId, dict[int | None, set[str]]] = {}
+    for fact in story:
+        if isinstance(fact, facts.AttemptStarted):
+            alike = [status for status, on in failed.get(task_of(fact.attempt), {}).items() if len(on) > 1]
+            require(not alike, failures_alike_are_not_tried_again, f"{fact} after {alike}")
+        if isinstance(fact, facts.AttemptStarted | facts.AttemptReattached):
+            workers[fact.attempt] = fact.worker.partition("~")[0]
+        elif isinstance(fact, facts.AttemptFailed) and fact.failure.reason == "program_exited":
+            by_status = failed.setdefault(task_of(fact.attempt), {})
+            by_status.setdefault(fact.failure.exit_status, set()).add(workers[fact.attempt])
 
 
 def jobs_get_the_time_they_were_given(story: Story) -> None:

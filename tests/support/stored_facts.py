@@ -148,6 +148,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptAccepted(29, MAP, OUTPUT, {"apollo": {"input_records": 1}}, TIMINGS),
     facts.JobAccepted(30, JOB, replace(SPEC, redrive_of=FIRST)),
     facts.MapsPlanned(31, JOB, SPLITS, adoption=ADOPTION),
+    facts.AttemptFailed(32, MAP, replace(FAILURE, fingerprint="0123456789abcdef")),
 )
 
 SUMMARY = JobSummary(

@@ -24,6 +24,7 @@ async def test_every_route_is_described(api):
         "/api/v1/jobs": ["get", "post"],
         "/api/v1/jobs/{id}": ["delete", "get"],
         "/api/v1/jobs/{id}/tasks": ["get"],
+        "/api/v1/jobs/{id}/failures": ["get"],
         "/api/v1/jobs/{id}/counters": ["get"],
         "/api/v1/jobs/{id}/timings": ["get"],
         "/api/v1/jobs/{id}/events": ["get"],

@@ -31,9 +31,9 @@ from apollo_coordinator.order import (
     AttemptOrder,
 )
 from apollo_coordinator.ports import JobSecrets, PoolBroken, PoolTrouble
-from apollo_coordinator.store.memory import MemoryJournal
+from apollo_coordinator.store.memory import MemoryInput, MemoryJournal
 from support.engine import QUICK, Site, ended, hang_on, submit, succeed, until
-from support.scheduling import a_spec
+from support.scheduling import a_spec, splits
 
 
 @pytest.fixture
@@ -289,6 +289,7 @@ async def test_a_failing_program_fails_the_job_with_its_words(site):
         "program": "builtin:identity",
         "input": "file:///in from byte 0",
         "exitStatus": 3,
+        "fingerprint": job.failure.fingerprint,
     }
     assert site.logs.logs[AttemptId(f"{job.id}-m-00000-0")] == b"Traceback: boom\n"
 
@@ -476,7 +477,31 @@ async def test_the_log_says_why_attempts_and_jobs_fail(site):
             job = await ended(engine, await submit(engine))
     why = {"log_level": "warning", "reason": "program_exited", "error": "the mapper exited with status 3"}
     task = f"{job.id}-m-00000"
+    group = {"fingerprint": job.failure.fingerprint, "attempts": 1, "tasks": 1, "workers": 1}
     assert [line for line in lines if line["log_level"] == "warning"] == [
-        {"event": "attempt failed", "job": job.id, "task": task, "attempt": f"{task}-0", **why},
+        {"event": "attempt failed", "job": job.id, "task": task, "attempt": f"{task}-0", **why, **group},
         {"event": "job failed", "job": job.id, **why},
     ]
+
+
+async def test_the_log_tells_of_attempts_that_fail_alike_at_every_tenth_power(site):
+    site.input = MemoryInput({"file:///in": list(splits(25))})
+
+    async def program(order: AttemptOrder):
+        if order.attempt_number == 0:
+            yield AttemptFailed("program_exited", f"no record {order.task.index}", retryable=True, exit_status=3)
+        yield AttemptDone({})
+
+    site.add_workers(30, program)
+    with capture_logs() as lines:
+        async with site.coordinator(QUICK) as engine:
+            job = await ended(engine, await submit(engine, n_reducers=0))
+    assert job.status is JobStatus.SUCCEEDED
+    (group,) = job.failures.values()
+    assert (group.attempts, group.tasks) == (25, 25)
+    warned = [line for line in lines if line["log_level"] == "warning"]
+    assert [(line["event"], line["attempts"]) for line in warned] == [
+        ("attempt failed", 1),
+        ("attempts fail alike", 10),
+    ]
+    assert {line["fingerprint"] for line in warned} == {group.fingerprint}

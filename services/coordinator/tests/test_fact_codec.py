@@ -9,7 +9,7 @@ from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import KINDS, UnreadableFact, decode, decode_summary, encode, encode_summary
-from apollo_coordinator.core.model import Failure, JobStatus
+from apollo_coordinator.core.model import Failure, FailureGroup, JobStatus
 from support.scheduling import splits
 from support.stored_facts import FACTS, STORED, STORED_SUMMARY, SUMMARY, TIMINGS
 
@@ -45,6 +45,16 @@ def test_a_summary_keeps_timings_and_an_older_one_has_none():
     timed = replace(SUMMARY, map_timings=TIMINGS, reduce_timings=Timings(sort_ms=9))
     assert decode_summary(encode_summary(timed)) == timed
     assert SUMMARY.map_timings == NO_TIMINGS
+
+
+def test_a_summary_keeps_groups_of_failures_and_an_older_one_has_none():
+    group = FailureGroup(
+        "0123456789abcdef",
+        *("program_exited", "it ended", ATTEMPT, 5, 6, "map.py", 1, 9, ("line 1", "line 2"), "s3://in", 7, 800, 200, 3),
+    )
+    failed = replace(SUMMARY, failures=(group, replace(group, fingerprint="other", lines=())))
+    assert decode_summary(encode_summary(failed)) == failed
+    assert SUMMARY.failures == ()
 
 
 def test_a_summary_of_a_later_version_is_refused():

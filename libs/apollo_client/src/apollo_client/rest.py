@@ -111,6 +111,10 @@ class RestClient:
         """In order of creation."""
         return self._list("/api/v1/jobs")
 
+    def failures(self, job: str) -> AsyncIterator[Document]:
+        """By cause, in order of each cause's first."""
+        return self._list(f"/api/v1/jobs/{_segment(job)}/failures")
+
     async def stop(self, job: str) -> Document:
         return await self._document("DELETE", f"/api/v1/jobs/{_segment(job)}")
 

@@ -13,9 +13,17 @@ from apollo_coordinator.api.routing import Answer, Route, link_page, page, unkno
 from apollo_coordinator.api.schemas import MAX_IDEMPOTENCY_KEY, JobBody, PageQuery
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.submission import check, digest_body, resolve
-from apollo_coordinator.api.viewing import view_counters, view_job, view_program, view_task, view_timings
+from apollo_coordinator.api.viewing import (
+    view_counters,
+    view_failure_group,
+    view_job,
+    view_program,
+    view_task,
+    view_timings,
+)
 from apollo_coordinator.api.views import (
     CountersView,
+    FailureGroupView,
     JobView,
     ProgramView,
     SubmittedView,
@@ -85,6 +93,15 @@ class JobRoutes:
             ),
             Route(
                 "GET",
+                f"{_JOB}/failures",
+                self.failures,
+                "A job's failed attempts by their cause, in order of each cause's first",
+                content=list[FailureGroupView],
+                query=PageQuery,
+                problems=(404, 422),
+            ),
+            Route(
+                "GET",
                 f"{_JOB}/counters",
                 self.counters,
                 "A job's counters by group and name",
@@ -147,6 +164,11 @@ class JobRoutes:
         pods = {str(worker.id): worker.pod_name for worker in self._service.workers() if worker.pod_name}
         answer = page(request, await self._service.tasks(job.id), query, lambda task: task.id)
         return Answer([view_task(task, job.spec, pods) for task in answer.content], headers=answer.headers)
+
+    async def failures(self, request: web.Request, query: PageQuery) -> Answer:
+        groups = list(self._service.job(_job_id(request)).failures.values())
+        answer = page(request, groups, query, lambda group: group.fingerprint)
+        return Answer([view_failure_group(group) for group in answer.content], headers=answer.headers)
 
     async def counters(self, request: web.Request) -> CountersView:
         return view_counters(self._service.counters(_job_id(request)))

@@ -14,7 +14,9 @@ from apollo_coordinator.api.views import (
     ArtifactView,
     AttemptView,
     CountersView,
+    FailureGroupView,
     FailureView,
+    FirstRecordView,
     InputData,
     InputView,
     JobView,
@@ -30,6 +32,7 @@ from apollo_coordinator.api.views import (
 from apollo_coordinator.core.model import (
     Attempt,
     Failure,
+    FailureGroup,
     Job,
     Task,
     TaskKind,
@@ -38,6 +41,9 @@ from apollo_coordinator.core.model import (
 )
 from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource
 from apollo_coordinator.ports import ArtifactInfo
+
+SHOWN_FAILURES = 3
+"""Of a job's causes of failure in the job itself; all of them have a list of their own."""
 
 BUILTIN_COUNTERS = (
     "input_records",
@@ -98,6 +104,7 @@ def view_job(job: Job, intermediate_url: str = "") -> JobView:
         progress=_progress(job),
         trouble=job.trouble or None,
         failure=_failure(job.failure),
+        failures=[view_failure_group(group) for group in _foremost(job)] or None,
         inputs=[_input(given) for given in spec.inputs] or None,
         mapper=view_program(spec.mapper),
         reducer=view_program(spec.reducer) if spec.reducer else None,
@@ -250,4 +257,30 @@ def _failure(failure: Failure | None) -> FailureView | None:
         signal=failure.signal or None,
         input=failure.input or None,
         stderr_tail=failure.stderr_tail or None,
+        fingerprint=failure.fingerprint or None,
     )
+
+
+def view_failure_group(group: FailureGroup) -> FailureGroupView:
+    return FailureGroupView(
+        fingerprint=group.fingerprint,
+        reason=group.reason,
+        message=group.message,
+        program=group.program or None,
+        exit_status=group.exit_status,
+        signal=group.signal or None,
+        attempts=group.attempts,
+        tasks=group.tasks,
+        workers=group.workers,
+        first_time=group.first_ms,
+        last_time=group.last_ms,
+        first_attempt=group.attempt,
+        first_task=parse_attempt_id(group.attempt).task,
+        lines=list(group.lines),
+        first_record=FirstRecordView(input=group.input, offset=group.offset) if group.input else None,
+    )
+
+
+def _foremost(job: Job) -> list[FailureGroup]:
+    """The causes that most attempts failed by, the most first."""
+    return sorted(job.failures.values(), key=lambda group: -group.attempts)[:SHOWN_FAILURES]

@@ -82,6 +82,36 @@ class FailureView(View):
     signal: Maybe[int]
     input: Maybe[str]
     stderr_tail: Maybe[str]
+    fingerprint: Annotated[Maybe[str], Field(description="The same for attempts of one job that failed alike")]
+
+
+class FirstRecordView(View):
+    """The record that the first attempt failed on or, as long as that is not known, where its split begins."""
+
+    input: str
+    offset: int
+
+
+class FailureGroupView(View):
+    """Attempts of a job that failed alike. What is told in words is told of the first."""
+
+    fingerprint: Annotated[
+        str, Field(description="16 hexadecimal digits; `other`: all that failed after 100 different ones")
+    ]
+    reason: str
+    message: str
+    program: Maybe[str]
+    exit_status: Maybe[int]
+    signal: Maybe[int]
+    attempts: int
+    tasks: int
+    workers: Annotated[int, Field(description="On how many workers; 100: or more")]
+    first_time: int
+    last_time: int
+    first_attempt: str
+    first_task: str
+    lines: Annotated[list[str], Field(description="Of the program's standard error: those that say why")]
+    first_record: Annotated[Maybe[FirstRecordView], Field(description="Of a map")]
 
 
 class JobView(View):
@@ -98,6 +128,10 @@ class JobView(View):
     progress: Progress
     trouble: Maybe[str]  # why the job waits: no worker can be had, a volume is full, the output cannot be written
     failure: Maybe[FailureView]
+    failures: Annotated[
+        Maybe[list[FailureGroupView]],
+        Field(description="Of the causes by which attempts failed, the three that most failed by; /failures has all"),
+    ]
     inputs: Annotated[Maybe[list[InputView]], Field(description="Where they have mappers of their own")]
     mapper: Annotated[ProgramView, Field(description="Of the first input")]
     reducer: Maybe[ProgramView]

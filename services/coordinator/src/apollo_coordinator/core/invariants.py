@@ -5,6 +5,7 @@ from functools import reduce
 from apollo_common.assignment import Counters
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.admission import output_key
+from apollo_coordinator.core.failures import MAX_FAILURE_GROUPS, failed_alike
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus, TaskTally
 from apollo_coordinator.core.state import (
     MAX_RECORDS,
@@ -51,6 +52,10 @@ def _check_job(state: State, job: Job) -> None:
         _require(job.tally_of(kind) == tally, f"{kind} tasks are counted", at=job.id)
     _require((job.ended_ms is not None) == job.status.ended, "an ended job has an end", at=job.id)
     _require(job.failure is not None or job.status is not JobStatus.FAILED, "a failed job says why", at=job.id)
+    failed = sum(attempt.status is AttemptStatus.FAILED for task in job.tasks for attempt in task.attempts)
+    grouped = sum(group.attempts for group in job.failures.values())
+    _require(grouped == failed, "every failed attempt is in one group", at=job.id)
+    _require(len(job.failures) <= MAX_FAILURE_GROUPS + 1, "groups of failures are bounded", at=job.id)
     total: Counters = {}
     for counters in (job.adopted_counters, *(task.counters for task in job.tasks)):
         for group, names in counters.items():
@@ -85,6 +90,7 @@ def _check_task(state: State, job: Job, task: Task) -> None:
     _require(counted_failures(task.attempts) <= job.spec.max_attempts + 1, "failed attempts are bounded", at=task)
     _require(counted_losses(task.attempts) <= state.limits.max_lost_attempts + 1, "lost attempts are bounded", at=task)
     if not job.status.ended and not running and not succeeded:
+        _require(failed_alike(job, task, task.attempts) is None, "a task that fails alike fails its job", at=task)
         _require(
             counted_failures(task.attempts) < job.spec.max_attempts, "a task out of attempts fails its job", at=task
         )

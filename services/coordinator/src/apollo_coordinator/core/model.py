@@ -84,6 +84,28 @@ class Failure:
     signal: int | None = None
     input: str = ""
     stderr_tail: str = ""
+    fingerprint: str = ""  # equal for failures with one cause
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Attempts of a job that failed alike; what is told in words is told of the first."""
+
+    fingerprint: str
+    reason: str
+    message: str
+    attempt: AttemptId  # the first
+    first_ms: int
+    last_ms: int
+    program: str = ""
+    exit_status: int | None = None
+    signal: int | None = None
+    lines: tuple[str, ...] = ()  # those of its standard error that say why
+    input: str = ""  # of a map: where its split begins
+    offset: int = 0
+    attempts: int = 1
+    tasks: int = 1
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +218,7 @@ class Job:
     reduce_timings: Timings = NO_TIMINGS
     speculative_attempts: int = 0  # started so far
     speculative_won: int = 0  # of those, accepted
+    failures: dict[str, FailureGroup] = field(default_factory=dict)  # by fingerprint, in order of the first
     trouble: str = ""  # why the job waits, in the words of the pool, a volume or the output's store; not journaled
     totals: TaskTotals | None = None  # of an archived job, whose tasks need not be at hand
 

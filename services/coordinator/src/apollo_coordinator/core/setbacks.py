@@ -3,6 +3,7 @@
 Lost is not failed: a failed attempt counts towards the job's `maxAttempts`, a lost one towards a larger cap of its own.
 One that was lost because its worker was told to end (an eviction) counts towards neither, but towards a cap that only
 evictions without end ever reach.
+A program that fails in the same way on two workers would do so on every other: the task is not tried again.
 A task whose budget is used up ends its job, but not while another attempt of it still runs: that one may be done.
 """
 
@@ -13,7 +14,8 @@ from apollo_common import errors
 from apollo_common.ids import job_of
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.decide_jobs import end_job
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.failures import failed_alike, fingerprint_of, program_of
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, Task, TaskStatus
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.state import (
     EXCUSED_REASONS,
@@ -28,33 +30,13 @@ from apollo_coordinator.core.state import (
     is_loss,
 )
 
-_NOT_OF_A_PROGRAM = frozenset(
-    error.reason
-    for error in (
-        errors.ObjectNotFound,
-        errors.BucketNotFound,
-        errors.StorageAccessDenied,
-        errors.StorageUnavailable,
-        errors.CredentialsUnusable,
-        errors.InvalidLocation,
-        errors.InputChanged,
-        errors.InputCorrupt,
-        errors.UnsupportedCompression,
-        errors.OutputNotWritable,
-        errors.UploadLost,
-        errors.MemoryBudgetTooLarge,
-        errors.InvalidPartitioner,
-        errors.InvalidKeyOrder,
-    )
-)
-"""Reasons of failures that come from a job's input, its output or its settings: no program is named for them."""
-
 
 def fail(state: State, running: Running, failure: Failure, now_ms: int, out: Outcome) -> None:
     """The attempt failed. A failure that every further attempt would meet ends the job at once."""
     task, attempt = running
-    out.facts.append(facts.AttemptFailed(now_ms, attempt.id, failure))
     queue = state.queues[job_of(attempt.id)]
+    failure = replace(failure, fingerprint=fingerprint_of(queue.job, task, failure))
+    out.facts.append(facts.AttemptFailed(now_ms, attempt.id, failure))
     if not failure.retryable and failure.reason not in EXCUSED_REASONS:
         end_job(queue, JobStatus.FAILED, _blame(failure, queue, task, attempt), now_ms, out, over=attempt.id)
         return
@@ -113,6 +95,11 @@ def verdict(
     if counted_failures(attempts) >= queue.job.spec.max_attempts:
         failed = next(attempt for attempt in reversed(attempts) if is_failure(attempt))
         return _blame(_failure_of(failed), queue, task, failed)
+    alike = failed_alike(queue.job, task, attempts)
+    if alike is not None:
+        last = _failure_of(alike)
+        message = f"task {task.id} failed twice in the same way on different workers: {last.message}"
+        return _blame(replace(last, message=message), queue, task, alike)
     limits = state.limits
     if counted_losses(attempts) + lost_beside >= limits.max_lost_attempts:
         spent, times, happened = is_loss, limits.max_lost_attempts, "was lost"
@@ -135,14 +122,11 @@ def _failure_of(attempt: Attempt) -> Failure:
 
 def _blame(failure: Failure, queue: JobQueue, task: Task, attempt: Attempt) -> Failure:
     """The failure, with what a user needs to find its cause."""
-    spec = queue.job.spec
-    ran = spec.reducer if task.kind is TaskKind.REDUCE else spec.mapper_of(task.split)
-    program = ran if failure.reason not in _NOT_OF_A_PROGRAM else None
     first = task.split.pieces[0] if task.split is not None and task.split.pieces else None
     return replace(
         failure,
         task=str(task.id),
         attempt=str(attempt.id),
-        program=failure.program or (program.given_name if program is not None else ""),
+        program=failure.program or program_of(queue.job, task, failure.reason),
         input=failure.input or (f"{first.url} from byte {first.offset}" if first is not None else ""),
     )

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from apollo_common.ids import WorkerId, attempt_id
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.assign import CANDIDATE_WORKERS, Move, first_command
+from apollo_coordinator.core.failures import failed_alike
 from apollo_coordinator.core.model import Attempt, AttemptStatus, JobStatus, Task
 from apollo_coordinator.core.state import (
     JobQueue,
@@ -121,6 +122,7 @@ def _may_be_backed_up(state: State, queue: JobQueue, running: Running) -> bool:
         and sum(1 for attempt in task.attempts if attempt.status is AttemptStatus.RUNNING) == 1
         and sum(1 for attempt in task.attempts if attempt.speculative) < limits.max_backups_per_task
         and counted_failures(task.attempts) < queue.job.spec.max_attempts
+        and failed_alike(queue.job, task, task.attempts) is None
         and counted_losses(task.attempts) < limits.max_lost_attempts
         and counted_hand_backs(task.attempts) < limits.max_handed_back_attempts
     )

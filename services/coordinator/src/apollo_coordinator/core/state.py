@@ -107,6 +107,7 @@ class JobQueue:
     )  # of the last accepted attempts
     sought_ms: int = 0  # when stragglers were last looked for
     scaled_workers: int = 0  # what the pool was last asked for
+    failed_workers: dict[str, dict[str, None]] = field(default_factory=dict)  # by group of failures, a bounded number
     cleaning: bool = False
     turn: int = 0  # number of the last attempt that it started, among all jobs'
     listed: Listing | None = None  # its entry in `State.ready`; all others of it there are stale

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from apollo_common.assignment import Counters
 from apollo_common.ids import JobId
 from apollo_common.timings import NO_TIMINGS, Timings
-from apollo_coordinator.core.model import Failure, Job, JobStatus, TaskTotals
+from apollo_coordinator.core.model import Failure, FailureGroup, Job, JobStatus, TaskTotals
 from apollo_coordinator.core.spec import JobSpec
 
 
@@ -28,6 +28,7 @@ class JobSummary:
     speculative_won: int = 0
     map_timings: Timings = NO_TIMINGS
     reduce_timings: Timings = NO_TIMINGS
+    failures: tuple[FailureGroup, ...] = ()
 
 
 def summarise(job: Job) -> JobSummary:
@@ -49,6 +50,7 @@ def summarise(job: Job) -> JobSummary:
         job.speculative_won,
         job.map_timings,
         job.reduce_timings,
+        tuple(job.failures.values()),
     )
 
 
@@ -69,6 +71,7 @@ def restored(summary: JobSummary) -> Job:
         totals=summary.totals,
         speculative_attempts=summary.speculative_attempts,
         speculative_won=summary.speculative_won,
+        failures={group.fingerprint: group for group in summary.failures},
     )
 
 

@@ -17,6 +17,7 @@ from apollo_common.timings import Timings
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply import apply
+from apollo_coordinator.core.failures import group_of
 from apollo_coordinator.core.model import (
     Attempt,
     AttemptStatus,
@@ -32,7 +33,7 @@ from apollo_coordinator.core.scheduler import decide, step
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import KINDS, State
 from apollo_coordinator.engine.executor import Executor
-from apollo_coordinator.engine.fact_log import log_fact
+from apollo_coordinator.engine.fact_log import log_fact, log_failure
 from apollo_coordinator.engine.feed import EventFeed
 from apollo_coordinator.engine.observer import UNOBSERVED, EngineObserver
 from apollo_coordinator.engine.orders import named_secrets
@@ -229,6 +230,8 @@ class Engine:
         self._recorder.record(outcome.facts, outcome.commands)
         self._observer.handled(event, outcome.facts, self._state)
         for fact in outcome.facts:
+            if isinstance(fact, facts.AttemptFailed):
+                log_failure(fact.attempt, group_of(self._state.jobs[fact.job], fact.failure))
             if isinstance(fact, facts.ProgressSeen | facts.AttemptFailed):  # a full volume shows as the job's trouble
                 self._feed.progressed(job_of(fact.attempt))
             elif isinstance(fact, facts.TroubleSeen) and fact.job is not None:

@@ -84,7 +84,7 @@ def _attempt(document: Body) -> Body:
 
 
 def _failure(failure: Body) -> Body:
-    names = {"reason", "message", "task", "attempt", "program", "signal", "input"}
+    names = {"reason", "message", "task", "attempt", "program", "signal", "input", "fingerprint"}
     body = {name: value for name, value in failure.items() if name in names and value not in (None, "")}
     if failure.get("exit_status") is not None:
         body["exitStatus"] = failure["exit_status"]
