@@ -1,7 +1,7 @@
 """A JobService in memory for tests of the API: it schedules nothing, a test says what happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from apollo_common.assignment import Counters
@@ -11,7 +11,7 @@ from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.engine.replays import replay_of
-from apollo_coordinator.jobs import JobEvent, Replay, Submitted
+from apollo_coordinator.jobs import Changes, JobEvent, Replay, Submitted
 from apollo_coordinator.ports import JobSecrets
 
 
@@ -26,6 +26,7 @@ class MemoryJobs:
         self._jobs: dict[JobId, Job] = {}
         self._events: dict[JobId, list[JobEvent]] = {}
         self._changed = asyncio.Event()
+        self.changed: asyncio.Queue[Changes] = asyncio.Queue()  # what a reader of changes is told
 
     async def submit(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:
         await asyncio.sleep(0)
@@ -59,10 +60,17 @@ class MemoryJobs:
             raise UnknownJob(f"There is no job {job}.")
         return self._jobs[job]
 
-    def jobs(self, *, after: JobId | None = None, limit: int = 100) -> Sequence[Job]:
-        found = list(self._jobs.values())
+    def jobs(
+        self,
+        *,
+        after: JobId | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        wanted: Callable[[Job], bool] | None = None,
+    ) -> Sequence[Job]:
+        found = list(self._jobs.values())[:: -1 if newest_first else 1]
         start = 0 if after is None else 1 + found.index(self.job(after))
-        return found[start : start + limit]
+        return [job for job in found[start:] if wanted is None or wanted(job)][:limit]
 
     async def tasks(self, job: JobId) -> Sequence[Task]:
         return [*self.job(job).maps, *self.job(job).reduces]
@@ -119,6 +127,10 @@ class MemoryJobs:
             if self._jobs[job].status.ended:
                 return
             await changed.wait()
+
+    async def changes(self) -> AsyncIterator[Changes]:
+        while True:
+            yield await self.changed.get()
 
     # What a test does to it
 

@@ -150,7 +150,20 @@ async def test_an_unknown_method_is_405_with_allow(api, method, path, allowed):
         assert (await answer.json(content_type=None))["status"] == 405
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/v2/jobs", "/api/v1/jobs/", "/api/v1/jobs/a/b", "/../etc/passwd"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/web",
+        "/web/",
+        "/web/x",
+        "/web/__init__.py",
+        "/api/v2/jobs",
+        "/api/v1/jobs/",
+        "/api/v1/jobs/a/b",
+        "/../etc/passwd",
+    ],
+)
 async def test_an_unknown_path_is_a_404_problem(api, path):
     status, problem = await api.call("GET", path)
     assert (status, problem["title"]) == (404, "Not Found")

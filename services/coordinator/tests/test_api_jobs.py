@@ -221,6 +221,21 @@ async def test_lists_are_paged_in_order_of_creation(api):
     assert len((await api.call("GET", "/api/v1/jobs"))[1]) == 5
 
 
+async def test_lists_start_at_the_newest_and_keep_what_is_wanted_from_page_to_page(api):
+    made = [(await submit(api, name=name))[1]["job"]["id"] for name in ("Night", "day", "nightly", "fortnight")]
+    api.jobs.end(api.jobs.job(JobId(made[2])), JobStatus.FAILED)
+    path, found = "/api/v1/jobs?limit=1&order=newest&search=NIGHT", []
+    while path:
+        async with api.http.get(path) as answer:
+            found += [job["id"] for job in await answer.json()]
+            path = answer.links.get("next", {}).get("url")
+    assert found == [made[3], made[2], made[0]]
+    assert [job["id"] for job in (await api.call("GET", "/api/v1/jobs?status=failed"))[1]] == [made[2]]
+    assert (await api.call("GET", "/api/v1/jobs?status=failed&search=day"))[1] == []
+    status, problem = await api.call("GET", "/api/v1/jobs?status=lost")
+    assert (status, problem["errors"][0]["field"]) == (422, "status")
+
+
 async def test_tasks_attempts_workers_and_counters_are_shown(api):
     _, answer = await submit(api)
     job = api.jobs.job(JobId(answer["job"]["id"]))

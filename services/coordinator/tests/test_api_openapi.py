@@ -34,6 +34,7 @@ async def test_every_route_is_described(api):
         "/api/v1/tasks/{id}/replay": ["get"],
         "/api/v1/artifact-bytes/{digest}": ["get"],
         "/api/v1/workers": ["get"],
+        "/api/v1/events": ["get"],
         "/healthz": ["get"],
         "/readyz": ["get"],
         "/metrics": ["get"],

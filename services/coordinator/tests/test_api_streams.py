@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from apollo_common.ids import JobId, attempt_id
+from apollo_common.ids import JobId, WorkerId, attempt_id
 from apollo_common.storage.policy import StorePolicy
 from apollo_coordinator.api.settings import ApiSettings
-from apollo_coordinator.core.model import AttemptStatus, JobStatus
+from apollo_coordinator.core.model import AttemptStatus, JobStatus, Worker
+from apollo_coordinator.jobs import Changes
 from support.api_server import running_api
 
 BODY = {"inputPath": "s3://in/a", "outputPath": "s3://out/b", "mapperName": "shell:cat", "nReducers": 0}
@@ -69,6 +70,31 @@ async def test_last_event_id_resumes_without_a_gap(api, job):
     whole = await read_events(api, job)
     for last in range(5):
         assert await read_events(api, job, **{"Last-Event-ID": str(last)}) == whole[last:]
+
+
+async def test_changes_are_told_as_the_lists_show_them(api, job):
+    worker = Worker(WorkerId("w1"), "10.0.0.1:8090", joined_ms=5, heard_ms=6)
+    async with asyncio.timeout(20), api.http.get("/api/v1/events") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        api.jobs.changed.put_nowait(Changes(jobs=(job,), workers=(worker,)))
+        api.jobs.changed.put_nowait(Changes(gone_jobs=(job.id,), gone_workers=(worker.id,)))
+        text = ""
+        while len(events := parse_events(text.rpartition("\n\n")[0])) < 2:
+            text += (await answer.content.readany()).decode()
+    api.jobs.given_workers.append(worker)
+    assert events == [
+        (
+            None,
+            "changes",
+            {
+                "jobs": (await api.call("GET", "/api/v1/jobs"))[1],
+                "workers": (await api.call("GET", "/api/v1/workers"))[1],
+                "goneJobs": [],
+                "goneWorkers": [],
+            },
+        ),
+        (None, "changes", {"jobs": [], "workers": [], "goneJobs": [job.id], "goneWorkers": ["w1"]}),
+    ]
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 20])

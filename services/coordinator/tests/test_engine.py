@@ -467,6 +467,69 @@ async def test_jobs_are_listed_in_pages(site):
         assert [job.id for job in engine.jobs(after=made[1], limit=2)] == made[2:4]
 
 
+async def test_jobs_are_listed_from_the_newest_on(site):
+    async with site.coordinator(QUICK) as engine:
+        made = [await submit(engine, output_path=f"file:///out{n}") for n in range(5)]
+        assert [job.id for job in engine.jobs(limit=2, newest_first=True)] == [made[4], made[3]]
+        assert [job.id for job in engine.jobs(after=made[3], newest_first=True)] == [made[2], made[1], made[0]]
+        odd = engine.jobs(limit=2, newest_first=True, wanted=lambda job: job.id in made[1::2])
+        assert [job.id for job in odd] == [made[3], made[1]]
+
+
+async def test_a_reader_of_changes_hears_of_jobs_and_workers(site):
+    """The last that it is told of each is how each ended."""
+    async with site.coordinator(QUICK) as engine:
+        changes = engine.changes()
+        telling = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)  # it reads from here on
+        job = await submit(engine)
+        told = await telling
+        assert told.jobs
+        site.add_workers(1)
+        jobs, workers = {}, {}
+        async with asyncio.timeout(20):
+            while job not in jobs or jobs[job].status is not JobStatus.SUCCEEDED or None not in workers.values():
+                told = await anext(changes)
+                jobs |= {each.id: each for each in told.jobs}
+                workers |= {each.id: each.attempt for each in told.workers}
+        assert set(jobs) == {job}
+        site.pool.remove(site.workers[0].id, "evicted")
+        async with asyncio.timeout(20):
+            while not told.gone_workers:
+                told = await anext(changes)
+        assert told.gone_workers == tuple(workers)
+        await changes.aclose()
+
+
+async def test_a_slow_reader_of_changes_is_told_once_of_each_job(site):
+    async with site.coordinator(QUICK) as engine:
+        changes = engine.changes()
+        telling = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        job = await submit(engine)
+        await telling
+        site.add_workers(2)
+        await ended(engine, job)
+        told = await anext(changes)
+        assert [(each.id, each.status) for each in told.jobs] == [(job, JobStatus.SUCCEEDED)]
+        await changes.aclose()
+
+
+async def test_a_forgotten_job_is_told_as_gone(site):
+    async with site.coordinator(replace(QUICK, limits=replace(QUICK.limits, retention_ms=50))) as engine:
+        changes = engine.changes()
+        telling = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        site.add_workers(1)
+        job = await submit(engine)
+        told = await telling
+        async with asyncio.timeout(20):
+            while not told.gone_jobs:
+                told = await anext(changes)
+        assert told.gone_jobs == (job,)
+        await changes.aclose()
+
+
 async def test_the_log_says_why_attempts_and_jobs_fail(site):
     async def program(order: AttemptOrder):
         yield AttemptFailed("program_exited", "the mapper exited with status 3", retryable=False)

@@ -1,11 +1,11 @@
 """The service that the API speaks with: submit, stop and look at jobs. The engine implements it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from apollo_common.assignment import Counters
-from apollo_common.ids import AttemptId, JobId, TaskId
+from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, Job, Task, TaskKind, Worker
 from apollo_coordinator.core.spec import JobSpec
@@ -37,6 +37,16 @@ class Replay:
     job: Job
     attempt: Attempt
     order: AttemptOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Jobs and workers of which something has changed, as they are now, and those that are there no more."""
+
+    jobs: tuple[Job, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    gone_jobs: tuple[JobId, ...] = ()
+    gone_workers: tuple[WorkerId, ...] = ()
 
 
 class JobService(Protocol):
@@ -79,8 +89,15 @@ class JobService(Protocol):
 
     def job(self, job: JobId) -> Job: ...
 
-    def jobs(self, *, after: JobId | None = None, limit: int = 100) -> Sequence[Job]:
-        """In order of creation."""
+    def jobs(
+        self,
+        *,
+        after: JobId | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        wanted: Callable[[Job], bool] | None = None,
+    ) -> Sequence[Job]:
+        """In order of creation, or from the newest on. `wanted`: only those."""
         ...
 
     async def tasks(self, job: JobId) -> Sequence[Task]:
@@ -122,4 +139,8 @@ class JobService(Protocol):
 
     def events(self, job: JobId, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """What happened with id > after, then what happens, until the job has ended."""
+        ...
+
+    def changes(self) -> AsyncIterator[Changes]:
+        """What changes about all jobs and workers from now on, without end. Progress of attempts is no change."""
         ...

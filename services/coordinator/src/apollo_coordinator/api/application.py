@@ -22,6 +22,7 @@ from apollo_coordinator.api.routing import Route, add_routes
 from apollo_coordinator.api.service_routes import ServiceRoutes
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.tasks import OwnedTasks
+from apollo_coordinator.api.web_routes import WebRoutes
 from apollo_coordinator.callers import Authenticator
 from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import ArtifactStore, LogStore, MapOutputReader
@@ -56,6 +57,7 @@ def make_api(
     ]
     open_to_all = authenticator is None
     routes += _description([*routes], open_to_all=open_to_all)
+    routes += WebRoutes().routes()
     metrics = ApiMetrics(registry)
     app = web.Application(
         client_max_size=settings.max_body_bytes,

@@ -1,10 +1,10 @@
-"""A job's story as server-sent events (WHATWG HTML, section 9.2)."""
+"""A job's story, and what changes about all jobs and workers, as server-sent events (WHATWG HTML, section 9.2)."""
 
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import cast
+from typing import NamedTuple, TypeVar, cast
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
@@ -15,10 +15,20 @@ from apollo_coordinator.api.problem import FieldError, invalid
 from apollo_coordinator.api.routing import Route
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.tasks import OwnedTasks
-from apollo_coordinator.jobs import JobEvent, JobService
+from apollo_coordinator.api.viewing import view_job, view_worker
+from apollo_coordinator.api.views import ChangesView
+from apollo_coordinator.jobs import Changes, JobEvent, JobService
 
 LAST_EVENT_ID = "Last-Event-ID"
+CHANGES = "changes"
+Item = TypeVar("Item")
 _log = get_logger(__name__)
+
+
+class _Message(NamedTuple):
+    event: str
+    data: str
+    id: str | None = None
 
 
 class EventRoutes:
@@ -38,24 +48,37 @@ class EventRoutes:
                 headers={LAST_EVENT_ID: "Goes on after this event"},
                 problems=(404, 422, 503),
                 streams=True,
-            )
+            ),
+            Route(
+                "GET",
+                "/api/v1/events",
+                self.changes,
+                "Jobs and workers as they change, from now on without end. What happened while the connection was "
+                "lost is not told: list them anew",
+                content=ChangesView,
+                produces="text/event-stream",
+                problems=(503,),
+                streams=True,
+            ),
         ]
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         job = self._service.job(JobId(request.match_info["id"]))
-        after = _last_event_id(request)
+        return await self._stream(request, self._story(job.id, _last_event_id(request)))
+
+    async def changes(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, self._changes())
+
+    async def _stream(self, request: web.Request, messages: AsyncGenerator[_Message, None]) -> web.StreamResponse:
         with self._tasks.stream():
             response = EventSourceResponse(
                 ping_interval=self._settings.ping_s, send_timeout=self._settings.write_timeout_s, sep="\n"
             )
             await response.prepare(request)
             try:
-                story = cast(AsyncGenerator[JobEvent, None], self._service.events(job.id, after=after))
-                async with response, aclosing(story) as events:
-                    async for event in events:
-                        await response.send(
-                            self._data(job.id, event), event=event.kind, id=str(event.id) if event.id else None
-                        )
+                async with response, aclosing(messages):
+                    async for message in messages:
+                        await response.send(message.data, event=message.event, id=message.id)
                 await response.write_eof()
             except Exception as error:  # noqa: BLE001 - the answer has begun; no problem document can follow
                 if not isinstance(error, (ConnectionError, TimeoutError)):
@@ -64,11 +87,34 @@ class EventRoutes:
                     request.transport.abort()
             return response
 
+    async def _story(self, job: JobId, after: int) -> AsyncGenerator[_Message, None]:
+        async with aclosing(_generator(self._service.events(job, after=after))) as events:
+            async for event in events:
+                yield _Message(event.kind, self._data(job, event), str(event.id) if event.id else None)
+
     def _data(self, job: JobId, event: JobEvent) -> str:
         document = {"id": event.id, "kind": event.kind, "time": event.at_ms, **event.body}
         if event.last:
             document["status"] = self._service.job(job).status.value
         return json.dumps(document, separators=(",", ":"))
+
+    async def _changes(self) -> AsyncGenerator[_Message, None]:
+        async with aclosing(_generator(self._service.changes())) as told:
+            async for changes in told:
+                yield _Message(CHANGES, self._view(changes).model_dump_json(by_alias=True))
+
+    def _view(self, changes: Changes) -> ChangesView:
+        return ChangesView(
+            jobs=[view_job(job, self._settings.intermediate_url) for job in changes.jobs],
+            workers=[view_worker(worker) for worker in changes.workers],
+            gone_jobs=list(changes.gone_jobs),
+            gone_workers=list(changes.gone_workers),
+        )
+
+
+def _generator(events: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
+    """What the service's streams are, so that they can be closed."""
+    return cast("AsyncGenerator[Item, None]", events)
 
 
 def _last_event_id(request: web.Request) -> int:

@@ -1,6 +1,7 @@
 """Submitting, listing, showing and stopping jobs; their tasks and counters."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -10,7 +11,7 @@ from apollo_coordinator.api.access import CALLER
 from apollo_coordinator.api.audit import JOB
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
 from apollo_coordinator.api.routing import Answer, Route, link_page, page, unknown_cursor
-from apollo_coordinator.api.schemas import MAX_IDEMPOTENCY_KEY, JobBody, PageQuery
+from apollo_coordinator.api.schemas import MAX_IDEMPOTENCY_KEY, JobBody, JobsQuery, PageQuery
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.submission import check, digest_body, resolve
 from apollo_coordinator.api.viewing import (
@@ -37,6 +38,7 @@ from apollo_coordinator.jobs import JobService
 from apollo_coordinator.ports import ArtifactStore
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
+MAX_SEARCHED_PATHS = 100
 _JOB = "/api/v1/jobs/{id}"
 
 
@@ -68,7 +70,7 @@ class JobRoutes:
                 self.list_all,
                 "List jobs",
                 content=list[JobView],
-                query=PageQuery,
+                query=JobsQuery,
                 problems=(422,),
             ),
             Route("GET", _JOB, self.show, "Show a job", content=JobView, problems=(404,)),
@@ -137,14 +139,16 @@ class JobRoutes:
         request[JOB] = submitted.job.id
         return await self._answer(submitted.job, created=submitted.created)
 
-    async def list_all(self, request: web.Request, query: PageQuery) -> Answer:
+    async def list_all(self, request: web.Request, query: JobsQuery) -> Answer:
         after = None
         if query.after is not None:
             try:
                 after = self._service.job(JobId(query.after)).id
             except UnknownJob as error:
                 raise unknown_cursor() from error
-        jobs = self._service.jobs(after=after, limit=query.limit + 1)
+        jobs = self._service.jobs(
+            after=after, limit=query.limit + 1, newest_first=query.order == "newest", wanted=_wanted(query)
+        )
         answer = link_page(request, jobs, query, lambda job: job.id)
         return Answer([self._view(job) for job in answer.content], headers=answer.headers)
 
@@ -190,6 +194,19 @@ class JobRoutes:
 
 def _job_id(request: web.Request) -> JobId:
     return JobId(request.match_info["id"])
+
+
+def _wanted(query: JobsQuery) -> Callable[[Job], bool] | None:
+    if query.status is None and not query.search:
+        return None
+    searched = query.search.casefold()
+
+    def wanted(job: Job) -> bool:
+        spec = job.spec
+        texts = (job.id, spec.name, spec.user, spec.output_path, *spec.input_paths[:MAX_SEARCHED_PATHS])
+        return query.status in (None, job.status) and any(searched in text.casefold() for text in texts)
+
+    return wanted
 
 
 def _idempotency_key(request: web.Request, caller: Caller) -> str:

@@ -96,7 +96,7 @@ def link_page(request: web.Request, items: Sequence[Item], query: PageQuery, key
     shown = list(items[: query.limit])
     if len(items) <= query.limit:
         return Answer(shown)
-    target = request.url.with_query({"limit": query.limit, "after": key(shown[-1])})
+    target = request.url.update_query({"limit": query.limit, "after": key(shown[-1])})
     return Answer(shown, headers={"Link": f'<{target}>; rel="next"'})
 
 

@@ -43,6 +43,7 @@ MAX_VALUE_CHARACTERS = 32_768  # Linux takes 128 KiB for one variable, four byte
 MAX_SIDE_FILES = 1000
 MAX_LIST = 1000
 MAX_ATTEMPT_NUMBER = 1_000_000
+MAX_SEARCH_CHARACTERS = 255
 MAX_IDEMPOTENCY_KEY = 255
 MIN_MEMORY_BUDGET_BYTES = 8 << 20
 MAX_SIZE_BYTES = 1 << 44
@@ -293,6 +294,20 @@ def _flag(value: Any) -> Any:
 class PageQuery(RequestModel):
     limit: Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_LIST)] = MAX_LIST
     after: Annotated[str | None, Field(max_length=1024, description="From the Link header of the page before")] = None
+
+
+class JobsQuery(PageQuery):
+    order: Annotated[Literal["oldest", "newest"], Field(description="Which jobs come first")] = "oldest"
+    status: Annotated[
+        Literal["queued", "running", "committing", "succeeded", "failed", "stopped"] | None,
+        Field(description="Only jobs of this status"),
+    ] = None
+    search: Annotated[
+        str,
+        Field(
+            max_length=MAX_SEARCH_CHARACTERS, description="Only jobs with this in their id, name, user, input or output"
+        ),
+    ] = ""
 
 
 class UploadQuery(RequestModel):

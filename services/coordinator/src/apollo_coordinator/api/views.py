@@ -241,6 +241,15 @@ class WorkerView(View):
     ]
 
 
+class ChangesView(View):
+    """Jobs and workers of which something has changed, as they are now."""
+
+    jobs: list[JobView]
+    workers: list[WorkerView]
+    gone_jobs: Annotated[list[str], Field(description="Ids of jobs that are forgotten")]
+    gone_workers: list[str]
+
+
 class HealthView(View):
     status: Literal["ok"] = "ok"
 

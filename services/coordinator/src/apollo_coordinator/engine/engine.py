@@ -32,6 +32,7 @@ from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.scheduler import decide, step
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import KINDS, State
+from apollo_coordinator.engine.changes import ChangeFeed
 from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.fact_log import log_fact, log_failure
 from apollo_coordinator.engine.feed import EventFeed
@@ -44,7 +45,7 @@ from apollo_coordinator.engine.recovery import recover
 from apollo_coordinator.engine.replays import replay_of
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.engine.sweep import Sweeper
-from apollo_coordinator.jobs import JobEvent, Replay, Submitted
+from apollo_coordinator.jobs import Changes, JobEvent, Replay, Submitted
 from apollo_coordinator.ports import (
     NO_SECRETS,
     JobSecrets,
@@ -82,6 +83,7 @@ class Engine:
         jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._state = State(self._settings.limits)
         self._feed = EventFeed(ports.journal, ports.clock, self._settings, self._state)
+        self._changes = ChangeFeed(self._settings, self._state)
         self._past_tasks = PastTasks(ports.journal, self._settings.limits)
         self._executor = Executor(
             ports, self._settings, self._state, self.post, jitter, last_event=self._feed.last_event
@@ -230,6 +232,7 @@ class Engine:
         self._recorder.record(outcome.facts, outcome.commands)
         self._observer.handled(event, outcome.facts, self._state)
         for fact in outcome.facts:
+            self._changes.noted(fact)
             if isinstance(fact, facts.AttemptFailed):
                 log_failure(fact.attempt, group_of(self._state.jobs[fact.job], fact.failure))
             if isinstance(fact, facts.ProgressSeen | facts.AttemptFailed):  # a full volume shows as the job's trouble
@@ -366,6 +369,7 @@ class Engine:
             finally:
                 self._arriving = None
             apply(self._state, accepted)
+            self._changes.noted(accepted)
             self._observer.submitted()
             self.post(events.Tick())
             return Submitted(self._state.jobs[event.job], created=True)
@@ -399,13 +403,21 @@ class Engine:
         except KeyError:
             raise UnknownJob(f"there is no job {job}") from None
 
-    def jobs(self, *, after: JobId | None = None, limit: int = 100) -> Sequence[Job]:
-        everything = iter(self._state.jobs.values())
+    def jobs(
+        self,
+        *,
+        after: JobId | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        wanted: Callable[[Job], bool] | None = None,
+    ) -> Sequence[Job]:
+        known = self._state.jobs.values()
+        everything = reversed(known) if newest_first else iter(known)
         if after is not None:
             for job in everything:
                 if job.id == after:
                     break
-        return list(islice(everything, limit))
+        return list(islice(filter(wanted, everything) if wanted else everything, limit))
 
     async def tasks(self, job: JobId) -> Sequence[Task]:
         found = await self._with_tasks(job)
@@ -468,3 +480,6 @@ class Engine:
     def events(self, job: JobId, *, after: int = 0) -> AsyncIterator[JobEvent]:
         self.job(job)
         return self._feed.follow(job, after)
+
+    def changes(self) -> AsyncIterator[Changes]:
+        return self._changes.follow()

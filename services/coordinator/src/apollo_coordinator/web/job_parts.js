@@ -1,0 +1,144 @@
+// The parts of a job's page, each made of what the API answers.
+
+import { call } from "./api.js";
+import { confirmed, make, section, table } from "./dom.js";
+import { bar, count, duration, elapsed, moment, number, short, size, status } from "./words.js";
+
+const ENDED = ["succeeded", "failed", "stopped"];
+const LONG = 40; // characters that get a line of their own
+const STEP_WORDS = {
+  read: "waiting for input", merge: "merging", send: "feeding the program", program: "the program",
+  receive: "taking its output", sort: "sorting", write: "writing", commit: "committing",
+};
+
+export function head(job) {
+  const facts = [
+    ["Job", job.id],
+    ["User", job.user],
+    ["Started", moment(job.startTime)],
+    ["Took", elapsed(job.startTime, job.endTime)],
+    ["Mapper", job.inputs ? [...new Set(job.inputs.map((input) => input.mapper))].join(", ") : job.mapper.name],
+    ["Combiner", job.combiner?.name],
+    ["Reducer", job.reducer && `${job.reducer.name} × ${job.nReducers}`],
+    ["Input", [job.inputData.path].flat().join(", ")],
+    ["Output", job.outputLocation.location],
+  ].filter(([, value]) => value);
+  return [
+    make("div", { class: "head" }, make("h1", {}, job.name || job.id), status(job.status),
+      !ENDED.includes(job.status) && stopButton(job)),
+    make("dl", { class: "facts" }, facts.map(([name, value]) =>
+      make("div", { class: value.length > LONG && "long" }, make("dt", {}, name), make("dd", {}, value)))),
+  ];
+}
+
+function stopButton(job) {
+  const button = make("button", { type: "button", class: "danger quiet", "data-name": "stop" }, "Stop");
+  button.addEventListener("click", async () => {
+    const name = job.name || job.id;
+    if (!(await confirmed(`Stop ${name}?`, "What it has done so far is lost; its output stays as it was.", "Stop it"))) return;
+    button.disabled = true;
+    try {
+      await call(`jobs/${encodeURIComponent(job.id)}`, { method: "DELETE" });
+    } catch (error) {
+      button.disabled = false;
+      button.after(make("span", { class: "notice bad", role: "alert" }, error.message));
+    }
+  });
+  return button;
+}
+
+export function notices([trouble, failure]) {
+  return [
+    trouble && make("p", { class: "notice warn", role: "status" }, make("strong", {}, "The job waits. "), trouble),
+    failure && make("p", { class: "notice bad", role: "status" }, make("strong", {}, "The job failed. "), failure.message,
+      failure.attempt && [" ", make("a", { href: attemptLink(failure.attempt) }, "Look at the attempt")]),
+  ].filter(Boolean);
+}
+
+export function phases([state, nReducers, maps, reduces, told]) {
+  const shares = { maps: told?.maps?.fraction, reduces: told?.reduces?.fraction };
+  const rows = [phase("Map", told?.maps ?? maps, shares.maps, state)];
+  if (nReducers > 0) rows.push(phase("Reduce", told?.reduces ?? reduces, shares.reduces, state));
+  const commit = { committing: "publishing the output", succeeded: "done" }[state] ?? "";
+  rows.push([make("span", { class: "name" }, "Commit"), bar(state === "succeeded" ? 1 : 0, "Commit", state),
+    make("span", { class: "figure" }, commit)]);
+  return rows.map((cells) => make("div", { class: "phase" }, cells));
+}
+
+function phase(name, { total, completed, running }, fraction, state) {
+  const share = fraction ?? (total ? completed / total : 0);
+  const words = total ? [`${number(completed)} of ${count(total, "task")}`, running && `${number(running)} running`] : ["not planned yet"];
+  return [make("span", { class: "name" }, name), bar(share, name, state), make("span", { class: "figure" }, words.filter(Boolean).join(", "))];
+}
+
+export function explanation(why) {
+  if (!why?.lines?.length) return [];
+  return section("What held it up", make("ol", { class: "why" }, why.lines.map((line) =>
+    make("li", {}, line.text, line.fix && make("div", { class: "note" }, line.fix)))));
+}
+
+export function causes(found) {
+  if (!found.length) return [];
+  return section("Failures", found.map(cause));
+}
+
+function cause(failure) {
+  const tasks = failure.tasks === undefined ? "" : ` of ${count(failure.tasks, "task")}`;
+  const workers = failure.workers === undefined ? "" : ` on ${count(failure.workers, "worker")}`;
+  const place = failure.firstRecord && `First record: ${failure.firstRecord}`;
+  const lines = failure.tellingLines?.length ? failure.tellingLines.join("\n") : failure.stderrTail;
+  return make("article", { class: "cause" },
+    make("h3", {}, failure.message),
+    make("p", { class: "note" }, `${count(failure.attempts, "attempt")}${tasks}${workers} · ${failure.reason}`,
+      failure.fingerprint && ` · ${failure.fingerprint}`, failure.firstAttempt && [" · ",
+        make("a", { class: "row", href: attemptLink(failure.firstAttempt) }, `first: ${short(failure.firstAttempt)}`)]),
+    place && make("p", { class: "note path" }, place),
+    lines && make("pre", { class: "lines" }, lines));
+}
+
+export function badRecords([job, records]) {
+  if (!records?.length) return [];
+  const { whole } = table("Bad records", [["#", "figure"], "Where", "Why", "Record"], records.map((record) => make("tr", {},
+    make("td", { class: "figure" }, record.number),
+    make("td", { class: "path" }, `${record.input} at ${number(record.offset)}`),
+    make("td", {}, record.message),
+    make("td", {}, make("code", { class: "preview" }, record.preview)))));
+  const total = job.badRecords ?? records.length;
+  const more = total > records.length ? `The first ${records.length} of ${number(total)}. ` : "";
+  return section("Bad records", make("p", { class: "note" }, `${more}\`apollo bad ${job.id}\` shows and saves them.`), whole);
+}
+
+export function stragglers(slow) {
+  if (!slow.length) return [];
+  const { whole } = table("Slowest attempts", ["Attempt", ["Worker", "wide-only"], ["Took", "figure"], ["Usual", "figure"], "Status"], slow.map((attempt) => make("tr", {},
+    make("td", { class: "name" }, make("a", { class: "row", href: attemptLink(attempt.id) }, short(attempt.id))),
+    make("td", { class: "wide-only" }, attempt.worker),
+    make("td", { class: "figure" }, elapsed(attempt.start, attempt.end)),
+    make("td", { class: "figure" }, duration(attempt.median)),
+    make("td", {}, status(attempt.status), attempt.backup && " backup attempt"))));
+  return section("Far slower than usual", whole);
+}
+
+export function counterTables(counters) {
+  return section("Counters", Object.entries(counters).map(([group, values]) =>
+    make("table", { class: "figures", "aria-label": `Counters of ${group}` }, make("caption", {}, group),
+      Object.entries(values).map(([name, value]) => make("tr", {},
+        make("th", { scope: "row" }, name.replaceAll("_", " ")),
+        make("td", { class: "figure", title: number(value) }, name.endsWith("bytes") ? size(value) : number(value)))))));
+}
+
+export function timingBars(timings) {
+  const phases = Object.entries(timings).filter(([, steps]) => Object.values(steps).some(Boolean));
+  if (!phases.length) return [];
+  return section("Where the time of attempts went", phases.map(([phase, steps]) => {
+    const total = Object.values(steps).reduce((sum, ms) => sum + ms, 0);
+    const rows = Object.entries(steps).filter(([, ms]) => ms > 0).sort(([, one], [, other]) => other - one);
+    return make("table", { class: "figures", "aria-label": `Time of ${phase}s` }, make("caption", {}, `${phase}s`),
+      rows.map(([step, ms]) => make("tr", {}, make("th", { scope: "row" }, STEP_WORDS[step] ?? step),
+        make("td", { class: "share" }, bar(ms / total, step)), make("td", { class: "figure" }, duration(ms)))));
+  }));
+}
+
+export function attemptLink(attempt) {
+  return `#/attempts/${encodeURIComponent(attempt)}`;
+}

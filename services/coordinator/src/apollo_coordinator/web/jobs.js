@@ -1,0 +1,111 @@
+// The list of jobs, the newest first, as they come, go on and end.
+
+import { follow, page } from "./api.js";
+import { make, showEach, table } from "./dom.js";
+import { bar, count, elapsed, moment, status } from "./words.js";
+
+const PAGE = 100;
+const TYPING_MS = 200; // pause after which the filter is asked for
+const STATUSES = ["queued", "running", "committing", "succeeded", "failed", "stopped"];
+
+export async function showJobs({ main, signal, connected, title }) {
+  title("Jobs");
+  const jobs = new Map(); // by id; those that are shown
+  let next = null; // path of the page after the last one that is shown
+  let waiting = null; // changes that come while a list is on its way: it may be older than they are
+  let loads = 0;
+
+  const search = make("input", { type: "search", placeholder: "Name, user, input, output", "aria-label": "Filter jobs" });
+  const only = make("select", { "aria-label": "Status" }, make("option", { value: "" }, "any status"),
+    STATUSES.map((word) => make("option", { value: word }, word)));
+  const { whole, body } = table("Jobs", ["Job", "Status", "Progress", ["Started", "wide-only"], "Took", ["Output", "wide-only"]]);
+  const empty = make("p", { class: "empty", role: "status", hidden: true });
+  const more = make("button", { type: "button", hidden: true }, "Older jobs");
+  main.replaceChildren(make("div", { class: "head" }, make("h1", {}, "Jobs"),
+    make("search", { class: "filter" }, search, only)), whole, empty, more);
+
+  function matches(job) {
+    const texts = [job.id, job.name, job.user ?? "", job.outputLocation.location, ...[job.inputData.path].flat()];
+    const wanted = search.value.trim().toLowerCase();
+    return (!only.value || job.status === only.value) && texts.some((text) => text.toLowerCase().includes(wanted));
+  }
+
+  function render() {
+    const shown = [...jobs.values()].sort((one, other) => other.createdTime - one.createdTime);
+    showEach(body, shown, (job) => job.id, row);
+    more.hidden = !next;
+    empty.hidden = shown.length > 0;
+    empty.textContent = search.value || only.value
+      ? "No job is like that." : "No jobs yet. `apollo submit` brings the first one.";
+  }
+
+  function change({ jobs: changed, goneJobs }) {
+    const oldest = Math.min(...[...jobs.values()].map((job) => job.createdTime));
+    for (const job of changed) {
+      if (!matches(job)) jobs.delete(job.id);
+      else if (jobs.has(job.id) || !next || job.createdTime >= oldest) jobs.set(job.id, job);
+    }
+    goneJobs.forEach((id) => jobs.delete(id));
+  }
+
+  async function load(path) {
+    const mine = (loads += 1);
+    waiting ??= [];
+    const found = await page(path, { signal });
+    if (mine !== loads) return; // another list was asked for meanwhile
+    if (!path.includes("after=")) jobs.clear();
+    found.items.forEach((job) => jobs.set(job.id, job));
+    next = found.next;
+    waiting.forEach(change);
+    waiting = null;
+    render();
+  }
+
+  const reload = () => {
+    const query = new URLSearchParams({ order: "newest", limit: PAGE });
+    if (search.value.trim()) query.set("search", search.value.trim());
+    if (only.value) query.set("status", only.value);
+    return load(`jobs?${query}`);
+  };
+  const lost = (error) => signal.aborted || connected(false) || console.warn(error.message);
+
+  let typing = 0;
+  search.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => reload().catch(lost), TYPING_MS);
+  });
+  only.addEventListener("change", () => reload().catch(lost));
+  more.addEventListener("click", () => load(next).catch(lost));
+
+  await reload();
+  await follow("events", {
+    signal,
+    onOpen: () => reload().then(() => connected(true)).catch(lost),
+    onLost: () => connected(false),
+    onEvent: ({ data }) => {
+      if (waiting) waiting.push(data);
+      else {
+        change(data);
+        render();
+      }
+    },
+  });
+}
+
+function row(job) {
+  const { maps, reduces } = job.progress;
+  const done = maps.completed + reduces.completed;
+  const total = maps.total + reduces.total;
+  const notes = [job.user, job.trouble && `waits: ${job.trouble}`].filter(Boolean).join(" · ");
+  return make("tr", {},
+    make("td", { class: "name" }, make("a", { class: "row", href: `#/jobs/${encodeURIComponent(job.id)}` }, job.name || job.id),
+      notes && make("div", { class: "note" }, notes)),
+    make("td", {}, status(job.status)),
+    make("td", { class: "share" }, total ? [
+      bar(done / total, `Tasks of ${job.name || job.id}`, job.status),
+      make("span", { class: "note figure" }, `${done} of ${count(total, "task")}`),
+    ] : ""),
+    make("td", { class: "wide-only" }, moment(job.startTime)),
+    make("td", {}, elapsed(job.startTime, job.endTime)),
+    make("td", { class: "wide-only path" }, job.outputLocation.location));
+}
