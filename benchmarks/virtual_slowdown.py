@@ -19,6 +19,7 @@ from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptProgress,
 from apollo_coordinator.pools.memory import MemoryPool, MemoryWorker
 from apollo_coordinator.ports import ArtifactStore
 from apollo_coordinator.store.memory import (
+    MemoryBadRecords,
     MemoryInput,
     MemoryIntermediateStore,
     MemoryJournal,
@@ -95,7 +96,7 @@ class VirtualRun:
             EnginePorts(
                 journal=MemoryJournal(), pool=self._pool, planner=source, committer=MemoryOutput(),
                 intermediate=MemoryIntermediateStore(), artifacts=no_artifacts, logs=MemoryLogStore(),
-                secrets=MemorySecretStore(), clock=_LoopClock(),
+                bad_records=MemoryBadRecords(), secrets=MemorySecretStore(), clock=_LoopClock(),
             ),
             jitter=random.Random(self._seed),
             make_job_id=lambda: JobId("job"),

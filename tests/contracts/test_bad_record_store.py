@@ -76,16 +76,19 @@ async def test_what_is_not_there_is_empty(store: BadRecordStore) -> None:
     assert await store.of_attempt(OTHER) == []
     assert await store.get(ATTEMPT, 2) is None
     assert await store.get(OTHER, 1) is None
-    await store.drop(OTHER)
+    await store.retain(JobId("3a7c00000009"), [OTHER])
     await store.forget(JobId("3a7c00000009"))
 
 
-async def test_a_dropped_attempt_leaves_the_others(store: BadRecordStore) -> None:
-    await store.put(ATTEMPT, RECORD)
-    await store.put(OTHER, RECORD)
-    await store.drop(ATTEMPT)
+async def test_what_attempts_found_that_have_no_say_goes(store: BadRecordStore) -> None:
+    for attempt in (ATTEMPT, OTHER, STRANGER):
+        await store.put(attempt, RECORD)
+    await store.retain(JOB, [OTHER])
     assert await store.of_attempt(ATTEMPT) == []
     assert await store.of_attempt(OTHER) == [RECORD]
+    await store.retain(JOB, [])
+    assert await store.jobs() == [STRANGER.partition("-")[0]]
+    assert await store.of_attempt(STRANGER) == [RECORD]
 
 
 async def test_a_forgotten_job_leaves_the_others(store: BadRecordStore) -> None:

@@ -15,6 +15,7 @@ from apollo_coordinator.engine import Engine, EnginePorts, EngineSettings
 from apollo_coordinator.order import AttemptDone, AttemptOrder, AttemptProgress, AttemptReport, AttemptStarted
 from apollo_coordinator.pools.memory import MemoryPool, MemoryWorker, Program
 from apollo_coordinator.store.memory import (
+    MemoryBadRecords,
     MemoryInput,
     MemoryIntermediateStore,
     MemoryJournal,
@@ -78,6 +79,7 @@ class Site:
         self.intermediate = MemoryIntermediateStore()
         self.secrets = MemorySecretStore()
         self.logs = MemoryLogStore()
+        self.bad_records = MemoryBadRecords()
         self.clock = LoopClock()
         self.workers: list[MemoryWorker] = []
         self.make_engine: Callable[..., Engine] = Engine
@@ -127,6 +129,7 @@ def engine_ports(site: Site) -> EnginePorts:
         intermediate=site.intermediate,
         artifacts=NoArtifacts(),
         logs=site.logs,
+        bad_records=site.bad_records,
         secrets=site.secrets,
         clock=site.clock,
     )

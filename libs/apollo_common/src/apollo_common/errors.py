@@ -196,6 +196,24 @@ class RecordTooLarge(PermanentError):
     reason = "record_too_large"
 
 
+class TooManyBadRecords(PermanentError):
+    """More records make the mapper fail than the job's `maxBadRecords` allows to skip."""
+
+    reason = "too_many_bad_records"
+
+
+class BadRecordTooLarge(PermanentError):
+    """A record makes the mapper fail that is too large to be kept, and is therefore not skipped."""
+
+    reason = "bad_record_too_large"
+
+
+class QuarantineFull(PermanentError):
+    """The bad records of a job take more room than the coordinator keeps for them."""
+
+    reason = "quarantine_full"
+
+
 class InvalidValue(PermanentError):
     """A built-in met a value that it cannot work on, such as `builtin:sum` a word."""
 

@@ -50,6 +50,7 @@ from apollo_coordinator.rpc.link import GrpcWorkerLink
 from apollo_coordinator.settings import CoordinatorSettings as Settings
 from apollo_coordinator.store import data_directory
 from apollo_coordinator.store.artifacts import ArtifactFiles
+from apollo_coordinator.store.bad_records import BadRecordFiles
 from apollo_coordinator.store.commit import StoredOutput
 from apollo_coordinator.store.inputs import StoredInput
 from apollo_coordinator.store.intermediate import IntermediateFiles
@@ -149,6 +150,7 @@ class Coordinator:
                 intermediate=intermediate,
                 artifacts=artifacts,
                 logs=logs,
+                bad_records=BadRecordFiles(data / "bad-records"),
                 secrets=secrets,
                 clock=clock,
                 credentials=credentials,

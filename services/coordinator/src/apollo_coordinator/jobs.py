@@ -9,7 +9,7 @@ from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, Job, Task, TaskKind, Worker
 from apollo_coordinator.core.spec import JobSpec
-from apollo_coordinator.order import AttemptOrder
+from apollo_coordinator.order import AttemptOrder, BadRecord
 from apollo_coordinator.ports import JobSecrets
 
 
@@ -47,6 +47,16 @@ class Changes:
     workers: tuple[Worker, ...] = ()
     gone_jobs: tuple[JobId, ...] = ()
     gone_workers: tuple[WorkerId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobBadRecord:
+    """A bad record among all of its job's, which count from 1 in order of their tasks."""
+
+    number: int
+    task: TaskId
+    attempt: AttemptId
+    record: BadRecord
 
 
 class JobService(Protocol):
@@ -114,6 +124,14 @@ class JobService(Protocol):
 
     def timings(self, job: JobId) -> dict[TaskKind, Timings]:
         """Of the same attempts, added up; of a task that is backed up, all that run."""
+        ...
+
+    async def bad_records(self, job: JobId, *, after: int = 0, limit: int = 100) -> Sequence[JobBadRecord]:
+        """Those with numbers over `after`, with the beginnings of their contents."""
+        ...
+
+    async def bad_record(self, job: JobId, number: int) -> JobBadRecord:
+        """With all of its content. UnknownJob also when the job has none with this number."""
         ...
 
     def workers(self) -> Sequence[Worker]: ...

@@ -1,6 +1,6 @@
 """What the engine needs from the outside, as protocols. Every port has a memory adapter for tests."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,8 +295,8 @@ class BadRecordStore(Protocol):
 
     async def get(self, attempt: AttemptId, number: int) -> BadRecord | None: ...
 
-    async def drop(self, attempt: AttemptId) -> None:
-        """Forget what an attempt found that has no say any more."""
+    async def retain(self, job: JobId, attempts: Collection[AttemptId]) -> None:
+        """Forget what all other attempts of the job have found."""
         ...
 
     async def jobs(self) -> list[JobId]:

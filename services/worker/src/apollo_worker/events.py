@@ -1,7 +1,8 @@
 """The story of one attempt as numbered events, kept so that a broken stream can be resumed.
 
 What is kept is bounded: a progress report replaces the one before, and of the program's log only the newest
-RETAINED_LOG_BYTES stay. Numbers of dropped events are gaps to a late reader, never repeats.
+RETAINED_LOG_BYTES stay; bad records stay, whose bytes who finds them has bounded. Numbers of dropped events are gaps to
+a late reader, never repeats.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 
 from apollo_proto.apollo.v1 import (
     Accepted,
+    BadRecord,
     Cancelled,
     Done,
     Failed,
@@ -22,12 +24,13 @@ from apollo_proto.apollo.v1 import (
 RETAINED_LOG_BYTES = 1 << 20
 LOG_CHUNK_BYTES = 64 << 10
 
-Story = Accepted | Running | Progress | LogChunk | Done | Failed | Cancelled
+Story = Accepted | Running | Progress | LogChunk | BadRecord | Done | Failed | Cancelled
 _FIELDS: dict[type, str] = {
     Accepted: "accepted",
     Running: "running",
     Progress: "progress",
     LogChunk: "log",
+    BadRecord: "bad_record",
     Done: "done",
     Failed: "failed",
     Cancelled: "cancelled",

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.assignment import decode_map_outputs, decode_split, encode_counters, encode_part_uploads
-from apollo_common.errors import PermanentError
+from apollo_common.errors import PermanentError, ProgramError
 from apollo_common.key_samples import pack_keys, unpack_keys
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import Upload
 from apollo_common.timings import Step
 from apollo_proto.apollo import v1
 from apollo_worker.access import storage_access
+from apollo_worker.bad_records import BadRecordSearch, Found, Unheard, skipping, tell_of_search
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.core.slices import bounded_slices
@@ -67,6 +68,7 @@ class Pipeline:
         self._keys = key_rules(assignment.keys)
         self._rows_expected = 0
         self._rows_read = 0
+        self._found: Found | None = None  # of a skipping attempt
 
     async def run(self) -> v1.Done:
         """What the attempt's kind asks for. Errors: those of input, program, shuffle and output."""
@@ -74,6 +76,8 @@ class Pipeline:
             return await self._reduce(self._assignment.reduce)
         if self._assignment.map is None:
             raise PermanentError(f"attempt {self._assignment.attempt_id} neither maps nor reduces")
+        if self._assignment.map.max_bad_records:
+            self._found = await self._bad_records(self._assignment.map)
         if self._assignment.map.sample_bytes:
             return await self._sample(self._assignment.map)
         if self._assignment.map.partitions:
@@ -130,19 +134,42 @@ class Pipeline:
 
     async def _map(self, work: v1.MapWork, sink: PairSink) -> None:
         reader = self._reader(work)
-        self._reporter.input_bytes_total = reader.size_bytes
         mapper = self._programs.mapper()
-        records = self._counted_blocks(reader)
-        if work.sample_bytes:
-            records = beginning(records, work.sample_bytes)
-        async with aclosing(records) as blocks:
-            await mapper.map(blocks, sink)
+        async with aclosing(self._counted_blocks(self._records(work, reader), reader)) as blocks:
+            try:
+                await mapper.map(blocks, sink)
+            except ProgramError as error:
+                if self._found is not None:
+                    tell_of_search(error, self._found)
+                raise
+
+    async def _bad_records(self, work: v1.MapWork) -> Found:
+        """The first of two passes over the split; a sampler keeps nothing of what it finds."""
+        search = BadRecordSearch(
+            self._programs.mapper(Unheard()),
+            self._reporter,
+            self._budget_bytes,
+            allowed=work.max_bad_records,
+            tell=None if work.sample_bytes else self._reporter.found,
+        )
+        async with aclosing(self._records(work, self._reader(work))) as blocks:
+            return await search.find(blocks)
+
+    def _records(self, work: v1.MapWork, reader: RecordReader) -> AsyncGenerator[RecordBlock, None]:
+        """What is to be mapped, or searched for bad records."""
+        if self._found is not None:
+            return skipping(reader.blocks(), self._found)
+        return beginning(reader.blocks(), work.sample_bytes) if work.sample_bytes else reader.blocks()
 
     def _reader(self, work: v1.MapWork) -> RecordReader:
+        reader: RecordReader
         if work.records:
-            return InlineReader(work.records)
-        limits = InputLimits.for_memory_budget(self._budget_bytes)
-        return SplitReader(self._places.stores, decode_split(work.split), storage_access(work.access), limits)
+            reader = InlineReader(work.records)
+        else:
+            limits = InputLimits.for_memory_budget(self._budget_bytes)
+            reader = SplitReader(self._places.stores, decode_split(work.split), storage_access(work.access), limits)
+        self._reporter.input_bytes_total = reader.size_bytes
+        return reader
 
     async def _reduce(self, work: v1.ReduceWork) -> v1.Done:
         outputs = decode_map_outputs(work.map_outputs)
@@ -165,8 +192,10 @@ class Pipeline:
             await writer.abort()
             raise
 
-    async def _counted_blocks(self, reader: RecordReader) -> AsyncGenerator[RecordBlock, None]:
-        async with aclosing(reader.blocks()) as blocks:
+    async def _counted_blocks(
+        self, records: AsyncGenerator[RecordBlock, None], reader: RecordReader
+    ) -> AsyncGenerator[RecordBlock, None]:
+        async with aclosing(records) as blocks:
             async for block in Timed(Step.READ, blocks):
                 self._reporter.add("input_records", block.count)
                 yield block

@@ -49,13 +49,14 @@ class AttemptPrograms:
         self._budget_bytes = budget_bytes
         self._sandbox = sandbox
 
-    def mapper(self) -> Mapper:
-        program = self._program()
+    def mapper(self, observer: ProgramObserver | None = None) -> Mapper:
+        """`observer`: who hears of its runs in place of the attempt's own."""
+        program, observer = self._program(), observer or self._observer
         if program.source is not ProgramSource.BUILTIN:
-            return self._session(program, "map", self._observer)
+            return self._session(program, "map", observer)
         if program.name.removeprefix("builtin:") != "identity":
             raise UnknownBuiltin(f"{program.name!r} is no built-in mapper; there is builtin:identity")
-        self._observer.started(0)
+        observer.started(0)
         return IdentityMapper(self._text("map").output_fields)
 
     def reducer(self) -> Reducer:

@@ -79,10 +79,7 @@ class AttemptReporter:
 
     def counter(self, group: str, name: str, increment: int) -> None:
         """Raise a counter of a program's. ProgramProtocolError for one too many, or one of the built-in group."""
-        if group == BUILT_IN_GROUP:
-            raise ProgramProtocolError(
-                f"the program counts {name!r} in the group {BUILT_IN_GROUP!r}, which is Apollo's own; use another group"
-            )
+        check_counter_group(group, name)
         known = self._counters.get(group, {})
         if name not in known:
             if self._counter_count == MAX_COUNTERS:
@@ -102,6 +99,10 @@ class AttemptReporter:
         room = LOG_BYTES_PER_TICK - len(self._log)
         self._log += content[:room]
         self._log_dropped_bytes += max(0, len(content) - room)
+
+    def found(self, record: v1.BadRecord) -> None:
+        """A record that the mapper fails on."""
+        self._events.publish(record)
 
     def read(self, input_bytes: int) -> None:
         """So many more bytes of the input have been read."""
@@ -160,4 +161,12 @@ class AttemptReporter:
                 memory_peak_bytes=self._peak_bytes,
                 timings=self.timings(),
             )
+        )
+
+
+def check_counter_group(group: str, name: str) -> None:
+    """ProgramProtocolError for the built-in group, in which no program counts."""
+    if group == BUILT_IN_GROUP:
+        raise ProgramProtocolError(
+            f"the program counts {name!r} in the group {BUILT_IN_GROUP!r}, which is Apollo's own; use another group"
         )

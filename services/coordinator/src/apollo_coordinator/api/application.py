@@ -12,6 +12,7 @@ from apollo_coordinator.api import access, middleware
 from apollo_coordinator.api.artifact_routes import ArtifactRoutes
 from apollo_coordinator.api.attempt_routes import AttemptRoutes
 from apollo_coordinator.api.audit import audit
+from apollo_coordinator.api.bad_record_routes import BadRecordRoutes
 from apollo_coordinator.api.docs import render
 from apollo_coordinator.api.event_routes import EventRoutes
 from apollo_coordinator.api.job_routes import JobRoutes
@@ -50,6 +51,7 @@ def make_api(
     routes = [
         *ArtifactRoutes(artifacts, service, settings).routes(),
         *JobRoutes(service, artifacts, settings).routes(),
+        *BadRecordRoutes(service).routes(),
         *EventRoutes(service, settings, tasks).routes(),
         *AttemptRoutes(service, logs, settings, tasks).routes(),
         *ReplayRoutes(service, artifacts, map_outputs, encode, settings, tasks).routes(),

@@ -44,6 +44,7 @@ MAX_SIDE_FILES = 1000
 MAX_LIST = 1000
 MAX_ATTEMPT_NUMBER = 1_000_000
 MAX_SEARCH_CHARACTERS = 255
+MAX_BAD_RECORDS = 10_000
 MAX_IDEMPOTENCY_KEY = 255
 MIN_MEMORY_BUDGET_BYTES = 8 << 20
 MAX_SIZE_BYTES = 1 << 44
@@ -256,7 +257,10 @@ class JobBody(TextBody, KeyBody, BaseModel):
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     speculation: bool = True
     keep_intermediate: bool = False
-    max_bad_records: Annotated[int, Field(ge=0)] = 0
+    max_bad_records: Annotated[
+        int,
+        Field(ge=0, le=MAX_BAD_RECORDS, description="Records that make the mapper fail and may be skipped; 0: none"),
+    ] = 0
     ignore_input: bool = False
     network: Annotated[bool, Field(description="The programs may use the network, where the operator allows it")] = (
         False

@@ -17,6 +17,7 @@ from apollo_coordinator.api.schemas import Credentials, JobBody
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.strictness import shortened
 from apollo_coordinator.api.text_fields import check_text_fields, to_text_fields
+from apollo_coordinator.core.bad_records import FAILURES_BEFORE_SKIPPING, MIN_ATTEMPTS
 from apollo_coordinator.core.plan import SplitPolicy
 from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource, SideFileRef
 from apollo_coordinator.ports import ArtifactInfo, ArtifactStore, JobSecrets
@@ -155,9 +156,13 @@ def _mappers(body: JobBody) -> list[tuple[str, str]]:
 
 def _check_options(body: JobBody, settings: ApiSettings) -> list[FieldError]:
     wrong: list[FieldError] = []
-    if body.max_bad_records:
-        fix = "Leave it out, or set it to 0."
-        wrong.append(FieldError(field="maxBadRecords", message="This version skips no bad records.", fix=fix))
+    if body.max_bad_records and body.max_attempts < MIN_ATTEMPTS:
+        fix = f"Set maxAttempts to {MIN_ATTEMPTS} or more, or leave maxBadRecords out."
+        message = (
+            f"Bad records are looked for once a task has failed {FAILURES_BEFORE_SKIPPING} times, but maxAttempts is "
+            f"{body.max_attempts}."
+        )
+        wrong.append(FieldError(field="maxBadRecords", message=message, fix=fix))
     if body.network and not settings.allow_network:
         fix = "Leave network out, or have the operator set APOLLO_ALLOW_NETWORK on the coordinator."
         wrong.append(FieldError(field="network", message="Programs may not use the network here.", fix=fix))

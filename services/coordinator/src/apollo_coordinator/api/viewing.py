@@ -13,6 +13,7 @@ from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.api.views import (
     ArtifactView,
     AttemptView,
+    BadRecordView,
     CountersView,
     FailureGroupView,
     FailureView,
@@ -29,6 +30,7 @@ from apollo_coordinator.api.views import (
     TimingsView,
     WorkerView,
 )
+from apollo_coordinator.core.bad_records import bad_records
 from apollo_coordinator.core.model import (
     Attempt,
     Failure,
@@ -40,6 +42,7 @@ from apollo_coordinator.core.model import (
     Worker,
 )
 from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.jobs import JobBadRecord
 from apollo_coordinator.ports import ArtifactInfo
 
 SHOWN_FAILURES = 3
@@ -117,6 +120,9 @@ def view_job(job: Job, intermediate_url: str = "") -> JobView:
         overwrite=spec.overwrite,
         files=[file.name for file in spec.files],
         max_attempts=spec.max_attempts,
+        max_bad_records=spec.max_bad_records,
+        bad_records=bad_records(job.counters),
+        keep_intermediate=spec.keep_intermediate,
         job_timeout_seconds=spec.job_timeout_seconds,
         max_workers=spec.max_workers,
         memory_budget=spec.memory_budget_bytes,
@@ -166,6 +172,24 @@ def view_attempt(attempt: Attempt, pod_names: Mapping[str, str]) -> AttemptView:
         program_status=attempt.program_status,
         timings=attempt.timings.by_step() if attempt.timings != NO_TIMINGS else None,
         failure=_failure(attempt.failure),
+    )
+
+
+def view_bad_record(found: JobBadRecord) -> BadRecordView:
+    record = found.record
+    return BadRecordView(
+        number=found.number,
+        task=found.task,
+        attempt=found.attempt,
+        input=record.input,
+        offset=record.offset,
+        size=record.size_bytes,
+        reason=record.reason,
+        message=record.message,
+        exit_status=record.exit_status,
+        signal=record.signal,
+        stderr=record.stderr_tail,
+        preview=record.content.decode(errors="replace"),
     )
 
 

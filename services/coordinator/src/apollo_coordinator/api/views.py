@@ -144,6 +144,9 @@ class JobView(View):
     overwrite: bool
     files: list[str]
     max_attempts: int
+    max_bad_records: Annotated[int, Field(description="Records that may be skipped")]
+    bad_records: Annotated[int, Field(description="Records that were skipped: the mapper fails on them")]
+    keep_intermediate: bool
     job_timeout_seconds: Annotated[int, Field(description="0: no limit")]
     max_workers: int
     memory_budget: int
@@ -223,6 +226,21 @@ class ReplayView(View):
         dict[str, Any],
         Field(description="What the worker got, in protobuf's JSON of apollo.v1.TaskAssignment, without credentials"),
     ]
+
+
+class BadRecordView(View):
+    number: Annotated[int, Field(description="Among the job's, from 1, in order of its tasks")]
+    task: str
+    attempt: str
+    input: Annotated[str, Field(description="The object that it lies in")]
+    offset: Annotated[int, Field(description="Where it begins there, in bytes; of a compressed object: decoded")]
+    size: Annotated[int, Field(description="Bytes, without what ends a line")]
+    reason: str
+    message: Annotated[str, Field(description="How the mapper fails on it alone")]
+    exit_status: Maybe[int]
+    signal: Maybe[int]
+    stderr: Annotated[str, Field(description="What the mapper wrote there last, 4 KiB at most")]
+    preview: Annotated[str, Field(description="The beginning of its bytes, as UTF-8")]
 
 
 class WorkerView(View):

@@ -7,9 +7,10 @@ whatever its worker reports; only the worker becomes free.
 from dataclasses import replace
 
 from apollo_common.assignment import Counters
-from apollo_common.errors import FetchFailed, WorkerBusy, WorkerDrained, WorkerUnreachable
+from apollo_common.errors import FetchFailed, TooManyBadRecords, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.ids import job_of
 from apollo_coordinator.core import commands, events, facts
+from apollo_coordinator.core.bad_records import refusal, too_many
 from apollo_coordinator.core.decide_jobs import choose_splitters, end_job, start_commit
 from apollo_coordinator.core.model import (
     AttemptOutput,
@@ -70,6 +71,11 @@ def attempt_done(state: State, event: events.AttemptDone, now_ms: int, out: Outc
 
 def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: int, out: Outcome) -> None:
     task, attempt = running
+    queue = state.queues[job_of(attempt.id)]
+    refused = refusal(queue.job, _counted(task, event.counters))
+    if refused is not None:
+        fail(state, running, refused, now_ms, out)
+        return
     output = AttemptOutput(
         path=event.output_path,
         url=attempt.output_url,
@@ -86,7 +92,6 @@ def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: i
             message = f"attempt {attempt.id} was done first"
             out.facts.append(facts.AttemptCancelled(now_ms, other.id, message))
             out.commands.append(commands.CancelAttempt(other.id, other.worker, message))
-    queue = state.queues[job_of(attempt.id)]
     if task.kind is TaskKind.SAMPLE:
         if queue.accepted_samplers + 1 == len(queue.job.samplers):
             done = [replace(other, output=output) if other is task else other for other in queue.job.samplers]
@@ -105,7 +110,10 @@ def _counted(task: Task, counters: Counters) -> Counters:
 def attempt_failed(state: State, event: events.AttemptFailed, now_ms: int, out: Outcome) -> None:
     running = state.running(event.attempt)
     if running is not None:
-        fail(state, running, event.failure, now_ms, out)
+        failure = event.failure
+        if failure.reason == TooManyBadRecords.reason:
+            failure = too_many(state.jobs[job_of(event.attempt)], failure)
+        fail(state, running, failure, now_ms, out)
         if event.failure.retryable and event.failure.reason not in EXCUSED_REASONS:
             _suspect(state, running, now_ms, out, lost=False)
     out.facts.append(facts.StreamEnded(now_ms, event.attempt, event.worker))

@@ -59,7 +59,7 @@ def plan_failed(state: State, event: events.PlanFailed, now_ms: int, out: Outcom
         end_job(queue, JobStatus.FAILED, event.failure, now_ms, out)
 
 
-def access_delayed(state: State, event: events.AccessDelayed, now_ms: int, out: Outcome) -> None:
+def delayed(state: State, event: events.AccessDelayed | events.QuarantineDelayed, now_ms: int, out: Outcome) -> None:
     if _running_job(state, event.job) is not None:
         out.facts.append(facts.TroubleSeen(now_ms, event.job, event.message))
 

@@ -51,6 +51,14 @@ class AccessDelayed:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineDelayed:
+    """A bad record of the job cannot be kept now, and that is tried again."""
+
+    job: JobId
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerJoined:
     """A worker is there. `attempt` is what it says it runs, which may be stale or empty."""
 
@@ -225,6 +233,7 @@ Event = (
     | InputPlanned
     | PlanFailed
     | AccessDelayed
+    | QuarantineDelayed
     | WorkerJoined
     | WorkerDraining
     | WorkerLeft

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from apollo_common.ids import WorkerId, attempt_id
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.assign import CANDIDATE_WORKERS, Move, first_command
+from apollo_coordinator.core.bad_records import skips
 from apollo_coordinator.core.failures import failed_alike
 from apollo_coordinator.core.model import Attempt, AttemptStatus, JobStatus, Task
 from apollo_coordinator.core.state import (
@@ -120,6 +121,7 @@ def _may_be_backed_up(state: State, queue: JobQueue, running: Running) -> bool:
     return (
         running.attempt.worker in state.workers
         and sum(1 for attempt in task.attempts if attempt.status is AttemptStatus.RUNNING) == 1
+        and not skips(queue.job.spec, task)  # it reads its input twice, and seems to stand still
         and sum(1 for attempt in task.attempts if attempt.speculative) < limits.max_backups_per_task
         and counted_failures(task.attempts) < queue.job.spec.max_attempts
         and failed_alike(queue.job, task, task.attempts) is None

@@ -28,6 +28,7 @@ from apollo_coordinator.core.state import task_of
 from apollo_coordinator.engine.credentials import keep_renewed
 from apollo_coordinator.engine.orders import OrderBook, output_path
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
+from apollo_coordinator.engine.quarantine import Quarantine
 from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.order import (
@@ -39,6 +40,7 @@ from apollo_coordinator.order import (
     AttemptProgress,
     AttemptReport,
     AttemptStarted,
+    BadRecord,
 )
 
 _log = get_logger(__name__)
@@ -51,10 +53,17 @@ class AttemptRunner:
     """Speaks with workers. Whatever happens to an attempt's stream, exactly one event ends it."""
 
     def __init__(
-        self, ports: EnginePorts, orders: OrderBook, post: Post, settings: EngineSettings, jitter: random.Random
+        self,
+        ports: EnginePorts,
+        orders: OrderBook,
+        quarantine: Quarantine,
+        post: Post,
+        settings: EngineSettings,
+        jitter: random.Random,
     ) -> None:
         self._ports = ports
         self._orders = orders
+        self._quarantine = quarantine
         self._post = post
         self._settings = settings
         self._jitter = jitter
@@ -175,6 +184,8 @@ class AttemptRunner:
                 )
             case AttemptLog():
                 await self._keep_log(attempt, report)
+            case BadRecord():
+                await self._quarantine.keep(attempt, report)
             case AttemptDone():
                 return _done(attempt, worker, report)
             case AttemptFailed():

@@ -40,12 +40,13 @@ from apollo_coordinator.engine.observer import UNOBSERVED, EngineObserver
 from apollo_coordinator.engine.orders import named_secrets
 from apollo_coordinator.engine.past_tasks import PastTasks
 from apollo_coordinator.engine.ports import EnginePorts
+from apollo_coordinator.engine.quarantine import listed, whole
 from apollo_coordinator.engine.recorder import Recorder
 from apollo_coordinator.engine.recovery import recover
 from apollo_coordinator.engine.replays import replay_of
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.engine.sweep import Sweeper
-from apollo_coordinator.jobs import Changes, JobEvent, Replay, Submitted
+from apollo_coordinator.jobs import Changes, JobBadRecord, JobEvent, Replay, Submitted
 from apollo_coordinator.ports import (
     NO_SECRETS,
     JobSecrets,
@@ -464,6 +465,12 @@ class Engine:
             phase = TaskKind.REDUCE if task.kind is TaskKind.REDUCE else TaskKind.MAP  # a sampler runs the mapper
             totals[phase] = totals[phase].plus(attempt.timings)
         return totals
+
+    async def bad_records(self, job: JobId, *, after: int = 0, limit: int = 100) -> Sequence[JobBadRecord]:
+        return await listed(self._ports.bad_records, await self._with_tasks(job), after=after, limit=limit)
+
+    async def bad_record(self, job: JobId, number: int) -> JobBadRecord:
+        return await whole(self._ports.bad_records, await self._with_tasks(job), number)
 
     def workers(self) -> Sequence[Worker]:
         return list(self._state.workers.values())

@@ -12,12 +12,14 @@ from apollo_common.ids import JobId, WorkerId, job_of
 from apollo_common.lifecycle import TaskOwner, cancel_and_wait
 from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, events
+from apollo_coordinator.core.bad_records import quarantining
 from apollo_coordinator.core.codec import encode_summary
 from apollo_coordinator.core.state import State
 from apollo_coordinator.core.summary import summarise
 from apollo_coordinator.engine.attempts import AttemptRunner, Post
 from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
+from apollo_coordinator.engine.quarantine import Quarantine
 from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.ports import JobSecrets
@@ -47,7 +49,8 @@ class Executor:
         self._jitter = jitter
         self._last_event = last_event
         self._orders = OrderBook(state, ports.secrets, ports.intermediate_place, credentials=ports.credentials)
-        self._attempts = AttemptRunner(ports, self._orders, post, settings, jitter)
+        quarantine = Quarantine(ports.bad_records, state, post, settings, jitter)
+        self._attempts = AttemptRunner(ports, self._orders, quarantine, post, settings, jitter)
         self._streams: dict[WorkerId, asyncio.Task[None]] = {}
         self._stages: dict[JobId, asyncio.Task[None]] = {}  # the planning of a job, later its commit
         self._storage_slots = asyncio.Semaphore(settings.max_parallel_storage_calls)
@@ -159,6 +162,7 @@ class Executor:
         steps: list[Callable[[], Awaitable[None]]] = [
             self._with_access(job.id, lambda access: self._ports.committer.discard(job, access.output_access)),
             lambda: self._ports.secrets.delete(job.id),
+            lambda: self._ports.bad_records.retain(job.id, [attempt for _, attempt in quarantining(job)]),
         ]
         if not job.spec.keep_intermediate:
             steps.append(lambda: self._ports.intermediate.remove(job.id))
@@ -189,6 +193,7 @@ class Executor:
         steps: list[Callable[[], Awaitable[None]]] = [
             lambda: self._ports.intermediate.remove(command.job),  # that the job asked to keep
             lambda: self._ports.logs.forget(command.job),
+            lambda: self._ports.bad_records.forget(command.job),
             lambda: self._ports.journal.forget(command.job),
         ]
         try:

@@ -10,6 +10,7 @@ from apollo_common.ids import AttemptId, JobId
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_output
 from apollo_common.storage.port import AttemptAccess, StorageAccess
+from apollo_coordinator.core.bad_records import allowance, skips
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import JobQueue, State, locate, task_of
@@ -145,6 +146,7 @@ class OrderBook:
             output_access=access.output,
             map_outputs=map_outputs,
             splitters=base64.b64decode(queue.job.splitters or ""),
+            max_bad_records=allowance(queue.job) if skips(queue.job.spec, task) else 0,
             output=None if shuffles else OutputTarget(attempt.output_url, attempt.upload_id),
             output_path=output_path(attempt_id) if shuffles else "",
             intermediate=self._place(access) if queue.job.spec.n_reducers else None,

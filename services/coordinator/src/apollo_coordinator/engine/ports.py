@@ -8,6 +8,7 @@ from apollo_coordinator.core.model import Failure
 from apollo_coordinator.order import IntermediatePlace
 from apollo_coordinator.ports import (
     ArtifactStore,
+    BadRecordStore,
     Clock,
     CredentialSource,
     InputPlanner,
@@ -41,6 +42,7 @@ class EnginePorts:
     intermediate: IntermediateStore
     artifacts: ArtifactStore
     logs: LogStore
+    bad_records: BadRecordStore
     secrets: SecretStore
     clock: Clock
     credentials: CredentialSource = field(default_factory=WorkersOwnCredentials)

@@ -21,6 +21,7 @@ class EngineSettings:
     max_parallel_worker_calls: int = 256  # cancels, descriptions and pool calls under way
     journal_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=10_000))
     access_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=15_000))
+    quarantine_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=10_000))
     plan_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=15_000, tries=8))
     open_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=200, limit_ms=5_000, tries=6))
     commit_backoff: Backoff = field(default_factory=lambda: Backoff(first_ms=500, limit_ms=30_000))

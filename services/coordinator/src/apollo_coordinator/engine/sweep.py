@@ -36,6 +36,7 @@ class Sweeper:
         await _swept("expired jobs", self._ports.journal.sweep)
         while True:
             await _swept("logs", self._logs)
+            await _swept("bad records", self._bad_records)
             await _swept("intermediate data", self._intermediate)
             await asyncio.sleep(self._every_seconds)
             await _swept("secrets", self._secrets)  # at the start the engine has done it before jobs could come
@@ -48,6 +49,11 @@ class Sweeper:
         """Lines that came when their job was forgotten already."""
         unknown = [job for job in await self._ports.logs.jobs() if job not in self._state.jobs]
         return await _removed("logs", unknown, self._ports.logs.forget)
+
+    async def _bad_records(self) -> int:
+        """Those of jobs that were forgotten when a crash came."""
+        unknown = [job for job in await self._ports.bad_records.jobs() if job not in self._state.jobs]
+        return await _removed("bad records", unknown, self._ports.bad_records.forget)
 
     async def _intermediate(self) -> int:
         """Map outputs that a worker wrote after its job was cleaned up, and those of jobs that nobody knows."""

@@ -63,6 +63,10 @@ STEP_SECONDS: Final = counter(
 )
 COUNTED: Final = {
     "input_records": counter("apollo_input_records_total", "Records that accepted map attempts read."),
+    "bad_records": counter("apollo_bad_records_total", "Records that accepted map attempts skipped, and quarantined."),
+    "bisection_runs": counter(
+        "apollo_bisection_runs_total", "Runs of mappers to find bad records, in accepted attempts."
+    ),
     "input_bytes": counter("apollo_input_bytes_total", "Bytes of input that accepted map attempts read."),
     "map_output_records": counter(
         "apollo_map_output_records_total", "Pairs that mappers emitted, in accepted attempts."

@@ -19,6 +19,7 @@ from apollo_coordinator.order import (
     AttemptProgress,
     AttemptReport,
     AttemptStarted,
+    BadRecord,
     WorkerDescription,
 )
 from apollo_proto.apollo import v1
@@ -98,6 +99,12 @@ def to_report(event: v1.TaskEvent) -> AttemptReport | None:
         )
     if event.log is not None:
         return AttemptLog(event.log.content, event.log.offset)
+    if event.bad_record is not None:
+        return _bad_record(event.bad_record)
+    return _end(event)
+
+
+def _end(event: v1.TaskEvent) -> AttemptReport | None:
     if event.done is not None:
         return _done(event.done)
     if event.failed is not None:
@@ -141,6 +148,7 @@ def _map_work(order: AttemptOrder) -> v1.MapWork:
         output_path=order.output_path,
         splitters=order.splitters,
         sample_bytes=SAMPLED_BYTES if task.kind is TaskKind.SAMPLE else 0,
+        max_bad_records=order.max_bad_records,
     )
 
 
@@ -204,6 +212,22 @@ def _timings(told: v1.Timings | None) -> Timings:
     if told is None:
         return NO_TIMINGS
     return Timings(**{f"{step}_ms": max(0, getattr(told, f"{step}_ms")) for step in Step})
+
+
+def _bad_record(found: v1.BadRecord) -> BadRecord:
+    return BadRecord(
+        number=found.number,
+        input=found.input_url,
+        offset=found.offset,
+        size_bytes=len(found.content),
+        content=found.content,
+        line=found.line,
+        reason=found.reason,
+        message=found.message,
+        exit_status=found.exit_status if found.exit_status >= 0 else None,
+        signal=found.signal or None,
+        stderr_tail=found.stderr_tail.decode(errors="replace"),
+    )
 
 
 def _failed(failed: v1.Failed) -> AttemptFailed:

@@ -147,6 +147,7 @@ class GrpcWorkerLink:
                                 report = to_report(event)
                                 if report is not None:
                                     yield report
+                                    last_heard = self._now()  # who hears it may have taken long
                                 if isinstance(report, _END):
                                     return
                         raise StreamTerminatedError("the stream ended before the attempt did")

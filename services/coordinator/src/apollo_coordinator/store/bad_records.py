@@ -8,6 +8,7 @@ A file is there as a whole or not at all, so a crash leaves nothing to repair.
 import asyncio
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -34,8 +35,8 @@ class BadRecordFiles:
     async def get(self, attempt: AttemptId, number: int) -> BadRecord | None:
         return await asyncio.to_thread(_read, self._directory(attempt) / _name(number), None)
 
-    async def drop(self, attempt: AttemptId) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._directory(attempt), ignore_errors=True)
+    async def retain(self, job: JobId, attempts: Collection[AttemptId]) -> None:
+        await asyncio.to_thread(self._retain, job, frozenset(attempts))
 
     async def jobs(self) -> list[JobId]:
         return await asyncio.to_thread(self._jobs)
@@ -58,6 +59,15 @@ class BadRecordFiles:
         directory = self._directory(attempt)
         paths = sorted(path for path in directory.iterdir() if path.name.isdecimal()) if directory.is_dir() else []
         return [record for path in paths if (record := _read(path, content_bytes)) is not None]
+
+    def _retain(self, job: JobId, attempts: frozenset[str]) -> None:
+        directory = self._root / job
+        if not attempts:
+            shutil.rmtree(directory, ignore_errors=True)
+            return
+        for entry in list(directory.iterdir()) if directory.is_dir() else []:
+            if entry.name not in attempts:
+                shutil.rmtree(entry, ignore_errors=True)
 
     def _jobs(self) -> list[JobId]:
         return [JobId(entry.name) for entry in sorted(self._root.iterdir())] if self._root.is_dir() else []

@@ -1,6 +1,6 @@
 """The ports of `store` in memory, for tests and the simulation. They keep the same promises, but for surviving."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 
 from apollo_common.assignment import Split
@@ -146,8 +146,9 @@ class MemoryBadRecords:
     async def get(self, attempt: AttemptId, number: int) -> BadRecord | None:
         return self.records.get(attempt, {}).get(number)
 
-    async def drop(self, attempt: AttemptId) -> None:
-        self.records.pop(attempt, None)
+    async def retain(self, job: JobId, attempts: Collection[AttemptId]) -> None:
+        for attempt in [known for known in self.records if job_of(known) == job and known not in attempts]:
+            del self.records[attempt]
 
     async def jobs(self) -> list[JobId]:
         return list(dict.fromkeys(job_of(attempt) for attempt in self.records))

@@ -78,7 +78,8 @@ class RecordBlock:
     Lines: `lengths` is None and every record in `data` ends with one `\\n` (the reader has made `\\r\\n` into `\\n` and
     completed a last line without an end). Otherwise `data` holds the records back to back, `lengths` (bytes) cuts
     them. `first_offset` is the byte offset of the first record in the decoded object; `exact_offsets` is false when
-    `\\r\\n` was replaced, or when what parts records lies between them, so that only the first one's offset is exact.
+    `\\r\\n` was replaced, or when what parts records lies between them, so that only the first one's offset is exact;
+    then `offsets` has those of all, where whoever made the block knows them.
     """
 
     input_url: str
@@ -87,6 +88,7 @@ class RecordBlock:
     first_offset: int
     lengths: Lengths | None = None
     exact_offsets: bool = True
+    offsets: NDArray[np.int64] | None = None
 
 
 def _column(items: list[bytes]) -> tuple[Offsets, Bytes]:

@@ -45,7 +45,9 @@ class HadoopLineScanner:
             data, exact = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), False
         if not data.endswith(b"\n"):
             data += b"\n"
-        return RecordBlock(cut.url, data, cut.count, cut.offset, exact_offsets=exact)
+        return RecordBlock(
+            cut.url, data, cut.count, cut.offset, exact_offsets=exact, offsets=None if exact else cut.offsets
+        )
 
 
 class _KeyedScanner:
@@ -87,4 +89,4 @@ def _sized(cut: Cut, records: pa.Array) -> RecordBlock:
     offsets, content = binary_columns(records)
     data = content[offsets[0] : offsets[-1]].data
     lengths = np.diff(offsets).astype(np.uint32)
-    return RecordBlock(cut.url, data, cut.count, cut.offset, lengths, exact_offsets=False)
+    return RecordBlock(cut.url, data, cut.count, cut.offset, lengths, exact_offsets=False, offsets=cut.offsets)

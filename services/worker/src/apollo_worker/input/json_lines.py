@@ -46,7 +46,8 @@ class JsonLineScanner:
             data = as_bytes(data)[np.repeat(~blank, np.diff(bounds))].tobytes()
             count -= int(blank.sum())
             offset = int(cut.offsets[~blank][0]) if count else offset
-        return RecordBlock(cut.url, data.replace(b"\r\n", b"\n"), count, offset, exact_offsets=False)
+        offsets = cut.offsets[~blank]
+        return RecordBlock(cut.url, data.replace(b"\r\n", b"\n"), count, offset, exact_offsets=False, offsets=offsets)
 
 
 def _check(cut: Cut, content: NDArray[np.uint8]) -> NDArray[np.bool_]:

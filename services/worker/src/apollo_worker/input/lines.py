@@ -3,6 +3,7 @@ r"""Text lines: an extent owns the lines that start inside it, so every line of 
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apollo_worker.core.columns import RecordBlock
 from apollo_worker.input.cutter import Extent, InputLimits, too_large
@@ -87,12 +88,15 @@ class LineCutter:
         self.owned_bytes += len(data)
         # A search for one byte is 30 times faster than one for two, and most texts hold no \r at all.
         exact_offsets = b"\r" not in data or b"\r\n" not in data
+        offsets: NDArray[np.int64] | None = None
         if not exact_offsets:
+            newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
+            offsets = offset + np.concatenate(([0], newlines[newlines < len(data) - 1] + 1))
             data = data.replace(b"\r\n", b"\n")
         if not data.endswith(b"\n"):
             data += b"\n"
         count = int(np.count_nonzero(np.frombuffer(data, np.uint8) == _NEWLINE))
-        return RecordBlock(self._url, data, count, offset, exact_offsets=exact_offsets)
+        return RecordBlock(self._url, data, count, offset, exact_offsets=exact_offsets, offsets=offsets)
 
     def _check_sizes(self, data: bytes) -> None:
         """RecordTooLarge for a line over the limit, which only a block over the limit can hold."""

@@ -69,7 +69,9 @@ class Cut:
 
     def sized(self, data: bytes | memoryview) -> RecordBlock:
         """A block of these records, whose bytes are `data`. Their offsets cannot be counted, for what parted them."""
-        return RecordBlock(self.url, data, self.count, self.offset, self.lengths, exact_offsets=False)
+        return RecordBlock(
+            self.url, data, self.count, self.offset, self.lengths, exact_offsets=False, offsets=self.offsets
+        )
 
 
 class Scanner(Protocol):

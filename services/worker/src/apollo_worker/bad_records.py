@@ -1,0 +1,196 @@
+"""A skipping attempt's first pass: find the records that make the mapper fail, each by itself.
+
+The mapper is run anew on chunks of the input. Whatever it emits is dropped, and a chunk that it fails on is halved
+until single records are left. The second pass, an ordinary one, goes without them.
+"""
+
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from apollo_common.bad_records import (
+    BAD_RECORDS,
+    BISECTION_RUNS,
+    ERRORS_OF_RECORDS,
+    MAX_BAD_RECORD_BYTES,
+    MAX_QUARANTINE_BYTES,
+    QUARANTINED_BYTES,
+)
+from apollo_common.errors import ApolloError, BadRecordTooLarge, ProgramError, QuarantineFull, TooManyBadRecords
+from apollo_common.timings import Step
+from apollo_common.units import format_size
+from apollo_proto.apollo import v1
+from apollo_worker.core.bisection import Span, bisection, max_runs
+from apollo_worker.core.columns import PairBatch, RecordBlock
+from apollo_worker.core.record_chunks import Chunk, Chunker
+from apollo_worker.core.record_rows import RecordRows, without
+from apollo_worker.failure import failed_event
+from apollo_worker.ports import Mapper
+from apollo_worker.reporting import AttemptReporter, check_counter_group
+from apollo_worker.steps import Timed
+
+MAX_CHUNK_BYTES: Final = 16 << 20  # of input, or one block: what the mapper is run on first
+_BUDGET_SHARE: Final = (
+    4  # of the memory budget, for a chunk; and for the records found, which are kept to be told again
+)
+
+Tell = Callable[[v1.BadRecord], None]
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search has found in an input that it has read to its end."""
+
+    bad: list[int] = field(default_factory=list)  # numbers of records within the input, from 0, in order
+    records: int = 0  # that were read
+
+
+class BadRecordSearch:
+    """Looks once through one attempt's input."""
+
+    def __init__(
+        self, mapper: Mapper, reporter: AttemptReporter, budget_bytes: int, *, allowed: int, tell: Tell | None
+    ) -> None:
+        """`allowed`: how many bad records there may be. `tell`: who hears of each; None: nobody keeps them."""
+        self._mapper = mapper
+        self._reporter = reporter
+        self._allowed = allowed
+        self._tell = tell
+        self._chunk_bytes = min(MAX_CHUNK_BYTES, budget_bytes // _BUDGET_SHARE)
+        self._room_bytes = min(MAX_QUARANTINE_BYTES, budget_bytes // _BUDGET_SHARE)
+        self._found = Found()
+        self._runs = 0
+
+    async def find(self, blocks: AsyncIterator[RecordBlock]) -> Found:
+        """TooManyBadRecords, BadRecordTooLarge, QuarantineFull, whatever reading raises, and errors that no record
+        explains, such as ProgramStartFailed. The caller closes `blocks`.
+        """
+        chunker = Chunker(self._chunk_bytes)
+        async for block in Timed(Step.READ, blocks):
+            for chunk in chunker.add(block):
+                await self._search(chunk)
+        for chunk in chunker.rest():
+            await self._search(chunk)
+        self._reporter.status(f"skips {_bad_records(len(self._found.bad))} of {self._found.records}")
+        return self._found
+
+    async def _search(self, chunk: Chunk) -> None:
+        """Runs of the mapper are bounded, also if it fails in ways that no single records explain."""
+        search = bisection(Span(0, chunk.records))
+        span = next(search)
+        with suppress(StopIteration):
+            for _ in range(max_runs(chunk.records, self._allowed + 1)):
+                error = await self._try(chunk, span)
+                if error is not None and span.records == 1:
+                    self._quarantine(chunk, span.start, error)
+                span = search.send(error is not None)
+        self._found.records += chunk.records
+
+    async def _try(self, chunk: Chunk, span: Span) -> ApolloError | None:
+        """How the mapper fails on these records; None if it does not."""
+        self._runs += 1
+        self._reporter.add(BISECTION_RUNS, 1)
+        self._reporter.status(
+            f"looks for bad records: run {self._runs} of the mapper, {len(self._found.bad)} found in "
+            f"{self._found.records + span.start} records"
+        )
+        async with aclosing(_streamed(chunk.blocks(span))) as blocks:
+            try:
+                await self._mapper.map(blocks, _Nowhere())
+            except ERRORS_OF_RECORDS as error:
+                return error
+        return None
+
+    def _quarantine(self, chunk: Chunk, record: int, error: ApolloError) -> None:
+        rows, row = chunk.row(record)
+        content, block = rows.content(row), rows.block
+        where = f"the record at byte {rows.offset(row)} of {block.input_url}"
+        if len(content) > MAX_BAD_RECORD_BYTES:
+            raise BadRecordTooLarge(
+                f"{where} makes the program fail, and with {format_size(len(content))} it is too large to be kept "
+                f"aside (the limit is {format_size(MAX_BAD_RECORD_BYTES)}), so it is not skipped: mend the program, or "
+                f"take the record out of the input. {error}"
+            )
+        failed = failed_event(error)
+        size_bytes = len(content) + len(failed.stderr_tail)
+        self._room_bytes -= size_bytes
+        if self._tell is not None and self._room_bytes < 0:
+            raise QuarantineFull(
+                f"the bad records of the attempt take more room than there is to keep them, up to {where}: mend the "
+                f"program, which fails with: {error}"
+            )
+        self._found.bad.append(self._found.records + record)
+        self._reporter.add(BAD_RECORDS, 1)
+        self._reporter.add(QUARANTINED_BYTES, size_bytes)
+        if self._tell is not None:
+            self._tell(
+                v1.BadRecord(
+                    number=len(self._found.bad),
+                    input_url=block.input_url,
+                    offset=rows.offset(row),
+                    content=content,
+                    line=block.lengths is None,
+                    reason=failed.reason,
+                    message=failed.message,
+                    exit_status=failed.exit_status,
+                    signal=failed.signal,
+                    stderr_tail=failed.stderr_tail,
+                )
+            )
+        if len(self._found.bad) > self._allowed:
+            raise TooManyBadRecords(f"the program fails on more than {_bad_records(self._allowed)}; the last: {error}")
+
+
+async def skipping(blocks: AsyncGenerator[RecordBlock, None], found: Found) -> AsyncGenerator[RecordBlock, None]:
+    """The records that were searched, but for those found. Blocks may be cut otherwise than when they were searched."""
+    first = 0
+    async with aclosing(blocks):
+        async for block in blocks:
+            if first + block.count > found.records:
+                block = RecordRows(block).slice(0, found.records - first)  # noqa: PLW2901 - the rest is not to be mapped
+            bad = found.bad[bisect_left(found.bad, first) : bisect_left(found.bad, first + block.count)]
+            for good in without(block, [number - first for number in bad]):
+                yield good
+            first += block.count
+            if first == found.records:
+                return
+
+
+def tell_of_search(error: ProgramError, found: Found) -> None:
+    """Add to a failure of the second pass that skipping has not helped."""
+    words = "no single record makes the program fail"
+    if found.bad:
+        words = f"{_bad_records(len(found.bad))} of the input were left out, and no other single one makes it fail"
+    error.args = (f"{error}. The job may skip bad records, but {words}: the cause lies elsewhere",)
+
+
+class Unheard:
+    """A ProgramObserver of runs that only tell whether a program fails."""
+
+    def started(self, process_id: int) -> None: ...
+
+    def counter(self, group: str, name: str, increment: int) -> None:  # noqa: ARG002 - the protocol's signature
+        check_counter_group(group, name)
+
+    def status(self, message: str) -> None: ...
+
+    def stderr(self, content: bytes) -> None: ...
+
+
+class _Nowhere:
+    """A PairSink that drops what it gets."""
+
+    async def pairs(self, batch: PairBatch) -> None: ...
+
+    async def raw(self, content: bytes | memoryview) -> None: ...
+
+
+async def _streamed(blocks: Iterator[RecordBlock]) -> AsyncGenerator[RecordBlock, None]:
+    for block in blocks:
+        yield block
+
+
+def _bad_records(count: int) -> str:
+    return "1 bad record" if count == 1 else f"{count} bad records"
