@@ -10,9 +10,11 @@ from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, attempt_id, jo
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
 from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.engine.quarantine import listed, whole
 from apollo_coordinator.engine.replays import replay_of
-from apollo_coordinator.jobs import Changes, JobEvent, Replay, Submitted
+from apollo_coordinator.jobs import Changes, JobBadRecord, JobEvent, Replay, Submitted
 from apollo_coordinator.ports import JobSecrets
+from apollo_coordinator.store.memory import MemoryBadRecords
 
 
 class MemoryJobs:
@@ -22,6 +24,7 @@ class MemoryJobs:
         self.full = False
         self.refuse: Exception | None = None  # what the next submit meets
         self.secrets: dict[JobId, JobSecrets | None] = {}
+        self.quarantine = MemoryBadRecords()
         self.given_workers: list[Worker] = []
         self._jobs: dict[JobId, Job] = {}
         self._events: dict[JobId, list[JobEvent]] = {}
@@ -94,6 +97,12 @@ class MemoryJobs:
     def timings(self, job: JobId) -> dict[TaskKind, Timings]:
         found = self.job(job)
         return {TaskKind.MAP: found.map_timings, TaskKind.REDUCE: found.reduce_timings}
+
+    async def bad_records(self, job: JobId, *, after: int = 0, limit: int = 100) -> Sequence[JobBadRecord]:
+        return await listed(self.quarantine, self.job(job), after=after, limit=limit)
+
+    async def bad_record(self, job: JobId, number: int) -> JobBadRecord:
+        return await whole(self.quarantine, self.job(job), number)
 
     def workers(self) -> Sequence[Worker]:
         return self.given_workers

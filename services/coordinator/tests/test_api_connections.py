@@ -221,6 +221,7 @@ async def test_no_secret_is_in_any_answer_log_or_metric(api, capfd, caplog):
         f"jobs/{job}/tasks",
         f"jobs/{job}/counters",
         f"jobs/{job}/timings",
+        f"jobs/{job}/bad-records",
         "artifacts",
         "workers",
     ):
