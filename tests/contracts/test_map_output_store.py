@@ -219,7 +219,7 @@ async def test_a_limit_on_the_workers_disk_is_an_error_that_names_it(tmp_path):
     roomy = in_bucket(objects, "s3://bucket/prefix", tmp_path)
     tight = in_bucket(objects, "s3://bucket/prefix", tmp_path, limit_bytes=50_000)
     pairs = [(b"%06d" % row, b"v" * 100) for row in range(2_000)]
-    with pytest.raises(ScratchExceeded, match=r"50000 bytes of the worker's scratch disk.*APOLLO_SCRATCH_LIMIT_BYTES"):
+    with pytest.raises(ScratchExceeded, match=r"50000 bytes of the worker's own disk.*APOLLO_SCRATCH_LIMIT_BYTES"):
         await write_map_output(tight.store, 0, pairs, 1)
     output, _ = await write_map_output(roomy.store, 1, pairs, 1)
     with pytest.raises(ScratchExceeded):
@@ -236,11 +236,12 @@ async def test_a_full_disk_of_the_worker_is_named_before_anything_is_fetched(mem
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk needs the right to mount")
     try:
-        with pytest.raises(VolumeFull, match=r"the worker's scratch disk is full \(No space left on device\)"):
+        with pytest.raises(VolumeFull, match=r"the worker's own disk is full: it needs about 1\.0 MiB more") as caught:
             await memory.partitions([output], 1)
+        assert (caught.value.volume, caught.value.needed_bytes) == ("the worker's own disk", 1 << 20)
         assert not list(scratch.iterdir())
     finally:
-        subprocess.run(["umount", str(scratch)], check=True)
+        subprocess.run(["umount", "--lazy", str(scratch)], check=True)
 
 
 async def test_each_fault_of_a_call_is_got_over(s3_server, s3_bucket, tmp_path):

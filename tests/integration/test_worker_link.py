@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from grpclib import GRPCError, Status
 
-from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerUnreachable
+from apollo_common.errors import ObjectNotFound, VolumeFull, WorkerBusy, WorkerUnreachable
 from apollo_common.grpc import GrpcServer
 from apollo_common.ids import AttemptId
 from apollo_coordinator.order import (
@@ -35,6 +35,7 @@ from apollo_proto.apollo.v1 import Running as RunningEvent
 from support.orders import map_order
 from support.pools import PATIENCE_SECONDS, connect, process_pool, read_state, running
 from support.proxy import CuttingProxy
+from support.small_disk import MIB, SmallDisk, needs_root
 
 
 @dataclass(frozen=True)
@@ -263,3 +264,23 @@ async def test_a_closed_link_ends_what_it_follows(worker):
     await own.close()
     with pytest.raises(WorkerUnreachable):
         await collect(reports)
+
+
+@needs_root
+async def test_an_artifact_that_has_no_room_is_a_full_disk_and_no_lost_worker(tmp_path):
+    (tmp_path / "program").write_bytes(os.urandom(2 * MIB))
+    digest = hashlib.sha256((tmp_path / "program").read_bytes()).hexdigest()
+    with SmallDisk(tmp_path / "workers", 16 * MIB) as disk:
+        pool = process_pool(tmp_path / "workers")
+        async with running(pool) as heard:
+            (up,) = await heard.until(WorkerUp)
+            link = pool.link(up.worker)
+            disk.fill(leave_bytes=MIB)
+            with pytest.raises(
+                VolumeFull, match=r"the worker's own disk is full: it needs about 2\.0 MiB more"
+            ) as caught:
+                await link.install(digest, tmp_path / "program")
+            assert caught.value.volume == "the worker's own disk"
+            disk.make_room()
+            await link.install(digest, tmp_path / "program")
+            assert digest in (await link.describe()).artifact_digests

@@ -41,7 +41,7 @@ class Services:
         return [f"http://127.0.0.1:{port}" for port in self._metrics_ports]
 
     def __enter__(self) -> Self:
-        self.volume.mkdir(parents=True)
+        self.volume.mkdir(parents=True, exist_ok=True)  # a test may have mounted something below
         try:
             self.start()
         except BaseException:
@@ -53,7 +53,7 @@ class Services:
         self.close()
 
     def start(self) -> None:
-        (self.volume / "intermediate").mkdir()
+        (self.volume / "intermediate").mkdir(exist_ok=True)
         for number in range(len(self._worker_ports)):
             self.start_worker(number)
         self.start_coordinator()

@@ -149,6 +149,9 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.JobAccepted(30, JOB, replace(SPEC, redrive_of=FIRST)),
     facts.MapsPlanned(31, JOB, SPLITS, adoption=ADOPTION),
     facts.AttemptFailed(32, MAP, replace(FAILURE, fingerprint="0123456789abcdef")),
+    facts.AttemptFailed(
+        33, MAP, replace(FAILURE, reason="volume_full", full_volume="the intermediate volume", needed_bytes=1 << 20)
+    ),
 )
 
 SUMMARY = JobSummary(

@@ -125,7 +125,7 @@ async def test_a_full_device_is_a_full_volume(tmp_path):
     staged = tmp_path / "out" / staging.STAGING / upload.upload_id.partition("-")[2]
     staged.unlink()
     staged.symlink_to("/dev/full")
-    with pytest.raises(VolumeFull, match="free some space"):
+    with pytest.raises(VolumeFull, match="the output's volume is full; free space on it"):
         await store.upload_part(upload, 1, b"x")
 
 

@@ -285,6 +285,17 @@ async def test_discard_leaves_the_old_output_untouched(place):
     assert found["_SUCCESS"] == b'{"job": "older"}'
 
 
+async def test_one_part_is_discarded_and_the_others_stay(place):
+    store, output = place()
+    job = new_job(output)
+    committer = StoredOutput(OneStore(store))
+    opened = [await committer.open_part(job, task, AttemptId(f"{task.id}-9"), NO_ACCESS) for task in job.reduces]
+    for _ in range(2):
+        await committer.discard_part(job, opened[0], NO_ACCESS)
+    left = {upload.upload_id for upload in await store.list_uploads(f"{output}/")}
+    assert left == {part.upload_id for part in opened[1:]}
+
+
 async def test_discard_also_aborts_uploads_that_nobody_noted(place):
     """Of attempts, and of the check before the job: a crash or a lost answer came before the journal."""
     store, output = place()

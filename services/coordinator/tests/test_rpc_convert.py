@@ -189,6 +189,21 @@ def test_a_repr_of_credentials_shows_none():
                 "fetch_failed", "gone", retryable=True, lost_map_task=MAP.id, lost_map_attempt=AttemptId(f"{MAP.id}-0")
             ),
         ),
+        (
+            v1.TaskEvent(
+                failed=v1.Failed(
+                    "volume_full",
+                    "no room",
+                    retryable=True,
+                    exit_status=-1,
+                    full_volume="the worker's own disk",
+                    needed_bytes=1 << 40,
+                )
+            ),
+            AttemptFailed(
+                "volume_full", "no room", retryable=True, full_volume="the worker's own disk", needed_bytes=1 << 40
+            ),
+        ),
         (v1.TaskEvent(cancelled=v1.Cancelled()), AttemptCancelled()),
         (v1.TaskEvent(), None),
     ],

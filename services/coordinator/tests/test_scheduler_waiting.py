@@ -42,7 +42,16 @@ def test_a_volume_that_stays_full_uses_up_no_budget_and_is_tried_ever_more_seldo
             pass
         tries_ms.append(world.now_ms - failed_ms)
     assert job.status is JobStatus.RUNNING
-    assert tries_ms == [15_000, 30_000, 60_000, 120_000, 240_000] + [300_000] * 45
+    assert tries_ms == [15_000, 30_000] + [60_000] * 48
+
+
+def test_what_a_failed_attempt_has_uploaded_is_discarded(world):
+    """Else each try of a part would leave a volume that is full with less room than before."""
+    world.job(maps=1)
+    world.workers("w1")
+    world.done("j-m-00000-0")
+    world.opened("j-r-00000-0")
+    assert commands.DiscardPart(AttemptId("j-r-00000-0")) in world.failed("j-r-00000-0", NO_SPACE)
 
 
 def test_after_the_pause_one_attempt_is_tried_before_the_others(world):

@@ -122,9 +122,18 @@ class UploadLost(TemporaryError):
 
 
 class VolumeFull(TemporaryError):
-    """The intermediate or output volume has no space left, or a bucket no quota."""
+    """A volume has no space left, or a bucket no quota.
+
+    `volume` says which, in the words of apollo_common.volumes; empty: the message does. `needed_bytes`: about how much
+    more room than there is would do; 0: nobody knows.
+    """
 
     reason = "volume_full"
+
+    def __init__(self, message: str, *, volume: str = "", needed_bytes: int = 0) -> None:
+        super().__init__(message)
+        self.volume = volume
+        self.needed_bytes = needed_bytes
 
 
 class ScratchExceeded(PermanentError):

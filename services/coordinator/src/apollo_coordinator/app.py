@@ -63,6 +63,7 @@ from apollo_coordinator.store.secrets import SecretFiles
 __all__ = ["Coordinator", "Settings", "end_abandoned", "main"]
 
 COLLECT_EVERY_SECONDS = 3600
+LONGEST_PROBE_INTERVALS = 4  # a volume that stays full is tried ever more seldom, down to one in so many
 
 _log = get_logger(__name__)
 
@@ -140,7 +141,7 @@ class Coordinator:
         connect = partial(GrpcWorkerLink, observer=metrics.links)
         pool, secrets, credentials = await _open_workers(settings, self._first_worker, policy, connect, opened)
         intermediate, place, map_outputs = await _open_intermediate(settings, journal.identity, metrics.storage, opened)
-        limits = Limits(retention_ms=int(settings.retention_days * DAY_MS))
+        limits = _limits(settings)
         engine = Engine(
             EnginePorts(
                 journal=journal,
@@ -335,6 +336,15 @@ async def _expire_artifacts(artifacts: ArtifactFiles, engine: Engine, clock: Clo
             if expired or collected:
                 _log.info("artifacts expired", names=expired, files=collected)
         await asyncio.sleep(COLLECT_EVERY_SECONDS)
+
+
+def _limits(settings: Settings) -> Limits:
+    probe_ms = int(settings.full_volume_probe_seconds * 1000)
+    return Limits(
+        retention_ms=int(settings.retention_days * DAY_MS),
+        volume_full_pause_ms=probe_ms,
+        max_volume_full_pause_ms=LONGEST_PROBE_INTERVALS * probe_ms,
+    )
 
 
 def _store_policy(settings: Settings) -> StorePolicy:

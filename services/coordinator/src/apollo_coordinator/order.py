@@ -109,6 +109,8 @@ class AttemptFailed:
     stderr_tail: str = ""
     lost_map_task: TaskId | None = None
     lost_map_attempt: AttemptId | None = None
+    full_volume: str = ""  # which, in the words of apollo_common.volumes
+    needed_bytes: int = 0  # about how much more room on it would do; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)

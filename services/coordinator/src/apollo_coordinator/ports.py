@@ -92,7 +92,7 @@ class WorkerLink(Protocol):
         ...
 
     async def install(self, digest: str, content: Path) -> None:
-        """Put an artifact into the worker's cache; nothing happens when it is there."""
+        """Put an artifact into the worker's cache; nothing happens when it is there. VolumeFull."""
         ...
 
     async def close(self) -> None: ...
@@ -384,6 +384,10 @@ class OutputCommitter(Protocol):
 
         OutputHoldsInput, with nothing changed, when that would remove or replace what the job has read.
         """
+        ...
+
+    async def discard_part(self, job: Job, part: OutputTarget, access: StorageAccess) -> None:
+        """Abort one upload that `open_part` began; an unknown one is no error."""
         ...
 
     async def discard(self, job: Job, access: StorageAccess) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from apollo_common.errors import ArtifactCorrupt, ArtifactMissing, VolumeFull
 from apollo_common.storage.file_errors import NO_SPACE
 from apollo_common.threads import in_thread
+from apollo_common.volumes import Volume, in_whole_mib, shortage
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _EXECUTABLE = 0o555
@@ -79,8 +80,10 @@ class ArtifactCache:
                 if error.errno not in NO_SPACE:
                     raise
                 raise VolumeFull(
-                    f"no space left for artifact {digest[:12]} in {self._directory}; free space on that volume, "
-                    "or point APOLLO_WORK_DIR at another one"
+                    f"no room for artifact {digest[:12]}: {shortage(Volume.WORKER, in_whole_mib(size_bytes))}, "
+                    "or point APOLLO_WORK_DIR at another one",
+                    volume=Volume.WORKER,
+                    needed_bytes=in_whole_mib(size_bytes),
                 ) from error
             finally:
                 partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from apollo_common.errors import ApolloError, FetchFailed, ProgramError, Program
 from apollo_common.logging import get_logger
 from apollo_common.storage.file_errors import NO_SPACE
 from apollo_common.units import format_size
+from apollo_common.volumes import Volume, shortage
 from apollo_proto.apollo.v1 import Failed
 
 STDERR_TAIL_BYTES = 4 << 10
@@ -25,7 +26,7 @@ def failed_event(error: Exception, stderr_tail: bytes = b"") -> Failed:
     `stderr_tail` is what the attempt's programs wrote last; an error of one of them has its own.
     """
     if isinstance(error, OSError) and error.errno in NO_SPACE:
-        error = VolumeFull(f"no space left on the worker's volume ({error.filename or 'unnamed file'})")
+        error = VolumeFull(shortage(Volume.WORKER), volume=Volume.WORKER)
     if isinstance(error, ProgramError):
         stderr_tail = error.stderr_tail
     if not isinstance(error, ApolloError):
@@ -46,4 +47,6 @@ def failed_event(error: Exception, stderr_tail: bytes = b"") -> Failed:
         stderr_tail=stderr_tail[-STDERR_TAIL_BYTES:],
         lost_map_task_id=error.task if isinstance(error, FetchFailed) else "",
         lost_map_attempt_id=error.attempt if isinstance(error, FetchFailed) else "",
+        full_volume=error.volume if isinstance(error, VolumeFull) else "",
+        needed_bytes=error.needed_bytes if isinstance(error, VolumeFull) else 0,
     )

@@ -3,17 +3,20 @@ samplers the beginning of an input -> mapper -> some of its keys.
 """
 
 import struct
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from apollo_common.assignment import decode_map_outputs, decode_split, encode_counters, encode_part_uploads
-from apollo_common.errors import PermanentError, ProgramError
+from apollo_common.errors import PermanentError, ProgramError, VolumeFull
 from apollo_common.key_samples import pack_keys, unpack_keys
+from apollo_common.storage.location import parse
 from apollo_common.storage.open import StoreOpener
 from apollo_common.storage.port import Upload
+from apollo_common.threads import in_thread
 from apollo_common.timings import Step
+from apollo_common.volumes import Volume
 from apollo_proto.apollo import v1
 from apollo_worker.access import storage_access
 from apollo_worker.bad_records import BadRecordSearch, Found, Unheard, skipping, tell_of_search
@@ -27,6 +30,7 @@ from apollo_worker.output.part import PartWriter
 from apollo_worker.ports import PairSink, RecordReader
 from apollo_worker.programs import AttemptPrograms
 from apollo_worker.reporting import AttemptReporter
+from apollo_worker.room import tell_of_room, whole_bytes
 from apollo_worker.sampling import KeySampler, beginning
 from apollo_worker.shuffle.bucket_store import BucketStore
 from apollo_worker.shuffle.group import key_at
@@ -106,11 +110,12 @@ class Pipeline:
         )
         try:
             sink = ShuffleSink(writer, self._reporter, self._keys.order)
-            await self._map(work, sink)
-            summary = await writer.finish()
-            sink.tell(summary.spilled)
-            with doing(Step.COMMIT):
-                await store.publish(work.output_path)
+            async with self._telling_of_room(writer):
+                await self._map(work, sink)
+                summary = await writer.finish()
+                sink.tell(summary.spilled)
+                with doing(Step.COMMIT):
+                    await store.publish(work.output_path)
         except BaseException:
             await writer.abort()
             raise
@@ -126,8 +131,9 @@ class Pipeline:
     async def _map_to_part(self, work: v1.MapWork) -> v1.Done:
         writer = await self._part_writer()
         try:
-            await self._map(work, _PartSink(writer, self._reporter, "map_output_records"))
-            return await self._finish(writer)
+            async with self._telling_of_room(writer):
+                await self._map(work, _PartSink(writer, self._reporter, "map_output_records"))
+                return await self._finish(writer)
         except BaseException:
             await writer.abort()
             raise
@@ -185,9 +191,10 @@ class Pipeline:
         reducer = self._programs.reducer()
         writer = await self._part_writer()
         try:
-            async with aclosing(pairs), aclosing(self._counted_groups(self._keys.restored(pairs))) as counted:
-                await reducer.reduce(counted, _PartSink(writer, self._reporter, ""))
-            return await self._finish(writer)
+            async with self._telling_of_room(writer):
+                async with aclosing(pairs), aclosing(self._counted_groups(self._keys.restored(pairs))) as counted:
+                    await reducer.reduce(counted, _PartSink(writer, self._reporter, ""))
+                return await self._finish(writer)
         except BaseException:
             await writer.abort()
             raise
@@ -234,6 +241,27 @@ class Pipeline:
         more_bytes = read_bytes - self._reporter.input_bytes
         self._reporter.read(more_bytes)
         self._reporter.fetched(more_bytes)
+
+    @asynccontextmanager
+    async def _telling_of_room(self, writer: MapOutputWriter | PartWriter) -> AsyncIterator[None]:
+        """A full volume's error says how much is missing, as long as what was written is there."""
+        try:
+            yield
+        except VolumeFull as error:
+            place = self._place_of(error.volume)
+            if place is not None and not error.needed_bytes:
+                needed_bytes = whole_bytes(
+                    writer.made_bytes, self._reporter.input_bytes, self._reporter.input_bytes_total
+                )
+                await in_thread(tell_of_room, error, needed_bytes, writer.kept_bytes, place)
+            raise
+
+    def _place_of(self, volume: str) -> Path | None:
+        """A directory on what errors call so; None: it is no file system of ours."""
+        target = self._assignment.output
+        if volume == Volume.OUTPUT and target is not None:
+            return Path(parse(target.url).key).parent
+        return {str(Volume.INTERMEDIATE): self._places.volume, str(Volume.WORKER): self._places.scratch}.get(volume)
 
     async def _map_output_store(self) -> MapOutputStore:
         place = self._assignment.intermediate

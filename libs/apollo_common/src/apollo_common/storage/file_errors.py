@@ -14,6 +14,7 @@ from apollo_common.errors import (
     StorageUnavailable,
     VolumeFull,
 )
+from apollo_common.volumes import Volume, shortage
 
 MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -44,7 +45,7 @@ def writing(url: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise VolumeFull(f"{url} cannot be written: {_words(error)}; free some space") from error
+            raise VolumeFull(f"{url} cannot be written: {shortage(Volume.OUTPUT)}", volume=Volume.OUTPUT) from error
         if error.errno in _PASSING:
             raise StorageUnavailable(f"{url} cannot be written: {_words(error)}") from error
         # Directories are made as they are needed: what is missing cannot be made.

@@ -282,6 +282,8 @@ def _failure(failure: Failure | None) -> FailureView | None:
         input=failure.input or None,
         stderr_tail=failure.stderr_tail or None,
         fingerprint=failure.fingerprint or None,
+        full_volume=failure.full_volume or None,
+        needed_bytes=failure.needed_bytes or None,
     )
 
 

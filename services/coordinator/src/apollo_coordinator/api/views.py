@@ -83,6 +83,8 @@ class FailureView(View):
     input: Maybe[str]
     stderr_tail: Maybe[str]
     fingerprint: Annotated[Maybe[str], Field(description="The same for attempts of one job that failed alike")]
+    full_volume: Annotated[Maybe[str], Field(description="volume_full: which one")]
+    needed_bytes: Annotated[Maybe[int], Field(description="volume_full: about how much more room would do")]
 
 
 class FirstRecordView(View):

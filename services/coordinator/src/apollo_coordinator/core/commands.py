@@ -43,6 +43,13 @@ class CancelAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscardPart:
+    """The attempt has failed, and its worker is done with it: what it uploaded takes up room for nothing."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
 class CommitOutput:
     job: JobId
 
@@ -86,6 +93,7 @@ Command = (
     | RunAttempt
     | AttachAttempt
     | CancelAttempt
+    | DiscardPart
     | CommitOutput
     | CleanUp
     | ArchiveJob

@@ -22,7 +22,7 @@ class Limits:
     max_retry_delay_ms: int = 30_000
     avoid_worker_ms: int = 10_000  # how long a task waits for another worker than one that it failed on
     volume_full_pause_ms: int = 15_000  # no new attempts of a job that met a full volume; doubles while it stays full
-    max_volume_full_pause_ms: int = 300_000
+    max_volume_full_pause_ms: int = 60_000
     quarantine_after_tasks: int = 3  # different tasks that failed in a row on one worker
     quarantine_after_losses: int = 3  # attempts that were lost in a row on one worker
     quarantine_ms: int = 600_000  # for a worker that comes back

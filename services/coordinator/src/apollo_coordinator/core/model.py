@@ -85,6 +85,8 @@ class Failure:
     input: str = ""
     stderr_tail: str = ""
     fingerprint: str = ""  # equal for failures with one cause
+    full_volume: str = ""  # volume_full: which, in the words of apollo_common.volumes
+    needed_bytes: int = 0  # volume_full: about how much more room on it would do; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from apollo_common import errors
 from apollo_common.ids import job_of
-from apollo_coordinator.core import facts
+from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.decide_jobs import end_job
 from apollo_coordinator.core.failures import failed_alike, fingerprint_of, program_of
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, Task, TaskStatus
@@ -37,6 +37,8 @@ def fail(state: State, running: Running, failure: Failure, now_ms: int, out: Out
     queue = state.queues[job_of(attempt.id)]
     failure = replace(failure, fingerprint=fingerprint_of(queue.job, task, failure))
     out.facts.append(facts.AttemptFailed(now_ms, attempt.id, failure))
+    if attempt.upload_id:
+        out.commands.append(commands.DiscardPart(attempt.id))
     if not failure.retryable and failure.reason not in EXCUSED_REASONS:
         end_job(queue, JobStatus.FAILED, _blame(failure, queue, task, attempt), now_ms, out, over=attempt.id)
         return

@@ -238,6 +238,8 @@ def _failed(attempt: AttemptId, worker: WorkerId, report: AttemptFailed) -> even
         exit_status=report.exit_status,
         signal=report.signal,
         stderr_tail=report.stderr_tail,
+        full_volume=report.full_volume,
+        needed_bytes=report.needed_bytes,
     )
     if report.lost_map_attempt is not None:
         return events.FetchFailed(attempt, worker, report.lost_map_attempt, failure)

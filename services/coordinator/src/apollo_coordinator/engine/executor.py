@@ -14,7 +14,7 @@ from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, events
 from apollo_coordinator.core.bad_records import quarantining
 from apollo_coordinator.core.codec import encode_summary
-from apollo_coordinator.core.state import State
+from apollo_coordinator.core.state import State, locate
 from apollo_coordinator.core.summary import summarise
 from apollo_coordinator.engine.attempts import AttemptRunner, Post
 from apollo_coordinator.engine.orders import OrderBook
@@ -22,6 +22,7 @@ from apollo_coordinator.engine.ports import EnginePorts, failure_from
 from apollo_coordinator.engine.quarantine import Quarantine
 from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
+from apollo_coordinator.order import OutputTarget
 from apollo_coordinator.ports import JobSecrets
 
 _log = get_logger(__name__)
@@ -61,6 +62,7 @@ class Executor:
         self._work: dict[type, Callable[[Any], Coroutine[Any, Any, None]]] = {
             commands.OpenOutput: self._open_output,
             commands.CancelAttempt: self._cancel_attempt,
+            commands.DiscardPart: self._discard_part,
             commands.CleanUp: self._clean_up,
             commands.ArchiveJob: self._archive_job,
             commands.ScalePool: self._scale_pool,
@@ -139,6 +141,21 @@ class Executor:
             self._post(events.OutputOpenFailed(attempt, worker, failure_from(error)))
         else:
             self._post(events.OutputOpened(attempt, worker, target.url, target.upload_id))
+
+    async def _discard_part(self, command: commands.DiscardPart) -> None:
+        """Once: what stays goes with the rest when the job has ended."""
+        place = locate(command.attempt)
+        job = self._state.jobs.get(place.job)
+        if job is None or place.job not in self._state.queues:
+            return
+        attempt = job.tasks_of(place.kind)[place.task_index].attempts[place.attempt_number]
+        part = OutputTarget(attempt.output_url, attempt.upload_id)
+        try:
+            async with self._storage_slots:
+                access = await self._orders.access(job.id)
+                await self._ports.committer.discard_part(job, part, access.output_access)
+        except ApolloError as error:
+            _log.info("a failed attempt's upload stays for now", attempt=attempt.id, error=str(error))
 
     async def _commit_output(self, job_id: JobId) -> None:
         job = self._state.jobs[job_id]

@@ -1,8 +1,8 @@
 """The adapters that the engine is made of, and how it turns their errors into the core's words."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from apollo_common.errors import ApolloError, CredentialsUnusable
+from apollo_common.errors import ApolloError, CredentialsUnusable, VolumeFull
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Failure
 from apollo_coordinator.order import IntermediatePlace
@@ -50,4 +50,7 @@ class EnginePorts:
 
 
 def failure_from(error: ApolloError) -> Failure:
-    return Failure(error.reason, str(error), retryable=error.retryable)
+    failure = Failure(error.reason, str(error), retryable=error.retryable)
+    if isinstance(error, VolumeFull):
+        return replace(failure, full_volume=error.volume, needed_bytes=error.needed_bytes)
+    return failure

@@ -88,6 +88,10 @@ def _failure(failure: Body) -> Body:
     body = {name: value for name, value in failure.items() if name in names and value not in (None, "")}
     if failure.get("exit_status") is not None:
         body["exitStatus"] = failure["exit_status"]
+    if failure.get("full_volume"):
+        body["fullVolume"] = failure["full_volume"]
+    if failure.get("needed_bytes"):
+        body["neededBytes"] = failure["needed_bytes"]
     return body
 
 

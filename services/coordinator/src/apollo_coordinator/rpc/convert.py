@@ -240,4 +240,6 @@ def _failed(failed: v1.Failed) -> AttemptFailed:
         stderr_tail=failed.stderr_tail.decode(errors="replace"),
         lost_map_task=TaskId(failed.lost_map_task_id) if failed.lost_map_task_id else None,
         lost_map_attempt=AttemptId(failed.lost_map_attempt_id) if failed.lost_map_attempt_id else None,
+        full_volume=failed.full_volume,
+        needed_bytes=max(0, failed.needed_bytes),
     )

@@ -20,11 +20,12 @@ from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
 from apollo_common.backoff import Backoff
 from apollo_common.calls import observed
-from apollo_common.errors import ObjectNotFound, WorkerBusy, WorkerDrained, WorkerUnreachable
+from apollo_common.errors import ObjectNotFound, VolumeFull, WorkerBusy, WorkerDrained, WorkerUnreachable
 from apollo_common.grpc import ChannelClosed, GrpcChannel, bearer_metadata, keepalive_configuration
 from apollo_common.ids import AttemptId
 from apollo_common.logging import get_logger
 from apollo_common.storage.port import AttemptAccess
+from apollo_common.volumes import Volume
 from apollo_coordinator.order import (
     AttemptCancelled,
     AttemptDone,
@@ -116,7 +117,12 @@ class GrpcWorkerLink:
         if digest in (await self.describe()).artifact_digests:
             return
         async with self._calling("put_artifact", self._settings.install_seconds):
-            await self._worker.put_artifact(_chunks(digest, content))
+            try:
+                await self._worker.put_artifact(_chunks(digest, content))
+            except GRPCError as error:
+                if error.status is Status.RESOURCE_EXHAUSTED:
+                    raise VolumeFull(str(error.message), volume=Volume.WORKER) from None
+                raise
 
     async def close(self) -> None:
         self._channel.close()

@@ -89,6 +89,10 @@ class StoredOutput:
             await store.delete(await _surplus_parts(store, output, job))
         await store.put(success, await in_thread(encode_manifest, job))
 
+    async def discard_part(self, job: Job, part: OutputTarget, access: StorageAccess) -> None:
+        _, store = await self._open(job.spec, access)
+        await store.abort_upload(Upload(part.url, part.upload_id))
+
     async def discard(self, job: Job, access: StorageAccess) -> None:
         """Abort the uploads of all attempts of the job. What was published, or was there before, stays."""
         output, store = await self._open(job.spec, access)

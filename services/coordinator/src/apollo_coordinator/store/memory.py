@@ -229,5 +229,8 @@ class MemoryOutput:
             self.published[task.output.url] = task.accepted
         self.successes[job.spec.output_path] = job.id
 
+    async def discard_part(self, job: Job, part: OutputTarget, access: StorageAccess) -> None:  # noqa: ARG002
+        self.uploads.pop(part.upload_id, None)
+
     async def discard(self, job: Job, access: StorageAccess) -> None:  # noqa: ARG002 - the port's signature
         self.uploads = {upload: attempt for upload, attempt in self.uploads.items() if job_of(attempt) != job.id}

@@ -10,6 +10,7 @@ from pathlib import Path
 from apollo_common.errors import TemporaryError, VolumeFull
 from apollo_common.owned_directory import OwnedDirectory, remove_tree
 from apollo_common.storage.file_errors import NO_SPACE
+from apollo_common.volumes import Volume, shortage
 from apollo_worker.artifact.context import ArtifactProgram, ShellProgram
 from apollo_worker.artifact.socket_home import SOCKETS, socket_home
 
@@ -70,8 +71,9 @@ def _socket_home(root: Path) -> OwnedDirectory | None:
 
 
 def _mapped(error: OSError, what: str) -> VolumeFull | TemporaryError:
-    kind = VolumeFull if error.errno in NO_SPACE else TemporaryError
-    return kind(f"the worker cannot {what}: {error.strerror}")
+    if error.errno in NO_SPACE:
+        return VolumeFull(f"the worker cannot {what}: {shortage(Volume.WORKER)}", volume=Volume.WORKER)
+    return TemporaryError(f"the worker cannot {what}: {error.strerror}")
 
 
 def _place(cached: Path, target: Path) -> None:

@@ -85,6 +85,16 @@ class PartWriter:
         await self._finish_upload()
         return WrittenPart(tuple(self._parts), self._size_bytes, self._records, self._hash.hexdigest())
 
+    @property
+    def made_bytes(self) -> int:
+        """What it holds so far, in memory and in the store."""
+        return self._size_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """What of it lies in the store."""
+        return sum(part.size_bytes for part in self._parts)
+
     async def abort(self) -> None:
         """Stop uploading. The upload itself is the coordinator's to discard."""
         if self._uploading is not None:

@@ -10,7 +10,7 @@ from typing import Final
 from grpclib import GRPCError
 from grpclib.const import Status
 
-from apollo_common.errors import ApolloError, WorkerBusy, WorkerDrained
+from apollo_common.errors import ApolloError, VolumeFull, WorkerBusy, WorkerDrained
 from apollo_common.logging import get_logger
 from apollo_common.storage.port import AttemptAccess
 from apollo_proto.apollo.v1 import (
@@ -86,6 +86,8 @@ class WorkerService(WorkerBase):
         present = first.digest in self._cache
         try:
             await self._cache.store(first.digest, first.size_bytes, _contents(first, messages))
+        except VolumeFull as error:
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from error
         except ApolloError as error:
             raise GRPCError(Status.FAILED_PRECONDITION, str(error)) from error
         return PutArtifactResponse(already_present=present)

@@ -53,6 +53,11 @@ class PairArena:
         key_bytes, value_bytes = self._filled()
         return key_bytes + value_bytes + self._rows * ROW_COST_BYTES
 
+    @property
+    def written_bytes(self) -> int:
+        """About what the pairs take once they are written."""
+        return sum(self._filled()) + self._rows * _ROW_OVERHEAD_BYTES
+
     def append(self, batch: PairBatch) -> int:
         """Copy as many leading pairs of `batch` as fit; returns how many."""
         count = self._fitting(batch)

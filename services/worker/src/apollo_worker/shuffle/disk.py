@@ -9,18 +9,19 @@ from pathlib import Path
 
 from apollo_common.errors import ScratchExceeded, VolumeFull
 from apollo_common.storage.file_errors import NO_SPACE
+from apollo_common.volumes import Volume, shortage
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
     """How errors call it, and whether what is written has to survive the machine."""
 
-    name: str
+    name: Volume
     durable: bool
 
 
-VOLUME = Disk("the intermediate volume", durable=True)
-SCRATCH = Disk("the worker's scratch disk", durable=False)
+VOLUME = Disk(Volume.INTERMEDIATE, durable=True)
+SCRATCH = Disk(Volume.WORKER, durable=False)
 
 
 class Space:
@@ -52,9 +53,7 @@ def disk_errors(disk: Disk) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise VolumeFull(
-                f"{disk.name} is full ({os.strerror(error.errno or 0)}); free space on it or enlarge it"
-            ) from error
+            raise VolumeFull(shortage(disk.name), volume=disk.name) from error
         raise
 
 

@@ -86,6 +86,7 @@ class MapOutputWriter:
         self._combined = PairArena(int(budget_bytes * _COMBINED_SHARE) if combiner else 0)
         self._stopped = threading.Event()
         self._data: DataFile | None = None
+        self._whole_runs_bytes = 0
         self._changed_directories: list[Path] = []
         self._records = 0
         self._spilled_records = 0
@@ -111,6 +112,16 @@ class MapOutputWriter:
     def spilled(self) -> Spilled:
         runs = self._data.runs if self._data is not None else 0
         return Spilled(runs, self._spilled_records, self._combine_output_records)
+
+    @property
+    def made_bytes(self) -> int:
+        """What it holds so far, in memory and on the disk."""
+        return self._whole_runs_bytes + self._incoming.written_bytes + self._combined.written_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """What of it lies on the disk."""
+        return self._data.size_bytes if self._data is not None else 0
 
     async def abort(self) -> None:
         """Remove what was written. May be called at any time, also after `finish`."""
@@ -172,7 +183,9 @@ class MapOutputWriter:
         with doing(Step.SORT):
             pairs = arena.sort(self._partitioner, self._partitions)
         with doing(Step.WRITE):
-            self._open().write_run(pairs)
+            data = self._open()
+            data.write_run(pairs)
+        self._whole_runs_bytes = data.size_bytes
         self._spilled_records += len(arena)
         arena.clear()
 

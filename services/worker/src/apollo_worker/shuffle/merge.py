@@ -15,7 +15,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from apollo_common.assignment import MapOutputRef
-from apollo_common.errors import ApolloError, TemporaryError
+from apollo_common.errors import ApolloError, TemporaryError, VolumeFull
 from apollo_common.threads import in_thread
 from apollo_common.timings import Step
 from apollo_worker.core.columns import PairBatch
@@ -57,17 +57,22 @@ async def merged(
     ScratchExceeded; those of the store.
     """
     reader = SegmentReader(patience_s)
+    size_bytes = 0
     own = Scratch(scratch, scratch_limit_bytes)
     merge = _Merge(reader, min(budget_bytes, MAX_BUDGET_BYTES), own)
     try:
         with doing(Step.READ):
             runs = await store.runs(outputs, partition, reader, own)
-        counted(*await in_thread(_size, runs))
+        rows, size_bytes = await in_thread(_size, runs)
+        counted(rows, size_bytes)
         pairs = merge.pairs(runs)
         async with aclosing(iterate_in_thread(pairs, reader.stop)) as batches:
             async for batch in Timed(Step.MERGE, batches):
                 yield batch
                 del batch  # a batch may be one large pair: none is kept while the next is awaited
+    except VolumeFull as error:
+        await in_thread(own.tell_of_room, error, size_bytes)
+        raise
     finally:
         await in_thread(_close, reader, own)
 

@@ -5,7 +5,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from apollo_common.errors import VolumeFull
+from apollo_worker.room import tell_of_room
 from apollo_worker.shuffle.disk import SCRATCH, Space, disk_errors
+
+_BLOCK_BYTES = 512  # of what stat counts
 
 
 class Scratch:
@@ -35,6 +39,19 @@ class Scratch:
         size_bytes = path.stat().st_size
         path.unlink()
         self.space.give_back(size_bytes)
+
+    def tell_of_room(self, error: VolumeFull, partition_bytes: int) -> None:
+        """Say how much is missing: a pass of the merge keeps up to the partition here, and the next one writes it anew.
+
+        `partition_bytes`: 0 while a store has not brought it here, which takes of `space` what it needs.
+        """
+        if self._directory is None:
+            return
+        kept_bytes = sum(path.stat().st_blocks * _BLOCK_BYTES for path in self._directory.iterdir())
+        needed_bytes = max(partition_bytes, self.space.used_bytes)
+        if partition_bytes and kept_bytes > partition_bytes:
+            needed_bytes = 2 * partition_bytes
+        tell_of_room(error, needed_bytes, kept_bytes, self._directory)
 
     def remove(self) -> None:
         """With all that is in it."""

@@ -413,6 +413,16 @@ class Failed(betterproto2.Message):
 
     lost_map_attempt_id: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
 
+    full_volume: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
+    """
+    volume_full: which, in the words of apollo_common.volumes; empty: the message says it
+    """
+
+    needed_bytes: "int" = betterproto2.field(11, betterproto2.TYPE_INT64)
+    """
+    volume_full: about how much more room than there was; 0: unknown
+    """
+
 
 default_message_pool.register_message("apollo.v1", "Failed", Failed)
 
@@ -913,7 +923,8 @@ class WorkerStub(betterproto2_grpclib.ServiceStub):
         metadata: "MetadataLike | None" = None,
     ) -> "PutArtifactResponse":
         """
-        Installs one artifact in the worker's cache. The digest is verified before the answer.
+        Installs one artifact in the worker's cache. The digest is verified before the answer. RESOURCE_EXHAUSTED when there
+        is no room for it.
         """
 
         return await self._stream_unary(
@@ -1024,7 +1035,8 @@ class WorkerBase(betterproto2_grpclib.ServiceBase):
 
     async def put_artifact(self, messages: "AsyncIterator[ArtifactChunk]") -> "PutArtifactResponse":
         """
-        Installs one artifact in the worker's cache. The digest is verified before the answer.
+        Installs one artifact in the worker's cache. The digest is verified before the answer. RESOURCE_EXHAUSTED when there
+        is no room for it.
         """
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
