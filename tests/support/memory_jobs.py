@@ -8,6 +8,7 @@ from apollo_common.assignment import Counters
 from apollo_common.errors import IdempotencyConflict, JobEnded, UnknownJob
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, attempt_id, job_of, map_task_id, reduce_task_id
 from apollo_common.timings import Timings
+from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.engine.quarantine import listed, whole
@@ -26,6 +27,7 @@ class MemoryJobs:
         self.secrets: dict[JobId, JobSecrets | None] = {}
         self.quarantine = MemoryBadRecords()
         self.given_workers: list[Worker] = []
+        self.given_explanation: list[Line] = []
         self._jobs: dict[JobId, Job] = {}
         self._events: dict[JobId, list[JobEvent]] = {}
         self._changed = asyncio.Event()
@@ -103,6 +105,10 @@ class MemoryJobs:
 
     async def bad_record(self, job: JobId, number: int) -> JobBadRecord:
         return await whole(self.quarantine, self.job(job), number)
+
+    async def explanation(self, job: JobId) -> Sequence[Line]:
+        self.job(job)
+        return self.given_explanation
 
     def workers(self) -> Sequence[Worker]:
         return self.given_workers

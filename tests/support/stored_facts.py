@@ -152,6 +152,8 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptFailed(
         33, MAP, replace(FAILURE, reason="volume_full", full_volume="the intermediate volume", needed_bytes=1 << 20)
     ),
+    facts.AttemptStarted(80, MAP, WORKER, workers=4, worker_joined_ms=3),
+    facts.AttemptAccepted(81, REDUCE, OUTPUT, {"apollo": {}}, replace(TIMINGS, start_ms=9), input_bytes=12),
 )
 
 SUMMARY = JobSummary(

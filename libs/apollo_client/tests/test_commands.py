@@ -19,6 +19,7 @@ from apollo_client.cli.root import cli
 from apollo_common.errors import InputNotFound, StorageAccessDenied
 from apollo_common.ids import AttemptId, WorkerId
 from apollo_common.timings import Timings
+from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, TaskStatus, Worker
 from support.api_server import running_api
 from support.apollo_cli import command, environment
@@ -230,7 +231,7 @@ async def test_timings_say_where_time_went_and_of_which_attempts(api, apollo):
     attempt.timings = Timings(read_ms=2_500, program_ms=7_400, sort_ms=100)
     job.map_timings = attempt.timings.plus(Timings(program_ms=90_000))
     shown = (await apollo("job", job.id, "--timings")).out.splitlines()
-    table = [line.split("  ") for line in shown[-12:]]
+    table = [line.split("  ") for line in shown[-13:]]
     rows = {cells[0]: [cell.strip() for cell in cells[1:] if cell] for cells in table}
     assert rows["STEP"] == ["MAP", "SHARE", "WHAT"]  # no reduce has told anything
     assert rows["read"] == ["2.5 s", "2 %", "Apollo waits for input, or for map outputs"]
@@ -241,6 +242,17 @@ async def test_timings_say_where_time_went_and_of_which_attempts(api, apollo):
     ]
     assert rows["merge"][:2] == ["0.0 s", "0 %"]
     assert rows[attempt.id] == ["10.0 s", "program 74 %, read 25 %"]
+
+
+async def test_explain_says_why_a_job_is_slow_in_the_words_of_the_command_line(api, apollo):
+    job = (await apollo("submit", *JOB)).out.strip()
+    lines = [Line("max-workers", "Too few.", {"workers": 2}, "maxWorkers", "Raise maxWorkers from 2 to 8.")]
+    api.jobs.given_explanation = [*lines, Line("balanced", "All is well.")]
+    assert (await apollo("explain", job)).out == "Too few. Raise --workers from 2 to 8.\nAll is well.\n"
+    (document,) = (await apollo("explain", job, "--json")).documents
+    assert document["lines"][0]["setting"] == "maxWorkers"
+    refused = await apollo("explain", "nosuchjob")
+    assert (refused.status, refused.out) == (1, "")
 
 
 async def test_the_slowest_attempts_are_in_the_order_of_what_they_took(api, apollo):

@@ -222,6 +222,7 @@ async def test_no_secret_is_in_any_answer_log_or_metric(api, capfd, caplog):
         f"jobs/{job}/counters",
         f"jobs/{job}/timings",
         f"jobs/{job}/bad-records",
+        f"jobs/{job}/explanation",
         "artifacts",
         "workers",
     ):

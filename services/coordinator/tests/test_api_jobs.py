@@ -17,6 +17,7 @@ from apollo_common.errors import (
 )
 from apollo_common.ids import JobId
 from apollo_common.timings import Timings
+from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import Failure, JobStatus, Worker
 from apollo_coordinator.core.spec import KeyRules, ProgramSource, TextFields
 from support.api_jobs import BODY, submit, upload_programs
@@ -273,10 +274,24 @@ async def test_timings_are_shown_by_phase_and_of_attempts_that_told_some(api):
     assert "timings" not in attempt
     job.map_timings = job.maps[0].attempts[0].timings = Timings(program_ms=90, sort_ms=10)
     (attempt,) = (await api.call("GET", attempts))[1]
-    zeros = dict.fromkeys(["read", "merge", "send", "program", "receive", "sort", "write", "commit"], 0)
+    zeros = dict.fromkeys(["start", "read", "merge", "send", "program", "receive", "sort", "write", "commit"], 0)
     assert attempt["timings"] == zeros | {"program": 90, "sort": 10}
     _, timings = await api.call("GET", f"/api/v1/jobs/{job.id}/timings")
     assert timings == {"mapper": zeros | {"program": 90, "sort": 10}, "reducer": zeros}
+
+
+async def test_an_explanation_shows_its_lines(api):
+    _, answer = await submit(api)
+    figures = {"spentMilliseconds": 31_000, "task": "t"}
+    api.jobs.given_explanation = [Line("max-workers", "Why.", figures, "maxWorkers", "Raise it."), Line("read", "And.")]
+    status, shown = await api.call("GET", f"/api/v1/jobs/{answer['job']['id']}/explanation")
+    assert status == 200
+    assert shown == {
+        "lines": [
+            {"finding": "max-workers", "text": "Why.", "figures": figures, "setting": "maxWorkers", "fix": "Raise it."},
+            {"finding": "read", "text": "And.", "figures": {}},
+        ]
+    }
 
 
 async def test_a_failed_job_says_why(api):

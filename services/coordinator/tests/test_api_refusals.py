@@ -271,6 +271,7 @@ async def test_a_wrong_idempotency_key_is_422(idle, key):
         "jobs/none/timings",
         "jobs/none/bad-records",
         "jobs/none/bad-records/1",
+        "jobs/none/explanation",
         "jobs/none/events",
         "tasks/none/attempts",
         "attempts/none/logs",

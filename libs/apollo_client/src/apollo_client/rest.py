@@ -122,6 +122,12 @@ class RestClient:
         """Milliseconds by task type and step."""
         return await self._document("GET", f"/api/v1/jobs/{_segment(job)}/timings")
 
+    async def explanation(self, job: str) -> list[Document]:
+        """Why it is as slow as it is: {finding, text, figures, setting?, fix?}, the most important first."""
+        answer = await self._document("GET", f"/api/v1/jobs/{_segment(job)}/explanation")
+        lines: list[Document] = answer["lines"]
+        return lines
+
     async def counters(self, job: str) -> dict[str, dict[str, int]]:
         return await self._document("GET", f"/api/v1/jobs/{_segment(job)}/counters")
 

@@ -9,6 +9,7 @@ from typing import Self
 class Step(StrEnum):
     """In the order in which a record meets them."""
 
+    START = "start"  # the program is put in its place and started, until it runs
     READ = "read"  # a map waits for its input, a reduce for map outputs
     MERGE = "merge"  # a reduce brings its input into the order of the keys
     SEND = "send"  # the program is given its input
@@ -28,6 +29,7 @@ _FIELDS = {step: f"{step}_ms" for step in Step}
 class Timings:
     """Of one attempt they add up to its time on the worker: what goes on at once shares a moment evenly."""
 
+    start_ms: int = 0
     read_ms: int = 0
     merge_ms: int = 0
     send_ms: int = 0
@@ -48,6 +50,7 @@ class Timings:
     def plus(self, other: "Timings", sign: int = 1) -> "Timings":
         """Step by step; with `sign` -1 the other is taken away."""
         return Timings(
+            self.start_ms + sign * other.start_ms,
             self.read_ms + sign * other.read_ms,
             self.merge_ms + sign * other.merge_ms,
             self.send_ms + sign * other.send_ms,

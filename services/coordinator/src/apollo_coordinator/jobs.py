@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from apollo_common.assignment import Counters
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_common.timings import Timings
+from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import Attempt, Job, Task, TaskKind, Worker
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.order import AttemptOrder, BadRecord
@@ -132,6 +133,10 @@ class JobService(Protocol):
 
     async def bad_record(self, job: JobId, number: int) -> JobBadRecord:
         """With all of its content. UnknownJob also when the job has none with this number."""
+        ...
+
+    async def explanation(self, job: JobId) -> Sequence[Line]:
+        """Why it took as long as it did, or takes: the most important line first."""
         ...
 
     def workers(self) -> Sequence[Worker]: ...

@@ -25,6 +25,7 @@ _COMMANDS = {
     "wait": "jobs",
     "stop": "jobs",
     "counters": "jobs",
+    "explain": "explain",
     "logs": "logs",
     "artifacts": "artifacts",
     "hadoop": "hadoop",

@@ -14,6 +14,7 @@ SHOWN_ATTEMPTS = 3  # of each phase
 LOOKED_AT_TASKS = 20  # of each phase: each is a call
 _PHASES = {"mapper": "map", "reducer": "reduce"}
 _WHAT = {
+    "start": "the program is started, until it runs",
     "read": "Apollo waits for input, or for map outputs",
     "merge": "map outputs are brought into the order of their keys",
     "send": "the program is given its input",

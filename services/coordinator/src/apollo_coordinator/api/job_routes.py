@@ -16,6 +16,7 @@ from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.submission import check, digest_body, resolve
 from apollo_coordinator.api.viewing import (
     view_counters,
+    view_explanation,
     view_failure_group,
     view_job,
     view_program,
@@ -24,6 +25,7 @@ from apollo_coordinator.api.viewing import (
 )
 from apollo_coordinator.api.views import (
     CountersView,
+    ExplanationView,
     FailureGroupView,
     JobView,
     ProgramView,
@@ -118,6 +120,14 @@ class JobRoutes:
                 content=TimingsView,
                 problems=(404,),
             ),
+            Route(
+                "GET",
+                f"{_JOB}/explanation",
+                self.explanation,
+                "Why a job is, or was, as slow as that: at most ten lines, the most important one first",
+                content=ExplanationView,
+                problems=(404,),
+            ),
         ]
 
     async def submit(self, request: web.Request, body: JobBody) -> Answer:
@@ -179,6 +189,9 @@ class JobRoutes:
 
     async def timings(self, request: web.Request) -> TimingsView:
         return view_timings(self._service.timings(_job_id(request)))
+
+    async def explanation(self, request: web.Request) -> ExplanationView:
+        return view_explanation(await self._service.explanation(_job_id(request)))
 
     async def _answer(self, job: Job, *, created: bool) -> Answer:
         async def program(ref: ProgramRef) -> ProgramView:

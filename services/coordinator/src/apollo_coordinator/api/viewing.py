@@ -4,7 +4,7 @@ They are built from the specification, which holds no credentials; `env` and `pa
 people put keys of other systems there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from apollo_common.assignment import Counters
@@ -15,12 +15,14 @@ from apollo_coordinator.api.views import (
     AttemptView,
     BadRecordView,
     CountersView,
+    ExplanationView,
     FailureGroupView,
     FailureView,
     FirstRecordView,
     InputData,
     InputView,
     JobView,
+    LineView,
     OutputLocation,
     PhaseProgress,
     ProgramView,
@@ -31,6 +33,7 @@ from apollo_coordinator.api.views import (
     WorkerView,
 )
 from apollo_coordinator.core.bad_records import bad_records
+from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import (
     Attempt,
     Failure,
@@ -223,6 +226,21 @@ def view_counters(counters: Counters) -> CountersView:
 
 def view_timings(timings: Mapping[TaskKind, Timings]) -> TimingsView:
     return TimingsView(mapper=timings[TaskKind.MAP].by_step(), reducer=timings[TaskKind.REDUCE].by_step())
+
+
+def view_explanation(lines: Sequence[Line]) -> ExplanationView:
+    return ExplanationView(
+        lines=[
+            LineView(
+                finding=line.finding,
+                text=line.text,
+                figures=dict(line.figures),
+                setting=line.setting or None,
+                fix=line.fix or None,
+            )
+            for line in lines
+        ]
+    )
 
 
 def _input_data(owner: str, spec: JobSpec) -> InputData:

@@ -282,3 +282,17 @@ class TimingsView(View):
 
     mapper: dict[Step, int]
     reducer: dict[Step, int]
+
+
+class LineView(View):
+    finding: Annotated[str, Field(description="Which cause it is about, or `balanced`; others may come")]
+    text: str
+    figures: Annotated[dict[str, int | float | str], Field(description="What the text rests on; units in the names")]
+    setting: Annotated[Maybe[str], Field(description="The one that helps, where one does")]
+    fix: Annotated[Maybe[str], Field(description="What to do; of a setting, from which value to which")]
+
+
+class ExplanationView(View):
+    """What bounded the job stands in the first line."""
+
+    lines: list[LineView]

@@ -30,6 +30,8 @@ def attempt_started(state: State, fact: facts.AttemptStarted) -> None:
         fact.worker,
         fact.at_ms,
         speculative=fact.speculative,
+        workers=fact.workers,
+        worker_joined_ms=fact.worker_joined_ms,
         heard_ms=fact.at_ms,
         advanced_ms=fact.at_ms,
     )
@@ -62,6 +64,7 @@ def upload_opened(state: State, fact: facts.UploadOpened) -> None:
 def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.SUCCEEDED, fact)
     move_task(queue.job, task, fact, TaskStatus.COMPLETED)
+    attempt.input_bytes_total = attempt.input_bytes_total or fact.input_bytes  # progress was no fact
     attempt.input_bytes = attempt.input_bytes_total or attempt.input_bytes
     size = size_bytes(task, attempt) or attempt.input_bytes
     queue.samples[task.kind].append(Sample(size, max(1, fact.at_ms - attempt.started_ms)))

@@ -79,6 +79,7 @@ def maps_planned(state: State, fact: facts.MapsPlanned) -> None:
     job = state.jobs[fact.job]
     job.status = moved(JOB, job.status, fact, JobStatus.RUNNING, job)
     job.planned = True
+    job.planned_ms = fact.at_ms
     job.maps = [
         Task(map_task_id(job.id, index), index, TaskKind.MAP, split=split, ready_ms=fact.at_ms)
         for index, split in enumerate(fact.splits)
@@ -141,6 +142,7 @@ def splitters_chosen(state: State, fact: facts.SplittersChosen) -> None:
 def commit_started(state: State, fact: facts.CommitStarted) -> None:
     job = state.jobs[fact.job]
     job.status = moved(JOB, job.status, fact, JobStatus.COMMITTING, job)
+    job.committing_ms = fact.at_ms
     state.queues[job.id].advanced_ms = fact.at_ms
     state.deadlines.pop(job.id, None)
 

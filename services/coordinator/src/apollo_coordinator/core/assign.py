@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Iterator
 from itertools import islice
 
-from apollo_common.ids import AttemptId, JobId, WorkerId, attempt_id
+from apollo_common.ids import AttemptId, JobId, WorkerId, attempt_id, job_of
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.indexes import is_listed
 from apollo_coordinator.core.model import AttemptStatus, Departure, Task, TaskKind, TaskStatus
@@ -99,7 +99,15 @@ def _start_attempt(state: State, queue: JobQueue, binding: JobId | None, now_ms:
         return None
     worker, task = found
     attempt = attempt_id(task.id, len(task.attempts))
-    return facts.AttemptStarted(now_ms, attempt, worker), [first_command(queue, task, attempt, worker)]
+    return started(state, attempt, worker, now_ms), [first_command(queue, task, attempt, worker)]
+
+
+def started(
+    state: State, attempt: AttemptId, worker: WorkerId, now_ms: int, *, speculative: bool = False
+) -> facts.AttemptStarted:
+    """That it starts, and what there was to choose from."""
+    workers = state.worker_counts.get(job_of(attempt), 0) + state.worker_counts.get(None, 0)
+    return facts.AttemptStarted(now_ms, attempt, worker, speculative, workers, state.workers[worker].joined_ms)
 
 
 def first_command(queue: JobQueue, task: Task, attempt: AttemptId, worker: WorkerId) -> commands.Command:

@@ -86,7 +86,9 @@ def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: i
         sha256=event.sha256,
         sample=event.sample,
     )
-    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, _counted(task, event.counters), event.timings))
+    counters = _counted(task, event.counters)
+    read_bytes = attempt.input_bytes_total
+    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, counters, event.timings, read_bytes))
     for other in task.attempts:
         if other.status is AttemptStatus.RUNNING and other is not attempt:
             message = f"attempt {attempt.id} was done first"

@@ -75,6 +75,8 @@ class SplittersChosen(_JobFact):
 class AttemptStarted(_AttemptFact):
     worker: WorkerId
     speculative: bool = False  # a backup attempt: another one of the task runs already
+    workers: int = 0  # that could run attempts of the job then, idle or not; 0: an older Apollo did not tell
+    worker_joined_ms: int = 0  # when this one came; 0: as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class AttemptAccepted(_AttemptFact):
     output: AttemptOutput
     counters: Counters
     timings: Timings = NO_TIMINGS
+    input_bytes: int = 0  # as it told last, of a reduce in bytes of map output; 0: not known
 
 
 @dataclass(frozen=True, slots=True)

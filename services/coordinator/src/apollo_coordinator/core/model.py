@@ -131,6 +131,8 @@ class Attempt:
     started_ms: int
     status: AttemptStatus = AttemptStatus.RUNNING
     speculative: bool = False
+    workers: int = 0  # that could run attempts of the job when this one began; 0: not known
+    worker_joined_ms: int = 0  # 0: not known
     ended_ms: int | None = None
     output_url: str = ""  # part-writing attempts: where the upload will become visible
     upload_id: str = ""
@@ -204,6 +206,8 @@ class Job:
     created_ms: int
     status: JobStatus = JobStatus.QUEUED
     started_ms: int | None = None
+    planned_ms: int | None = None
+    committing_ms: int | None = None
     ended_ms: int | None = None
     maps: list[Task] = field(default_factory=list)
     reduces: list[Task] = field(default_factory=list)

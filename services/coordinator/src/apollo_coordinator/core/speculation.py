@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from apollo_common.ids import WorkerId, attempt_id
 from apollo_coordinator.core import commands, facts
-from apollo_coordinator.core.assign import CANDIDATE_WORKERS, Move, first_command
+from apollo_coordinator.core.assign import CANDIDATE_WORKERS, Move, first_command, started
 from apollo_coordinator.core.bad_records import skips
 from apollo_coordinator.core.failures import failed_alike
 from apollo_coordinator.core.model import Attempt, AttemptStatus, JobStatus, Task
@@ -64,8 +64,8 @@ def seek_backups(state: State, now_ms: int) -> Iterator[Move]:
                 yield from _ask_for_a_worker(queue, now_ms)
                 break
             attempt = attempt_id(task.id, len(task.attempts))
-            started = facts.AttemptStarted(now_ms, attempt, worker, speculative=True)
-            yield started, [first_command(queue, task, attempt, worker)]
+            fact = started(state, attempt, worker, now_ms, speculative=True)
+            yield fact, [first_command(queue, task, attempt, worker)]
         yield facts.StragglersSought(now_ms, queue.job.id), []
 
 

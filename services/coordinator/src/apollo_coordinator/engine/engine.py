@@ -17,6 +17,9 @@ from apollo_common.timings import Timings
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply import apply
+from apollo_coordinator.core.explanation.explain import explain
+from apollo_coordinator.core.explanation.findings import Line
+from apollo_coordinator.core.explanation.seen import look_at
 from apollo_coordinator.core.failures import group_of
 from apollo_coordinator.core.model import (
     Attempt,
@@ -471,6 +474,11 @@ class Engine:
 
     async def bad_record(self, job: JobId, number: int) -> JobBadRecord:
         return await whole(self._ports.bad_records, await self._with_tasks(job), number)
+
+    async def explanation(self, job: JobId) -> Sequence[Line]:
+        found = await self._with_tasks(job)
+        cap = self._settings.limits.max_workers_per_job
+        return await asyncio.to_thread(explain, look_at(found, worker_cap=cap, now_ms=self._ports.clock.now_ms()))
 
     def workers(self) -> Sequence[Worker]:
         return list(self._state.workers.values())

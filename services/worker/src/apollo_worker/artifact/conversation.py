@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 
 from apollo_common.errors import ProgramError, ProgramExited, ProgramReadNothing, ProgramTimeout
 from apollo_common.lifecycle import to_the_end
+from apollo_common.timings import Step
 from apollo_worker.artifact.context import ProgramContext, ShellProgram
 from apollo_worker.artifact.dialogue import Chunk, Dialogue
 from apollo_worker.artifact.log import ProgramLog
 from apollo_worker.artifact.process import ProgramExit, ProgramProcess
 from apollo_worker.artifact.silence import Silence
 from apollo_worker.ports import PairSink
+from apollo_worker.steps import doing
 
 EXIT_GRACE_S = 10.0  # for a program that broke the conversation off to end, which may tell why
 _REFUSED = b"Permission denied"  # as libc and Python say EACCES
@@ -104,7 +106,8 @@ class Conversation:
 
     async def _feed(self, chunks: AsyncIterator[Chunk]) -> None:
         try:
-            await self._dialogue.opened()
+            with doing(Step.START):
+                await self._dialogue.opened()
             while (chunk := await self._next(chunks)) is not None:
                 if chunk.records:
                     self._has_input = True

@@ -8,6 +8,7 @@ from pathlib import Path
 from apollo_common.errors import ProgramStartFailed
 from apollo_common.lifecycle import to_the_end
 from apollo_common.threads import in_thread
+from apollo_common.timings import Step
 from apollo_worker.artifact import start_failure
 from apollo_worker.artifact.context import ProgramContext, ShellProgram
 from apollo_worker.artifact.conversation import Conversation
@@ -22,6 +23,7 @@ from apollo_worker.artifact.text_dialogue import TextDialogue
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.frames import Limits
 from apollo_worker.ports import PairSink, ProgramObserver, ProgramResult
+from apollo_worker.steps import doing
 
 Encoding = Callable[[Dialogue], AsyncGenerator[Chunk, None]]
 
@@ -48,7 +50,8 @@ class ProgramSession:
         context = self._context
         directory = ProgramDirectory.make(context.work_root)
         try:
-            await in_thread(directory.fill, context.program, context.files)
+            with doing(Step.START):
+                await in_thread(directory.fill, context.program, context.files)
             return await self._run_in(directory, encode, sink)
         finally:
             await to_the_end(in_thread(directory.remove))
@@ -74,7 +77,8 @@ class ProgramSession:
         encode: Encoding,
         sink: PairSink,
     ) -> ProgramResult:
-        process = await self._start(directory, dialogue, log)
+        with doing(Step.START):
+            process = await self._start(directory, dialogue, log)
         try:
             dialogue.program_started()
             log.program_started()

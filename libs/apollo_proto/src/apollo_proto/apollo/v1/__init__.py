@@ -885,6 +885,8 @@ class Timings(betterproto2.Message):
 
     commit_ms: "int" = betterproto2.field(8, betterproto2.TYPE_INT64)
 
+    start_ms: "int" = betterproto2.field(20, betterproto2.TYPE_INT64)
+
 
 default_message_pool.register_message("apollo.v1", "Timings", Timings)
 

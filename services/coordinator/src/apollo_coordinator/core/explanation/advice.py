@@ -1,0 +1,144 @@
+"""Which value of a setting would help, where the figures tell."""
+
+from math import ceil
+from statistics import median
+from typing import NamedTuple
+
+from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
+from apollo_coordinator.core.explanation.words import count, setting_size, size
+from apollo_coordinator.core.model import TaskKind
+from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, ProgramRef, ProgramSource
+
+LARGEST_STEP = 8
+"""No more than so many times the workers are advised at once: what holds a job up then is another matter."""
+
+SPLITS_PER_WORKER = 2
+"""That still even out what is unlike in them."""
+
+FEW_KEYS = 2.0
+"""A partition with more bytes, but no more than so many times the usual number of keys, has large ones."""
+
+COMBINING_BUILTINS = ("builtin:sum", "builtin:min", "builtin:max", "builtin:unique")
+"""Reducers that do as combiners, too."""
+
+
+class Advice(NamedTuple):
+    """A sentence, and the setting that it names."""
+
+    fix: str = ""
+    setting: str = ""
+
+
+NO_ADVICE = Advice()
+
+
+def wanted_workers(phase: Phase, now: int) -> int:
+    """How many the phase could keep at work until its longest attempt is done."""
+    useful = [run.duration_ms for run in phase.runs if run.useful]
+    longest_ms = max(useful, default=0)
+    if not longest_ms:
+        return min(phase.tasks, now * LARGEST_STEP)
+    at_once = max(1, min(phase.tasks, ceil(sum(useful) / len(useful) * phase.tasks / longest_ms)))
+    whole_rounds = ceil(phase.tasks / (phase.tasks // at_once))  # with fewer, some would begin another round
+    return max(now, min(whole_rounds, now * LARGEST_STEP))
+
+
+def for_max_workers(seen: Seen, phase: Phase) -> Advice:
+    now = seen.worker_cap
+    wanted = wanted_workers(phase, now)
+    if wanted <= now:
+        return NO_ADVICE
+    enough = f", and have as many in the pool, which had {phase.workers}" if phase.workers <= now else ""
+    return Advice(f"Raise maxWorkers from {now} to {wanted}{enough}.", "maxWorkers")
+
+
+def for_pool(phase: Phase) -> Advice:
+    wanted = wanted_workers(phase, phase.workers)
+    if wanted <= phase.workers:
+        return NO_ADVICE
+    return Advice(f"Raise the pool's workers from {phase.workers} to {wanted}.", "workers")
+
+
+def for_tiny_tasks(seen: Seen, phase: Phase) -> Advice:
+    """To have fewer tasks of a phase. No advice where there are not many."""
+    enough = SPLITS_PER_WORKER * max(1, phase.workers)
+    if phase.tasks <= enough:
+        return NO_ADVICE
+    if phase.kind is TaskKind.REDUCE:
+        return Advice(f"Lower nReducers from {phase.tasks} to {enough}.", "nReducers")
+    total_bytes = sum(split_bytes(phase))
+    now = seen.spec.split_size_bytes
+    if phase.packed:
+        splits = max(1, ceil(total_bytes / now))
+        return Advice(
+            f"Set splitPolicy to packed, for {count(splits, 'split')} instead of {phase.tasks}.", "splitPolicy"
+        )
+    wanted = min(_round_up(total_bytes / enough), DEFAULT_SPLIT_SIZE_BYTES)
+    if wanted < 2 * now:
+        return NO_ADVICE
+    return Advice(f"Raise splitSize from {setting_size(now)} to {setting_size(wanted)}.", "splitSize")
+
+
+def for_few_tasks(seen: Seen, phase: Phase) -> Advice:
+    """To have more tasks of a phase, for workers that have none."""
+    if phase.kind is TaskKind.REDUCE:
+        return Advice(f"Raise nReducers from {phase.tasks} to {phase.workers}.", "nReducers")
+    largest = max(split_bytes(phase), default=0)
+    if phase.whole_objects and largest < seen.spec.split_size_bytes:
+        wanted = setting_size(_round_up(sum(split_bytes(phase)) / phase.workers))
+        return Advice(f"Lower splitSize from {setting_size(seen.spec.split_size_bytes)} to {wanted}.", "splitSize")
+    if phase.whole_objects:
+        return Advice("Its objects cannot be cut: store the input as more, smaller objects.")
+    wanted = setting_size(max(1, _round_up(sum(split_bytes(phase)) / phase.workers)))
+    return Advice(f"Lower splitSize from {setting_size(seen.spec.split_size_bytes)} to {wanted}.", "splitSize")
+
+
+def for_skew(seen: Seen, phase: Phase, run: Run) -> Advice:
+    if phase.kind is not TaskKind.REDUCE:
+        if phase.whole_objects:
+            return Advice("Its object is not cut: store it as several, or in a format that can be cut.")
+        return NO_ADVICE
+    spec = seen.spec
+    if run.groups and run.groups <= FEW_KEYS * max(1.0, _usual_groups(phase, run)):
+        return _for_large_keys(spec.combiner, spec.reducer)
+    if spec.partitioner not in ("hash", "range"):
+        return Advice(
+            f"Set partitioner to hash instead of {spec.partitioner}, if no reducer needs its keys together.",
+            "partitioner",
+        )
+    wanted = max(2 * phase.tasks, phase.workers)
+    return Advice(f"Raise nReducers from {phase.tasks} to {wanted}, to spread its {run.groups:,} keys.", "nReducers")
+
+
+def _for_large_keys(combiner: ProgramRef | None, reducer: ProgramRef | None) -> Advice:
+    more = "Few keys hold its records, so more reducers would not help"
+    if combiner is not None:
+        return Advice(f"{more}: give these keys an ending each mapper chooses, and join them in a second job.")
+    if reducer is not None and reducer.source is ProgramSource.BUILTIN and reducer.name in COMBINING_BUILTINS:
+        return Advice(f"{more}. Set combinerName to {reducer.name}.", "combinerName")
+    return Advice(f"{more}. Set combinerName to a program that reduces a key's values in part.", "combinerName")
+
+
+def for_memory(seen: Seen) -> Advice:
+    """For sorting and merging: one run, where there were several."""
+    now = seen.spec.memory_budget_bytes
+    if seen.map_output_bytes <= now // 2:
+        return NO_ADVICE
+    wanted = setting_size(_round_up(2 * seen.map_output_bytes))
+    most = size(seen.map_output_bytes)
+    return Advice(f"A map wrote up to {most}: raise memoryBudget from {setting_size(now)} to {wanted}.", "memoryBudget")
+
+
+def split_bytes(phase: Phase) -> list[int]:
+    """Of each task that an attempt was made of."""
+    return list({run.task: run.input_bytes for run in phase.runs}.values())
+
+
+def _usual_groups(phase: Phase, run: Run) -> float:
+    """The median of other tasks; 0 where nothing is known."""
+    return float(median([o.groups for o in phase.runs if o.useful and o.task != run.task] or [0]))
+
+
+def _round_up(amount_bytes: float) -> int:
+    """To the next power of two."""
+    return 1 << max(0, ceil(amount_bytes) - 1).bit_length()

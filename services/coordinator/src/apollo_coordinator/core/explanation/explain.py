@@ -1,0 +1,42 @@
+"""At most ten lines on why a job took as long as it did, the most important one first."""
+
+from apollo_coordinator.core.explanation.attribution import Cause, Cost, attribute
+from apollo_coordinator.core.explanation.findings import Line, is_finding, tell
+from apollo_coordinator.core.explanation.seen import Seen
+from apollo_coordinator.core.explanation.words import percent, span
+from apollo_coordinator.core.model import TaskKind
+
+MAX_LINES = 10
+
+LEAST_SHARE = 0.05
+"""Of a job's time: of less nothing is said."""
+
+BOUNDS_SHARE = 0.25
+PROGRAM_BOUNDS_SHARE = 0.5
+"""From here on something bounds a job. Below, nothing stands out; that programs work is what a job is there for."""
+
+BALANCED = "balanced"
+
+
+def explain(seen: Seen) -> list[Line]:
+    costs = [
+        cost
+        for cost in sorted(attribute(seen), key=lambda cost: -cost.spent_ms)
+        if cost.spent_ms >= LEAST_SHARE * seen.wall_ms and is_finding(seen, cost)
+    ]
+    lines = [tell(seen, cost) for cost in costs]
+    if not any(_bounds(seen, cost) for cost in costs):
+        lines.insert(0, _balanced(seen))
+    return lines[:MAX_LINES]
+
+
+def _bounds(seen: Seen, cost: Cost) -> bool:
+    least = PROGRAM_BOUNDS_SHARE if cost.cause is Cause.PROGRAM else BOUNDS_SHARE
+    return cost.spent_ms >= least * seen.wall_ms
+
+
+def _balanced(seen: Seen) -> Line:
+    names = {TaskKind.SAMPLE: "samplers", TaskKind.MAP: "maps", TaskKind.REDUCE: "reduces"}
+    shares = [f"{names[phase.kind]} {percent(phase.duration_ms / seen.wall_ms)}" for phase in seen.phases]
+    parts = f": {', '.join(shares)} of {span(seen.wall_ms)}" if shares else ""
+    return Line(BALANCED, f"Nothing stands out{parts}.", {"wallMilliseconds": seen.wall_ms})

@@ -1,0 +1,180 @@
+"""What a job's tasks tell of its run at one moment: plain and frozen, to be studied while the job goes on."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_common.timings import Timings
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.state import size_bytes
+
+SAME_STRETCH_MS = 500
+"""Between two attempts on a worker: a shorter gap is the cost of another attempt, and no waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An attempt, as far as it has come."""
+
+    id: AttemptId
+    task: int
+    worker: WorkerId
+    status: AttemptStatus
+    speculative: bool
+    started_ms: int
+    ended_ms: int  # now, of one that runs
+    input_bytes: int  # 0: not known
+    input_records: int  # 0: not known
+    groups: int  # of keys, of a reduce; 0: not known
+    timings: Timings
+    workers: int  # that could run attempts of the job when it began; 0: not known
+    worker_joined_ms: int  # 0: not known
+    failure: str  # its reason
+
+    @property
+    def duration_ms(self) -> int:
+        return self.ended_ms - self.started_ms
+
+    @property
+    def useful(self) -> bool:
+        """Whether it gave the task's result, or may still."""
+        return self.status in (AttemptStatus.SUCCEEDED, AttemptStatus.RUNNING)
+
+    @property
+    def wasted(self) -> bool:
+        """Whether its task had to be tried again because of it."""
+        return self.status in (AttemptStatus.FAILED, AttemptStatus.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Its tasks may all run at once: one phase begins when the one before has ended."""
+
+    kind: TaskKind
+    began_ms: int
+    ended_ms: int  # now, of one that goes on
+    tasks: int
+    untried: int  # of those, how many no attempt has begun of
+    runs: tuple[Run, ...]  # in order of their start
+    whole_objects: bool  # none of its inputs can be cut into more splits
+    packed: bool  # splits are smaller than they might be, for their objects are
+
+    @property
+    def duration_ms(self) -> int:
+        return self.ended_ms - self.began_ms
+
+    @property
+    def workers(self) -> int:
+        """The most that were there at once, as far as is known."""
+        return max((run.workers for run in self.runs), default=0) or len({run.worker for run in self.runs})
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """When a worker was at work for the phase, from beginning to end; several at once are listed one by one."""
+        by_worker = sorted(self.runs, key=lambda run: (run.worker, run.started_ms))
+        found: list[tuple[int, int]] = []
+        for _, runs in groupby(by_worker, key=lambda run: run.worker):
+            began_ms, ended_ms = -1, -1
+            for run in runs:
+                if ended_ms < 0 or run.started_ms - ended_ms > SAME_STRETCH_MS:
+                    if ended_ms >= 0:
+                        found.append((began_ms, ended_ms))
+                    began_ms = run.started_ms
+                ended_ms = max(ended_ms, run.ended_ms)
+            found.append((began_ms, ended_ms))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A job's run. A time is None before it has come."""
+
+    job: JobId
+    spec: JobSpec
+    status: JobStatus
+    trouble: str
+    worker_cap: int  # how many of its attempts may run at once
+    created_ms: int
+    started_ms: int | None
+    planned_ms: int | None
+    committing_ms: int | None
+    until_ms: int  # its end, or now
+    phases: tuple[Phase, ...]
+    map_output_bytes: int  # the most that one map wrote
+    map_output_records: int
+
+    @property
+    def wall_ms(self) -> int:
+        return max(1, self.until_ms - self.created_ms)
+
+
+def look_at(job: Job, *, worker_cap: int, now_ms: int) -> Seen:
+    """`job` has its tasks at hand. `worker_cap`: of the operator; a job's own may be lower."""
+    until_ms = now_ms if job.ended_ms is None else job.ended_ms
+    phases: list[Phase] = []
+    if job.planned_ms is not None:
+        began_ms: int | None = job.planned_ms
+        for all_tasks in (job.samplers, job.maps, job.reduces):
+            tasks = [task for task in all_tasks if task.attempts or task.status is not TaskStatus.COMPLETED]
+            if tasks and began_ms is not None:
+                phases.append(_phase(job, tasks, began_ms, until_ms))
+                began_ms = phases[-1].ended_ms if _completed(tasks) else None
+    apollo = job.counters.get("apollo", {})
+    return Seen(
+        job.id,
+        job.spec,
+        job.status,
+        job.trouble,
+        min(job.spec.max_workers or worker_cap, worker_cap),
+        job.created_ms,
+        job.started_ms,
+        job.planned_ms,
+        job.committing_ms,
+        max(until_ms, job.created_ms),
+        tuple(phases),
+        max((task.output.size_bytes for task in job.maps if task.output is not None), default=0),
+        apollo.get("map_output_records", 0),
+    )
+
+
+def _completed(tasks: list[Task]) -> bool:
+    return all(task.status is TaskStatus.COMPLETED for task in tasks)
+
+
+def _phase(job: Job, tasks: list[Task], began_ms: int, until_ms: int) -> Phase:
+    runs = [_run(task, attempt, until_ms) for task in tasks for attempt in task.attempts]
+    runs.sort(key=lambda run: run.started_ms)
+    ended_ms = max(task.ended_ms or 0 for task in tasks) if _completed(tasks) else until_ms
+    pieces = [piece for task in tasks if task.split is not None for piece in task.split.pieces]
+    sizes = sorted(task.split.size_bytes for task in tasks if task.split is not None)
+    return Phase(
+        tasks[0].kind,
+        began_ms,
+        max(began_ms, ended_ms),
+        len(tasks),
+        sum(1 for task in tasks if not task.attempts),
+        tuple(runs),
+        whole_objects=bool(pieces) and all(piece.length_bytes == piece.object_size_bytes for piece in pieces),
+        packed=bool(sizes) and sizes[len(sizes) // 2] * 2 < job.spec.split_size_bytes,
+    )
+
+
+def _run(task: Task, attempt: Attempt, until_ms: int) -> Run:
+    accepted = attempt.id == task.accepted
+    counters = (task.counters if accepted else attempt.counters or {}).get("apollo", {})
+    return Run(
+        attempt.id,
+        task.index,
+        attempt.worker,
+        attempt.status,
+        attempt.speculative,
+        attempt.started_ms,
+        max(attempt.started_ms, until_ms if attempt.ended_ms is None else attempt.ended_ms),
+        size_bytes(task, attempt),
+        counters.get("input_records", 0),
+        counters.get("reduce_input_groups", 0),
+        attempt.timings,
+        attempt.workers,
+        attempt.worker_joined_ms,
+        attempt.failure.reason if attempt.failure is not None else "",
+    )

@@ -1,0 +1,256 @@
+"""What bounded a job: runs in which one thing is wrong, as attempts would tell them, and the line that names it."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from apollo_common.assignment import Split, SplitPiece
+from apollo_common.errors import VolumeFull
+from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
+from apollo_common.timings import NO_TIMINGS, Timings
+from apollo_coordinator.core.explanation.explain import MAX_LINES, explain
+from apollo_coordinator.core.explanation.findings import Line
+from apollo_coordinator.core.explanation.seen import look_at
+from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, Job, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.spec import MIB, JobSpec, ProgramRef, ProgramSource
+from support.scheduling import World
+
+MAPPER = ProgramRef(ProgramSource.ARTIFACT, "map.py")
+SUM = ProgramRef(ProgramSource.BUILTIN, "builtin:sum")
+SPEC = JobSpec(("file:///in",), "file:///out", mapper=MAPPER, reducer=SUM)
+CAP = 1000
+
+
+@dataclass(frozen=True)
+class A:
+    """An attempt: seconds after the job's creation, and the shares of its time; what is left is the start's."""
+
+    began: float
+    ended: float
+    worker: str = "w1"
+    program: float = 0.5
+    read: float = 0.0
+    write: float = 0.0
+    merge: float = 0.0
+    sort: float = 0.45
+    size: int = 64 * MIB
+    keys: int = 100
+    workers: int = 2
+    joined: float = 0.0
+    status: AttemptStatus = AttemptStatus.SUCCEEDED
+    failure: str = ""
+    speculative: bool = False
+    told: bool = True
+
+    @property
+    def timings(self) -> Timings:
+        if not self.told:
+            return NO_TIMINGS
+        took_ms = 1000 * (self.ended - self.began)
+        shares = {name: getattr(self, name) for name in ("program", "read", "write", "merge", "sort")}
+        left = 1 - sum(shares.values())
+        return Timings(start_ms=round(left * took_ms), **{f"{k}_ms": round(v * took_ms) for k, v in shares.items()})
+
+
+def a_task(kind: TaskKind, index: int, *tries: A) -> Task:
+    name = f"j-{kind[0]}-{index:05}"
+    split = Split((SplitPiece("file:///in", 0, tries[0].size, 1 << 40, "v"),)) if kind is TaskKind.MAP else None
+    task = Task(TaskId(name), index, kind, split=split)
+    for number, each in enumerate(tries):
+        attempt = Attempt(
+            AttemptId(f"{name}-{number}"),
+            WorkerId(each.worker),
+            round(1000 * each.began),
+            each.status,
+            speculative=each.speculative,
+            workers=each.workers,
+            worker_joined_ms=round(1000 * each.joined),
+            ended_ms=None if each.status is AttemptStatus.RUNNING else round(1000 * each.ended),
+            input_bytes_total=each.size,
+            timings=each.timings if not each.failure else NO_TIMINGS,
+            failure=Failure(each.failure, "it went wrong") if each.failure else None,
+        )
+        task.attempts.append(attempt)
+        if each.status is AttemptStatus.SUCCEEDED:
+            task.status, task.accepted, task.ended_ms = TaskStatus.COMPLETED, attempt.id, attempt.ended_ms
+            task.counters = {"apollo": {"input_records": 1000, "reduce_input_groups": each.keys}}
+    return task
+
+
+def a_job(maps: list[list[A]], reduces: list[A] | None = None, *, commit: float = 0, spec: JobSpec = SPEC) -> Job:
+    job = Job(JobId("j"), spec, created_ms=0, status=JobStatus.SUCCEEDED, started_ms=0, planned=True, planned_ms=0)
+    job.maps = [a_task(TaskKind.MAP, index, *tries) for index, tries in enumerate(maps)]
+    job.reduces = [a_task(TaskKind.REDUCE, index, each) for index, each in enumerate(reduces or [])]
+    done_ms = max(task.ended_ms or 0 for task in job.tasks)
+    job.committing_ms, job.ended_ms = done_ms, done_ms + round(1000 * commit)
+    return job
+
+
+def lines_of(job: Job, now: float = 0) -> list[Line]:
+    return explain(look_at(job, worker_cap=CAP, now_ms=round(1000 * now)))
+
+
+def in_rounds(tasks: int, workers: int, seconds: float, **attempt) -> list[list[A]]:
+    """Maps of the same length, one after another on each worker."""
+    return [
+        [A(seconds * (n // workers), seconds * (n // workers + 1), f"w{n % workers}", workers=workers, **attempt)]
+        for n in range(tasks)
+    ]
+
+
+SLOW = {"program": 0.95, "sort": 0.0}
+BUSY_ELSEWHERE = [[A(30, 40, joined=-5)], [A(0, 10, "w2", joined=-5)]]
+STARTING = [[A(30, 40, joined=29)], [A(30, 40, "w2", joined=29)]]
+FAILED = {"status": AttemptStatus.FAILED, "failure": "program_exited", "told": False}
+BACKUP = [A(0, 40, status=AttemptStatus.CANCELLED, told=False), A(30, 40, "w2", speculative=True)]
+HOT = [A(10, 12, f"w{n}", workers=4) for n in range(3)]
+
+CASES = {
+    "one worker of eight": (
+        a_job(in_rounds(8, 1, 5)), "too-few-workers", "33 s of 40 s", "Raise the pool's workers from 1 to 8.",
+    ),
+    "maxWorkers": (
+        a_job(in_rounds(8, 2, 10), spec=replace(SPEC, max_workers=2)), "max-workers", "28 s of 40 s",
+        "Raise maxWorkers from 2 to 8, and have as many in the pool, which had 2.",
+    ),
+    "maxWorkers, and the pool has more": (
+        a_job(in_rounds(8, 2, 10, joined=0), spec=replace(SPEC, max_workers=2)), "max-workers", "28 s of 40 s",
+        "Raise maxWorkers from 2 to 8, and have as many in the pool, which had 2.",
+    ),
+    "slow program": (a_job(in_rounds(2, 2, 10, **SLOW)), "program", "95 % of the maps' time was", "Profile"),
+    "slow input": (
+        a_job(in_rounds(2, 2, 64, read=0.8, program=0.1, sort=0.05)), "read",
+        "80 % of the maps' time they waited for the input's store, which gave each 1.2 MiB/s", "Look at the store",
+    ),
+    "tiny splits": (
+        a_job(in_rounds(400, 2, 0.1, program=0.1, sort=0.1, size=1000), spec=replace(SPEC, split_size_bytes=1000)),
+        "attempt-starts", "400 map tasks of about 1.0 KiB; 80 % of their time",
+        "Raise splitSize from 1000 to 128KiB.",
+    ),
+    "tiny objects": (
+        a_job(in_rounds(400, 2, 0.1, program=0.1, sort=0.1, size=1000)), "attempt-starts",
+        "400 map tasks of about 1.0 KiB", "Set splitPolicy to packed, for 1 split instead of 400.",
+    ),
+    "skewed keys": (
+        a_job([[A(0, 10)]], [*HOT, A(10, 90, "w4", size=4096 * MIB, keys=110)]), "skew",
+        "reduce task 3 had 4 GiB to read, 64 times the median of the others, and ran 80 s where they took 2.0 s",
+        "Set combinerName to builtin:sum.",
+    ),
+    "skewed partition": (
+        a_job([[A(0, 10)]], [*HOT, A(10, 90, "w4", size=4096 * MIB, keys=6400)]), "skew", "64 times the median",
+        "Raise nReducers from 4 to 8, to spread its 6,400 keys.",
+    ),
+    "one large split": (
+        a_job([[A(0, 2)], [A(0, 2)], [A(0, 60, "w2", size=640 * MIB)]]), "skew", "map task 2 had 640 MiB", "",
+    ),
+    "straggler": (
+        a_job([[A(0, 5)], [A(5, 10)], [A(0, 60, "w2")]]), "straggler",
+        "map task 2 ran 60 s on w2, where others took 5.0 s, and had no more to read", "See `apollo logs j-m-00002-0`.",
+    ),
+    "overtaken straggler": (a_job([[A(0, 10, "w2")], BACKUP]), "straggler", "map task 1 ran 40 s", ""),
+    "other jobs": (a_job(BUSY_ELSEWHERE), "other-jobs", "maps waited 30 s of 40 s", "Raise priority from 0 to 1"),
+    "late workers": (a_job(STARTING), "worker-start", "maps waited 30 s of 40 s", "image"),
+    "retries": (
+        a_job([[A(0, 10, **FAILED), A(10, 20, "w2", **FAILED), A(20, 30)], [A(0, 10, "w2")]]), "retries",
+        "2 failed and 0 were lost of the maps, mostly by program_exited; to repeat them took 20 s of 30 s",
+        "apollo failures j",
+    ),
+    "full volume": (
+        a_job([
+            [A(0, 1, status=AttemptStatus.FAILED, failure=VolumeFull.reason, told=False), A(40, 41)],
+            [A(41, 50, joined=-1)],
+        ]), "full-volume", "39 s of 50 s", "Make room",
+    ),
+    "one reducer for eight workers": (
+        a_job([[A(0, 1, workers=8)]], [A(1, 80, workers=8)]), "few-tasks", "1 reduce task for 8 workers",
+        "Raise nReducers from 1 to 8.",
+    ),
+    "one split for eight workers": (
+        a_job([[A(0, 80, workers=8, size=60 * MIB)]]), "few-tasks", "1 map task for 8 workers",
+        "Lower splitSize from 64MiB to 8MiB.",
+    ),
+    "slow output": (
+        a_job([[A(0, 5)]], [A(5, 90, write=0.9, program=0.05, sort=0.0, workers=1)]), "write",
+        "90 % of the reduces' time went into writing output", "compression",
+    ),
+    "commit": (a_job([[A(0, 5)]], commit=45), "commit", "45 s of 50 s", ""),
+    "balanced": (
+        a_job(in_rounds(4, 4, 10, read=0.2, program=0.3, sort=0.25, write=0.2), 2 * [A(10, 18, merge=0.2)]),
+        "balanced", "Nothing stands out: maps 56 %, reduces 44 % of 18 s.", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("job", "finding", "figure", "fix"), CASES.values(), ids=CASES)
+def test_the_first_line_names_what_bounded_the_job(job, finding, figure, fix):
+    first = lines_of(job)[0]
+    assert (first.finding, figure in first.text, fix in first.fix) == (finding, True, True), first
+
+
+@pytest.mark.parametrize("job", [case[0] for case in CASES.values()], ids=CASES)
+def test_no_more_time_is_explained_than_passed_and_the_longest_comes_first(job):
+    lines = lines_of(job)
+    spent = [line.figures["spentMilliseconds"] for line in lines if line.finding != "balanced"]
+    assert spent == sorted(spent, reverse=True)
+    assert sum(spent) <= job.ended_ms + len(spent)
+    assert 1 <= len(lines) <= MAX_LINES
+
+
+def test_a_job_that_runs_is_explained_until_now():
+    maps = in_rounds(4, 1, 10)
+    job = a_job(maps)
+    job.status, job.ended_ms, job.committing_ms = JobStatus.RUNNING, None, None
+    waits = a_task(TaskKind.MAP, 4, A(0, 0))
+    job.maps.append(replace(waits, attempts=[], status=TaskStatus.SCHEDULED, accepted=None, ended_ms=None))
+    first = lines_of(job, now=40)[0]
+    assert (first.finding, first.figures["wallMilliseconds"]) == ("too-few-workers", 40_000)
+    assert "Raise the pool's workers from 1 to 5." in first.fix
+
+
+def test_a_job_that_waits_for_its_first_worker_shows_what_the_pool_says():
+    job = Job(JobId("j"), SPEC, 0, JobStatus.RUNNING, started_ms=0, planned=True, planned_ms=100)
+    job.maps = [replace(a_task(TaskKind.MAP, 0, A(0, 0)), attempts=[], status=TaskStatus.SCHEDULED, ended_ms=None)]
+    job.trouble = "no node has 4 CPUs free"
+    (line,) = lines_of(job, now=60)
+    assert (line.finding, line.text) == (
+        "worker-start", "No worker has come yet, for 60 s of 60 s. The pool says: no node has 4 CPUs free.",
+    )  # fmt: skip
+
+
+def test_a_queued_job_waits_for_its_turn():
+    (line,) = lines_of(Job(JobId("j"), SPEC, created_ms=0), now=30)
+    assert (line.finding, line.setting) == ("queue", "priority")
+    assert line.text == "Other jobs came first: it waited 30 s of 30 s for its turn."
+
+
+def test_attempts_that_tell_nothing_are_not_called_slow():
+    """Those of an older journal."""
+    job = a_job([[A(0, 10, told=False, workers=0)]])
+    assert [line.finding for line in lines_of(job)] == ["balanced"]
+
+
+def test_a_built_in_is_as_fast_as_it_is():
+    job = a_job(
+        in_rounds(2, 2, 10, **SLOW), spec=replace(SPEC, mapper=ProgramRef(ProgramSource.BUILTIN, "builtin:identity"))
+    )
+    assert [line.finding for line in lines_of(job)] == ["balanced", "attempt-starts"]
+
+
+def test_what_the_scheduler_journals_is_enough():
+    """Driven event by event, and again from the facts alone."""
+    world = World()
+    world.workers("w1")
+    job = world.job(maps=3, n_reducers=1)
+    for index in range(3):
+        world.progress(f"j-m-{index:05}-0", 10, 10)
+        world.wait(330)
+        world.done(f"j-m-{index:05}-0")
+    world.opened("j-r-00000-0")
+    world.progress("j-r-00000-0", 500, 500)
+    world.done("j-r-00000-0")
+    again = world.restart().state.jobs[job.id]
+    seen = [look_at(each, worker_cap=CAP, now_ms=world.now_ms) for each in (job, again)]
+    assert seen[0] == seen[1]
+    assert seen[0].phases[1].runs[0].input_bytes == 500
+    assert {run.workers for phase in seen[0].phases for run in phase.runs} == {1}
+    assert explain(seen[0])[0].finding == "too-few-workers"
