@@ -36,7 +36,7 @@ def test_ci_says_that_it_is_ci(tmp_path):
     """To every verb, with all that it might install there already."""
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci/run").symlink_to(REPOSITORY / ".ci/run")
-    for name in ("bin/go", "bin/cargo", "bin/cc", "bin/make", "bin/apt-get", "dev"):
+    for name in ("bin/go", "bin/cargo", "bin/cc", "bin/make", "bin/chromium", "bin/chromedriver", "bin/apt-get", "dev"):
         command = tmp_path / name
         command.parent.mkdir(exist_ok=True)
         command.write_text('#!/bin/sh\necho "$1 $CI"\n')

@@ -37,12 +37,12 @@ export async function showJob({ main, signal, connected, title }, id) {
     try {
       const [shown, counters, timings, why, failures, bad] = await Promise.all([
         call(path, { signal }), call(`${path}/counters`, { signal }), call(`${path}/timings`, { signal }),
-        known(`${path}/explanation`, signal), known(`${path}/failures`, signal),
+        known(`${path}/explanation`, signal), call(`${path}/failures`, signal),
         known(`${path}/bad-records?limit=${MOST_BAD_RECORDS}`, signal),
       ]);
       job = shown;
       show(part.explanation, why, explanation);
-      show(part.failures, failures ?? story.causes(), causes);
+      show(part.failures, failures, causes);
       show(part.bad, [job, bad], badRecords);
       show(part.counters, counters, counterTables);
       show(part.timings, timings, timingBars);

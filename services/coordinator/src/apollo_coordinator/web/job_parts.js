@@ -83,17 +83,14 @@ export function causes(found) {
 }
 
 function cause(failure) {
-  const tasks = failure.tasks === undefined ? "" : ` of ${count(failure.tasks, "task")}`;
-  const workers = failure.workers === undefined ? "" : ` on ${count(failure.workers, "worker")}`;
-  const place = failure.firstRecord && `First record: ${failure.firstRecord}`;
-  const lines = failure.tellingLines?.length ? failure.tellingLines.join("\n") : failure.stderrTail;
+  const { attempts, tasks, workers, firstRecord, lines } = failure;
+  const times = attempts === 1 ? "1 attempt" : `${number(attempts)} attempts of ${count(tasks, "task")} on ${count(workers, "worker")}`;
   return make("article", { class: "cause" },
     make("h3", {}, failure.message),
-    make("p", { class: "note" }, `${count(failure.attempts, "attempt")}${tasks}${workers} · ${failure.reason}`,
-      failure.fingerprint && ` · ${failure.fingerprint}`, failure.firstAttempt && [" · ",
-        make("a", { class: "row", href: attemptLink(failure.firstAttempt) }, `first: ${short(failure.firstAttempt)}`)]),
-    place && make("p", { class: "note path" }, place),
-    lines && make("pre", { class: "lines" }, lines));
+    make("p", { class: "note" }, `${times}, first `, make("a", { class: "row", href: attemptLink(failure.firstAttempt) }, short(failure.firstAttempt)),
+      " at ", moment(failure.firstTime), ` · ${failure.reason} · ${failure.fingerprint}`),
+    firstRecord && make("p", { class: "note" }, "First record: ", make("span", { class: "path" }, firstRecord.input), ` at ${number(firstRecord.offset)}`),
+    lines.length > 0 && make("pre", { class: "lines" }, lines.join("\n")));
 }
 
 export function badRecords([job, records]) {
@@ -122,9 +119,9 @@ export function stragglers(slow) {
 export function counterTables(counters) {
   return section("Counters", Object.entries(counters).map(([group, values]) =>
     make("table", { class: "figures", "aria-label": `Counters of ${group}` }, make("caption", {}, group),
-      Object.entries(values).map(([name, value]) => make("tr", {},
+      make("tbody", {}, Object.entries(values).map(([name, value]) => make("tr", {},
         make("th", { scope: "row" }, name.replaceAll("_", " ")),
-        make("td", { class: "figure", title: number(value) }, name.endsWith("bytes") ? size(value) : number(value)))))));
+        make("td", { class: "figure", title: number(value) }, name.endsWith("bytes") ? size(value) : number(value))))))));
 }
 
 export function timingBars(timings) {
@@ -134,8 +131,8 @@ export function timingBars(timings) {
     const total = Object.values(steps).reduce((sum, ms) => sum + ms, 0);
     const rows = Object.entries(steps).filter(([, ms]) => ms > 0).sort(([, one], [, other]) => other - one);
     return make("table", { class: "figures", "aria-label": `Time of ${phase}s` }, make("caption", {}, `${phase}s`),
-      rows.map(([step, ms]) => make("tr", {}, make("th", { scope: "row" }, STEP_WORDS[step] ?? step),
-        make("td", { class: "share" }, bar(ms / total, step)), make("td", { class: "figure" }, duration(ms)))));
+      make("tbody", {}, rows.map(([step, ms]) => make("tr", {}, make("th", { scope: "row" }, STEP_WORDS[step] ?? step),
+        make("td", { class: "share" }, bar(ms / total, step)), make("td", { class: "figure" }, duration(ms))))));
   }));
 }
 

@@ -45,19 +45,6 @@ export class Story {
     }
   }
 
-  /** Failed attempts by what they say. */
-  causes() {
-    const found = new Map();
-    for (const { id, status, failure } of this.attempts.values()) {
-      if (status !== "failed" || !failure) continue;
-      const { reason, message } = failure;
-      const cause = found.get(message) ?? { reason, message, attempts: 0, firstAttempt: id };
-      cause.attempts += 1;
-      found.set(message, cause);
-    }
-    return [...found.values()];
-  }
-
   /** Half of the accepted attempts of each kind took no longer: ms by kind. */
   medians() {
     const took = {};

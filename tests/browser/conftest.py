@@ -1,0 +1,29 @@
+"""One browser and one coordinator for all tests of a process."""
+
+import pytest
+
+from support.chromium import chromium
+from support.coordinator_process import CoordinatorProcess
+
+
+@pytest.fixture(scope="session")
+def tab():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(tab):
+    """As it came, and without complaints at the end: errors of scripts, breaches of the page's policy."""
+    tab.look()
+    tab.complaints()
+    yield tab
+    said = [each for each in tab.complaints() if "404" not in each]
+    tab.open("about:blank")
+    assert said == []
+
+
+@pytest.fixture(scope="session")
+def coordinator(tmp_path_factory):
+    with CoordinatorProcess(tmp_path_factory.mktemp("page") / "site", {}) as running:
+        yield running
