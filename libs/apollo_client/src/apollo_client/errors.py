@@ -41,6 +41,12 @@ class NotACoordinator(PermanentError):
     reason = "not_a_coordinator"
 
 
+class BadRecordsNotSaved(PermanentError):
+    """A job's bad records cannot be written where they were asked for."""
+
+    reason = "bad_records_not_saved"
+
+
 class LocalModeFailed(ApolloError):
     """The embedded coordinator or `apollo up` cannot start on this machine."""
 

@@ -131,6 +131,22 @@ class RestClient:
     async def counters(self, job: str) -> dict[str, dict[str, int]]:
         return await self._document("GET", f"/api/v1/jobs/{_segment(job)}/counters")
 
+    def bad_records(self, job: str) -> AsyncIterator[Document]:
+        """Those that the job has skipped, in order of their numbers, which count from 1."""
+        return self._list(f"/api/v1/jobs/{_segment(job)}/bad-records")
+
+    async def bad_record(self, job: str, number: int) -> Document:
+        """What is known of one that is there."""
+        path = f"/api/v1/jobs/{_segment(job)}/bad-records?limit=1&after={number - 1}"
+        content, _ = await self._call("GET", path)
+        document: Document = self._parsed(content, list)[0]
+        return document
+
+    async def bad_record_bytes(self, job: str, number: int) -> bytes:
+        """As the mapper got them, of a line without its end."""
+        content, _ = await self._call("GET", f"/api/v1/jobs/{_segment(job)}/bad-records/{number}")
+        return content
+
     def tasks(self, job: str) -> AsyncIterator[Document]:
         """Map tasks, then reduce tasks."""
         return self._list(f"/api/v1/jobs/{_segment(job)}/tasks")

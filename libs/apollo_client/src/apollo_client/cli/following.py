@@ -5,9 +5,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from pathlib import Path
 
 import click
 
+from apollo_client.cli.bad_records import tell_of_bad_records
 from apollo_client.cli.display import Display, counter_lines, failure_lines, progress_display, success_line
 from apollo_client.cli.log_lines import LogLines
 from apollo_client.cli.output import print_json
@@ -26,12 +28,27 @@ STOP_SECONDS = 8
 ATTEMPT_STARTED = "attempt-started"  # the kind of event
 
 
-async def see_through(client: RestClient, job: str, *, as_json: bool, logs: bool = False, timed: bool = False) -> int:
-    """Show the job until it has ended, then how it ended, and if `timed` where its time went; the exit status."""
+async def see_through(
+    client: RestClient,
+    job: str,
+    *,
+    as_json: bool,
+    logs: bool = False,
+    timed: bool = False,
+    save_bad_records: Path | None = None,
+    stays: bool = True,
+) -> int:
+    """Show the job until it has ended, then how it ended; the exit status.
+
+    If `timed`, also where its time went. Bad records are written to `save_bad_records`; `stays`: they can also be asked
+    for later.
+    """
     ended = await follow(client, job, as_json=as_json, logs=logs)
     if timed:
         await tell_timings(client, job, as_json=as_json)
-    return await report(client, ended, as_json=as_json)
+    status = await report(client, ended, as_json=as_json)
+    await tell_of_bad_records(client, ended, save_to=save_bad_records, stays=stays)
+    return status
 
 
 async def follow(

@@ -251,8 +251,9 @@ _OPTIONS = (
     _option(
         "--max-bad-records",
         "maxBadRecords",
-        type=Number(0),
-        hidden=True,  # 0 is all that coordinators of this version take, and say so
+        type=Number(0, 10_000),
+        metavar="N",
+        help="Records that may be skipped because the mapper fails on them: `apollo bad` shows them. [0]",
     ),
     _option("--ignore-input", "ignoreInput", is_flag=True, default=None, help="The mapper need not read its input."),
     _option("--network", "network", is_flag=True, default=None, help="The programs may use the network."),

@@ -26,6 +26,7 @@ _COMMANDS = {
     "stop": "jobs",
     "counters": "jobs",
     "explain": "explain",
+    "bad": "bad",
     "logs": "logs",
     "artifacts": "artifacts",
     "hadoop": "hadoop",

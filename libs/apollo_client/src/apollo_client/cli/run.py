@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,9 +22,24 @@ from apollo_client.local import default_workers, embedded_coordinator
 @job_options
 @click.option("--logs", is_flag=True, help="Show what the programs write to standard error, while they run.")
 @click.option("--timings", "timed", is_flag=True, help="Show in the end where the time went.")
+@click.option(
+    "--bad-records",
+    "save_bad_records",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Save the records that were skipped in DIR, as `apollo bad --save` does.",
+)
 @coordinator_or_here_option
 @json_option
-def run(*, logs: bool, timed: bool, coordinator: str | None, as_json: bool, **options: Any) -> int:
+def run(
+    *,
+    logs: bool,
+    timed: bool,
+    save_bad_records: Path | None,
+    coordinator: str | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Run a job on this machine and wait for it; no server, no S3 and no container is needed.
 
     With --coordinator or APOLLO_COORDINATOR the same job goes to that coordinator. Ctrl-C stops the job.
@@ -34,7 +50,15 @@ def run(*, logs: bool, timed: bool, coordinator: str | None, as_json: bool, **op
     request = job_request(options, embedded=coordinator is None, local_paths=is_local(coordinator))
     try:
         return run_async(
-            run_job(request, coordinator, workers=options["workers"], as_json=as_json, logs=logs, timed=timed)
+            run_job(
+                request,
+                coordinator,
+                workers=options["workers"],
+                as_json=as_json,
+                logs=logs,
+                timed=timed,
+                save_bad_records=save_bad_records,
+            )
         )
     except CoordinatorUnreachable as error:
         if coordinator is None:
@@ -50,6 +74,7 @@ async def run_job(
     as_json: bool,
     logs: bool = False,
     timed: bool = False,
+    save_bad_records: Path | None = None,
 ) -> int:
     """Submit, wait, report; the exit status. An interrupt stops the job. `logs`: of programs, on standard error."""
     async with coordinator_address(coordinator, workers) as address, rest_client(address) as client:
@@ -57,7 +82,15 @@ async def run_job(
         if coordinator is not None:  # whoever loses this terminal needs it to find the job again
             click.echo(f"Job {job} is submitted.", err=True)
         try:
-            return await see_through(client, job, as_json=as_json, logs=logs, timed=timed)
+            return await see_through(
+                client,
+                job,
+                as_json=as_json,
+                logs=logs,
+                timed=timed,
+                save_bad_records=save_bad_records,
+                stays=coordinator is not None,
+            )
         except asyncio.CancelledError:
             await stop_and_wait(client, job)
             raise
