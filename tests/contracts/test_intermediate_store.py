@@ -61,7 +61,10 @@ async def test_a_job_is_removed_and_its_neighbour_stays(place):
     for number in range(3):
         await place.write(ended, number)
         await place.write(other, number)
+    assert await store.holds(ended)
     await store.remove(ended)
+    assert not await store.holds(ended)
+    assert await store.holds(other)
     await store.remove(new_job_id())
     assert await store.jobs() == [other]
     left = await place.left()

@@ -10,7 +10,8 @@ from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, attempt_id, jo
 from apollo_common.timings import Timings
 from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import Attempt, Job, JobStatus, Task, TaskKind, TaskStatus, Worker
-from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.redrive import check_redrivable, mapper_to_replace, what_mapping_all_costs
+from apollo_coordinator.core.spec import JobSpec, ProgramRef
 from apollo_coordinator.engine.quarantine import listed, whole
 from apollo_coordinator.engine.replays import replay_of
 from apollo_coordinator.jobs import Changes, JobBadRecord, JobEvent, Replay, Submitted
@@ -51,6 +52,13 @@ class MemoryJobs:
                     raise IdempotencyConflict("This key was used with another body.")
                 return job
         return None
+
+    async def mapper_to_redrive(self, job: JobId, *, remap: bool) -> ProgramRef:
+        found = self.job(job)
+        check_redrivable(found)
+        if not remap and not found.spec.keep_intermediate:
+            raise what_mapping_all_costs(found, "nothing was kept")
+        return mapper_to_replace(found)
 
     async def stop(self, job: JobId) -> Job:
         found = self.job(job)

@@ -30,6 +30,7 @@ async def test_every_route_is_described(api):
         "/api/v1/jobs/{id}/bad-records": ["get"],
         "/api/v1/jobs/{id}/bad-records/{number}": ["get"],
         "/api/v1/jobs/{id}/explanation": ["get"],
+        "/api/v1/jobs/{id}/redrive": ["post"],
         "/api/v1/jobs/{id}/events": ["get"],
         "/api/v1/tasks/{id}/attempts": ["get"],
         "/api/v1/attempts/{id}/logs": ["get"],

@@ -19,7 +19,7 @@ from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.order import AttemptOrder, AttemptReport, IntermediatePlace
 from apollo_coordinator.pools.kubernetes.errors import KubernetesUnavailable
 from apollo_coordinator.ports import JobSecrets
-from apollo_coordinator.store.memory import MemorySecretStore
+from apollo_coordinator.store.memory import MemoryBadRecords, MemorySecretStore
 from support.engine import QUICK, Site, ended, engine_ports, hang_on, until
 from support.scheduling import a_spec, splits
 
@@ -247,7 +247,7 @@ async def an_order_book(engine: Engine) -> tuple[OrderBook, SlowKeeper, JobId]:
     """Of an engine that has been told of one job with credentials of its own."""
     job = (await engine.submit(a_spec(**ON_S3), OWN)).job.id
     keeper = SlowKeeper({job: OWN})
-    return OrderBook(engine.state, keeper), keeper, job
+    return OrderBook(engine.state, keeper, MemoryBadRecords()), keeper, job
 
 
 async def test_all_who_want_a_jobs_credentials_at_once_share_one_question(site):

@@ -52,7 +52,19 @@ def executor(pool, told, *jobs):
     site.pool = pool
     state = State(settings.limits)
     state.jobs.update({job.id: job for job in jobs})
-    return Executor(engine_ports(site), settings, state, told.append, random.Random(1), last_event=lambda _job: 0)
+
+    async def with_tasks(job):
+        return state.jobs[job]
+
+    return Executor(
+        engine_ports(site),
+        settings,
+        state,
+        told.append,
+        random.Random(1),
+        last_event=lambda _job: 0,
+        with_tasks=with_tasks,
+    )
 
 
 async def test_a_job_that_is_refused_holds_no_other_up(told):

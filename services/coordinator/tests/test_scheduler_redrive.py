@@ -79,10 +79,10 @@ def test_only_the_bad_records_are_mapped_and_all_outputs_are_reduced():
     job = world.state.jobs["again"]
     assert [task.origin for task in job.maps] == [
         AdoptedOutput("first-m-00000-0", "at/first-m-00000-0", 7, 3),
-        BadRecordRange("first-m-00000-0", 0, 2, 30),
+        BadRecordRange("first-m-00000-0", 1, 2, 30),
         AdoptedOutput("first-m-00001-0", "at/first-m-00001-0", 7, 3),
         AdoptedOutput("first-m-00002-0", "at/first-m-00002-0", 7, 3),
-        BadRecordRange("first-m-00002-0", 0, 2, 30),
+        BadRecordRange("first-m-00002-0", 1, 2, 30),
     ]
     assert attempts(asked) == ["again-m-00001-0", "again-m-00004-0"]
     assert [task.split for task in job.maps] == [splits(3)[index] for index in (0, 0, 1, 2, 2)]
@@ -111,7 +111,7 @@ def test_a_map_only_job_adopts_nothing():
     world = a_world(maps=2, bad=(1,), n_reducers=0)
     redrive(world)
     job = world.state.jobs["again"]
-    assert [task.origin for task in job.maps] == [BadRecordRange("first-m-00001-0", 0, 2, 30)]
+    assert [task.origin for task in job.maps] == [BadRecordRange("first-m-00001-0", 1, 2, 30)]
     assert job.counters == {}
     world.opened("again-m-00000-0")
     world.done("again-m-00000-0")
@@ -124,7 +124,7 @@ def test_many_records_are_shared_out_among_tasks():
     sizes = [mib, mib, 1, mib, 0, mib - 1, 1, 0, 1]
     _, adoption = plan_redrive(world.state.jobs["first"], {AttemptId("first-m-00000-0"): sizes})
     ranges = adoption.origins[1:]
-    assert [(piece.first, piece.count) for piece in ranges] == [(0, 2), (2, 4), (6, 3)]
+    assert [(piece.first, piece.count) for piece in ranges] == [(1, 2), (3, 4), (7, 3)]
     assert [piece.size_bytes for piece in ranges] == [MAX_TASK_RECORDS_BYTES, MAX_TASK_RECORDS_BYTES, 2]
 
 

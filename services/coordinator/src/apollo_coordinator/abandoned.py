@@ -12,6 +12,7 @@ from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.core.state import State
 from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.engine.recovery import fold
+from apollo_coordinator.store.bad_records import BadRecordFiles
 from apollo_coordinator.store.commit import StoredOutput
 from apollo_coordinator.store.journal import JOURNAL_FILE, SqliteJournal
 from apollo_coordinator.store.secrets import SecretFiles
@@ -35,7 +36,7 @@ async def end_abandoned(data_dir: Path) -> None:
         async for stored in journal.read_open():
             fold(state, stored)
         output = StoredOutput(stores)
-        orders = OrderBook(state, SecretFiles(data_dir / "secrets"))
+        orders = OrderBook(state, SecretFiles(data_dir / "secrets"), BadRecordFiles(data_dir / "bad-records"))
         opened.push_async_callback(orders.close)
         for queue in state.queues.values():
             job = queue.job

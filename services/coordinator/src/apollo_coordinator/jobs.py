@@ -9,7 +9,7 @@ from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_common.timings import Timings
 from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import Attempt, Job, Task, TaskKind, Worker
-from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.spec import JobSpec, ProgramRef
 from apollo_coordinator.order import AttemptOrder, BadRecord
 from apollo_coordinator.ports import JobSecrets
 
@@ -87,6 +87,13 @@ class JobService(Protocol):
 
         ObjectNotFound (no input), OutputExists (or reserved by another job), OutputHoldsInput, IdempotencyConflict,
         VolumeFull.
+        """
+        ...
+
+    async def mapper_to_redrive(self, job: JobId, *, remap: bool) -> ProgramRef:
+        """The mapper of the inputs that have bad records, which another one is to replace.
+
+        CannotRedrive; MustMapAgain when there are no map outputs to reduce again, unless `remap`.
         """
         ...
 

@@ -52,6 +52,7 @@ class AttemptOrder:
     map_outputs: MapOutputs = NO_MAP_OUTPUTS  # reduce attempts
     splitters: bytes = b""  # map attempts under the range partitioner: packed keys
     max_bad_records: int = 0  # over 0: a skipping attempt, which may find so many
+    records: bytes = b""  # map attempts of a redrive: packed, in place of the split's
     output: OutputTarget | None = None  # reduce and map-only attempts
     output_path: str = ""  # shuffling map attempts
     intermediate: IntermediatePlace | None = None  # None: the volume that the worker mounts, or nothing is shuffled

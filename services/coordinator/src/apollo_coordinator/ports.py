@@ -400,6 +400,10 @@ class IntermediateStore(Protocol):
 
     async def remove(self, job: JobId) -> None: ...
 
+    async def holds(self, job: JobId) -> bool:
+        """Whether anything of the job is there."""
+        ...
+
     async def jobs(self) -> list[JobId]:
         """The jobs of which something is there, also those of other coordinators."""
         ...

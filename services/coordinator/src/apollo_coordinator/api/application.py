@@ -18,6 +18,7 @@ from apollo_coordinator.api.event_routes import EventRoutes
 from apollo_coordinator.api.job_routes import JobRoutes
 from apollo_coordinator.api.metrics import ApiMetrics
 from apollo_coordinator.api.openapi import describe
+from apollo_coordinator.api.redrive_routes import RedriveRoutes
 from apollo_coordinator.api.replay_routes import EncodeOrder, ReplayRoutes
 from apollo_coordinator.api.routing import Route, add_routes
 from apollo_coordinator.api.service_routes import ServiceRoutes
@@ -52,6 +53,7 @@ def make_api(
         *ArtifactRoutes(artifacts, service, settings).routes(),
         *JobRoutes(service, artifacts, settings).routes(),
         *BadRecordRoutes(service).routes(),
+        *RedriveRoutes(service, artifacts, settings).routes(),
         *EventRoutes(service, settings, tasks).routes(),
         *AttemptRoutes(service, logs, settings, tasks).routes(),
         *ReplayRoutes(service, artifacts, map_outputs, encode, settings, tasks).routes(),

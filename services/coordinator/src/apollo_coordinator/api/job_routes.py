@@ -133,21 +133,18 @@ class JobRoutes:
     async def submit(self, request: web.Request, body: JobBody) -> Answer:
         await check(body, self._settings)
         caller = request[CALLER]
-        key = _idempotency_key(request, caller)
+        key = idempotency_key(request, caller)
         digest = await asyncio.to_thread(digest_body, await request.read(), key) if key else ""
         earlier = self._service.submitted(key, digest) if key else None
         if earlier is not None:
             request[JOB] = earlier.id
-            return await self._answer(earlier, created=False)
-        if not self._service.ready and not self._service.full:  # `submit` says what a full volume means
-            raise ApiProblem(
-                503, "The coordinator takes no jobs now.", reason="not_ready", headers={"Retry-After": "5"}
-            )
+            return await submitted(earlier, self._artifacts, self._settings, created=False)
+        refuse_unready(self._service)
         submission = await resolve(body, self._artifacts, user=caller.user, idempotency_key=key, body_digest=digest)
         with self._artifacts.pinned([info.digest for info in submission.artifacts.values()]):
-            submitted = await self._service.submit(submission.spec, submission.secrets)
-        request[JOB] = submitted.job.id
-        return await self._answer(submitted.job, created=submitted.created)
+            new = await self._service.submit(submission.spec, submission.secrets)
+        request[JOB] = new.job.id
+        return await submitted(new.job, self._artifacts, self._settings, created=new.created)
 
     async def list_all(self, request: web.Request, query: JobsQuery) -> Answer:
         after = None
@@ -193,16 +190,25 @@ class JobRoutes:
     async def explanation(self, request: web.Request) -> ExplanationView:
         return view_explanation(await self._service.explanation(_job_id(request)))
 
-    async def _answer(self, job: Job, *, created: bool) -> Answer:
-        async def program(ref: ProgramRef) -> ProgramView:
-            return view_program(ref, await self._artifacts.get(ref.name))
 
-        content = SubmittedView(
-            job=self._view(job),
-            m_program=await program(job.spec.mapper),
-            r_program=await program(job.spec.reducer) if job.spec.reducer else None,
-        )
-        return Answer(content, 201 if created else 200, {"Location": f"/api/v1/jobs/{job.id}"})
+async def submitted(job: Job, artifacts: ArtifactStore, settings: ApiSettings, *, created: bool) -> Answer:
+    """What tells of a job that a request has made, now or when it was sent before."""
+
+    async def program(ref: ProgramRef) -> ProgramView:
+        return view_program(ref, await artifacts.get(ref.name))
+
+    content = SubmittedView(
+        job=view_job(job, settings.intermediate_url),
+        m_program=await program(job.spec.mapper),
+        r_program=await program(job.spec.reducer) if job.spec.reducer else None,
+    )
+    return Answer(content, 201 if created else 200, {"Location": f"/api/v1/jobs/{job.id}"})
+
+
+def refuse_unready(service: JobService) -> None:
+    """503 while no jobs are taken. What a full volume means, `submit` says."""
+    if not service.ready and not service.full:
+        raise ApiProblem(503, "The coordinator takes no jobs now.", reason="not_ready", headers={"Retry-After": "5"})
 
 
 def _job_id(request: web.Request) -> JobId:
@@ -222,7 +228,7 @@ def _wanted(query: JobsQuery) -> Callable[[Job], bool] | None:
     return wanted
 
 
-def _idempotency_key(request: web.Request, caller: Caller) -> str:
+def idempotency_key(request: web.Request, caller: Caller) -> str:
     """Users' keys are apart: one who knows another's key does not get the other's job."""
     keys = request.headers.getall(IDEMPOTENCY_KEY, [])
     if not keys:

@@ -1,12 +1,15 @@
 """Which input and output locations a job may name: no secrets inside a URL, files only where the policy allows."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from apollo_common.errors import InvalidLocation
-from apollo_common.storage.location import resolve_inputs, resolve_output
+from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_output
 from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.api.problem import FieldError
+from apollo_coordinator.api.settings import ApiSettings
 
 _GLOB = re.compile(r"[*?\[]")
 _QUERY = re.compile(r"\?[^/]*=")
@@ -14,6 +17,51 @@ _CREDENTIALS_FIX = (
     "Put the access key and its secret into {side}StorageCredentials, or into the coordinator's environment "
     "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Locations that a job reaches with the same credentials. The fields are where a request has them."""
+
+    field: str
+    credentials_field: str
+    locations: Sequence[tuple[str, str]]  # each with its own field
+    has_credentials: bool
+
+
+def check_sides(
+    sides: Sequence[Side], settings: ApiSettings, *, use_ssl: bool | None, names_secret: bool
+) -> list[FieldError]:
+    """What the operator does not let a job reach so. Locations are of the right form. Reads the disk."""
+    policy = settings.store_policy
+    wrong: list[FieldError] = []
+    for side in sides:
+        locations = [location for _, location in side.locations]
+        for endpoint in dict.fromkeys(filter(None, map(endpoint_of, locations))):
+            if use_ssl is not None and use_ssl != endpoint.startswith("https:"):
+                fix = f"Make {side.field} and useSSL agree, or leave useSSL out."
+                wrong.append(FieldError(field="useSSL", message=f"useSSL contradicts {side.field}.", fix=fix))
+            if not side.has_credentials and not names_secret and not policy.trusts(endpoint):
+                message = "The coordinator's own credentials are not sent to this endpoint."
+                fix = (
+                    f"Name a Secret with credentialsSecret, give {side.credentials_field}, or have the operator list "
+                    "the endpoint in APOLLO_STORAGE_ENDPOINTS."
+                )
+                wrong.append(FieldError(field=side.credentials_field, message=message, fix=fix))
+        if policy.own_prefix and not side.has_credentials and not names_secret:
+            wrong += [error for location in locations if (error := check_own(side.field, location, policy))]
+    if not wrong and policy.file_roots is not None:
+        return _check_roots([located for side in sides for located in side.locations], policy)
+    return wrong
+
+
+def _check_roots(located: Sequence[tuple[str, str]], policy: StorePolicy) -> list[FieldError]:
+    fix = "Use a location below a root that the operator lists, or s3://."
+    return [
+        FieldError(field=field, message="This file:// location is outside what the operator allows.", fix=fix)
+        for field, location in located
+        if location.startswith("file://") and out_of_reach(location, policy)
+    ]
 
 
 def check_form(field: str, location: str) -> FieldError | None:

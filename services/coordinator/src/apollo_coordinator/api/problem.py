@@ -6,10 +6,11 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apollo_common import errors
 from apollo_coordinator.callers import NotOwner
+from apollo_coordinator.core.redrive import CannotRedrive, MustMapAgain
 
 PROBLEM_JSON = "application/problem+json"
 MAX_FIELD_ERRORS = 50
@@ -24,6 +25,10 @@ class FieldError(BaseModel):
 
 
 class Problem(BaseModel):
+    """Some have members of their own beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
     type: str = Field("about:blank", description="urn:apollo:problem:REASON where Apollo has a reason code")
     title: str
     status: int
@@ -43,6 +48,7 @@ class ApiProblem(Exception):
         reason: str = "",
         headers: Mapping[str, str] | None = None,
         close: bool = False,
+        members: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -50,6 +56,7 @@ class ApiProblem(Exception):
         self.fields = list(fields)[:MAX_FIELD_ERRORS]
         self.reason = reason
         self.headers = dict(headers or {})
+        self.members = dict(members or {})  # of this problem's own (RFC 9457, section 3.2)
         self.close = close  # the connection is in no state for another request
 
     def response(self) -> web.Response:
@@ -59,6 +66,7 @@ class ApiProblem(Exception):
             status=self.status,
             detail=self.detail,
             errors=self.fields or None,
+            **self.members,
         )
         answer = web.Response(status=self.status, body=document.model_dump_json(), headers=self.headers)
         answer.content_type = PROBLEM_JSON
@@ -83,6 +91,7 @@ _STATUS: dict[type[errors.ApolloError], int] = {
     NotOwner: 403,
     errors.OutputExists: 409,
     errors.JobEnded: 409,
+    CannotRedrive: 409,
     errors.MapOutputsGone: 409,
     errors.ArtifactTooLarge: 413,
     errors.LimitExceeded: 429,
@@ -108,11 +117,18 @@ def problem_of_error(error: errors.ApolloError) -> ApiProblem:
         fields = [FieldError(field="outputPath", message=str(error), fix=error.fix)]
     elif isinstance(error, errors.IdempotencyConflict):
         fields = [FieldError(field="Idempotency-Key", message=str(error), fix="Use a new key for another job.")]
+    members: dict[str, int] = {}
+    if isinstance(error, MustMapAgain):
+        members = {
+            "mapTasks": error.map_tasks,
+            "inputBytes": error.input_bytes,
+            "mapMilliseconds": error.map_milliseconds,
+        }
     status = next(
         (status for kind, status in _STATUS.items() if isinstance(error, kind)), 503 if error.retryable else 422
     )
     headers = _RETRY_AFTER if status in (429, 503) else None
-    return ApiProblem(status, str(error), fields=fields, reason=error.reason, headers=headers)
+    return ApiProblem(status, str(error), fields=fields, reason=error.reason, headers=headers, members=members)
 
 
 def problem_of_validation(error: ValidationError, model: type[BaseModel]) -> ApiProblem:

@@ -285,6 +285,24 @@ class JobBody(TextBody, KeyBody, BaseModel):
         return value
 
 
+class RedriveBody(RequestModel):
+    """What is different from the job whose bad records are mapped again."""
+
+    mapper_name: Annotated[Program, Field(description="In place of the one that failed on the bad records")]
+    output_path: Location
+    overwrite: bool = False
+    use_ssl: Annotated[bool | None, Field(alias="useSSL", description="Must agree with http(s):// locations")] = None
+    input_storage_credentials: Annotated[Credentials | None, Field(description="Used with remap only")] = None
+    output_storage_credentials: Credentials | None = None
+    remap: Annotated[bool, Field(description="Map all of the input again: where no map outputs are kept")] = False
+    name: Annotated[str | None, Field(max_length=255, description="By default the job's")] = None
+
+    @field_validator("name")
+    @classmethod
+    def _a_line(cls, value: str | None) -> str | None:
+        return value if value is None else _line(value)
+
+
 def _digits(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return int(value)

@@ -6,25 +6,28 @@ import json
 from dataclasses import dataclass
 
 from apollo_common.storage.location import endpoint_of
-from apollo_common.storage.policy import StorePolicy
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.api.given_inputs import check_inputs, given_inputs
+from apollo_coordinator.api.given_programs import (
+    BUILTIN_COMBINERS,
+    BUILTIN_MAPPERS,
+    BUILTIN_REDUCERS,
+    SIDE_FILES,
+    check_builtin,
+    find_artifacts,
+    program_ref,
+)
 from apollo_coordinator.api.key_fields import check_key_fields, to_key_rules
-from apollo_coordinator.api.locations import check_form, check_own, out_of_reach
+from apollo_coordinator.api.locations import Side, check_form, check_sides
 from apollo_coordinator.api.pod_fields import check_pods, to_overrides
-from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
+from apollo_coordinator.api.problem import FieldError, invalid
 from apollo_coordinator.api.schemas import Credentials, JobBody
 from apollo_coordinator.api.settings import ApiSettings
-from apollo_coordinator.api.strictness import shortened
 from apollo_coordinator.api.text_fields import check_text_fields, to_text_fields
 from apollo_coordinator.core.bad_records import FAILURES_BEFORE_SKIPPING, MIN_ATTEMPTS
 from apollo_coordinator.core.plan import SplitPolicy
-from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, ProgramSource, SideFileRef
+from apollo_coordinator.core.spec import JobInput, JobSpec, ProgramRef, SideFileRef
 from apollo_coordinator.ports import ArtifactInfo, ArtifactStore, JobSecrets
-
-BUILTIN_MAPPERS = ("identity",)
-BUILTIN_REDUCERS = ("identity", "sum", "count", "min", "max", "unique")
-BUILTIN_COMBINERS = ("identity", "sum", "min", "max", "unique")  # counting counts would be wrong
 
 _SCRYPT_COST = 1 << 14  # 16 MiB, some 50 ms: the body may hold a password, which its digest must not give away
 
@@ -61,12 +64,14 @@ async def resolve(
 
     404 when one does not exist, 422 for fields that make no sense with what it is.
     """
-    artifacts = await _find_artifacts(body, store)
+    artifacts = await find_artifacts(_named_programs(body), store)
+
+    def program(name: str) -> ProgramRef:
+        return program_ref(name, artifacts, protocol=body.protocol, stdio=body.stdio)
+
     inputs = given_inputs(body)
     each_input = tuple(
-        JobInput(path, _program(given.mapper, body, artifacts), given.record_format)
-        for given in inputs
-        for path in given.paths
+        JobInput(path, program(given.mapper), given.record_format) for given in inputs for path in given.paths
     )
     spec = JobSpec(
         input_paths=tuple(given.path for given in each_input),
@@ -76,8 +81,8 @@ async def resolve(
         inputs=each_input if body.inputs else (),
         split_policy=SplitPolicy(body.split_policy),
         allow_no_input=body.allow_no_input,
-        reducer=_program(body.reducer_name, body, artifacts) if body.reducer_name else None,
-        combiner=_program(body.combiner_name, body, artifacts) if body.combiner_name else None,
+        reducer=program(body.reducer_name) if body.reducer_name else None,
+        combiner=program(body.combiner_name) if body.combiner_name else None,
         n_reducers=body.n_reducers,
         name=body.name,
         input_type=body.input_type,
@@ -115,7 +120,7 @@ async def resolve(
     )
     if wrong := list(unheeded):
         raise invalid(*wrong)
-    return Submission(spec, _secrets(body), artifacts)
+    return Submission(spec, to_secrets(body.input_storage_credentials, body.output_storage_credentials), artifacts)
 
 
 def _check_programs(body: JobBody) -> list[FieldError]:
@@ -136,11 +141,8 @@ def _check_programs(body: JobBody) -> list[FieldError]:
     for field, name, builtins in named:
         if name is None:
             continue
-        if name.startswith("builtin:") and name.removeprefix("builtin:") not in builtins:
-            choice = "one of " if len(builtins) > 1 else ""
-            fix = f"Use {choice}{', '.join(f'builtin:{builtin}' for builtin in builtins)}."
-            message = f"There is no built-in {shortened(name)} for this role."
-            wrong.append(FieldError(field=field, message=message, fix=fix))
+        if (unknown := check_builtin(field, name, builtins)) is not None:
+            wrong.append(unknown)
         if name.startswith("shell:") and body.protocol == "frames":
             fix = "Leave protocol out: programs that speak frames are recognised."
             wrong.append(FieldError(field="protocol", message="Shell commands speak the text protocol.", fix=fix))
@@ -190,83 +192,30 @@ def _check_locations(body: JobBody, settings: ApiSettings) -> list[FieldError]:
         fix = "Read from one endpoint in one job."
         wrong.append(FieldError(field=inputs[0].path_field, message="These inputs lie on several endpoints.", fix=fix))
     sides = (
-        (
-            inputs[0].path_field,
-            "inputStorageCredentials",
-            [location for _, location in input_paths],
-            body.input_storage_credentials,
+        Side(inputs[0].path_field, "inputStorageCredentials", input_paths, body.input_storage_credentials is not None),
+        Side(
+            "outputPath",
+            "outputStorageCredentials",
+            [("outputPath", body.output_path)],
+            body.output_storage_credentials is not None,
         ),
-        ("outputPath", "outputStorageCredentials", [body.output_path], body.output_storage_credentials),
     )
-    for field, credentials_field, locations, credentials in sides:
-        for endpoint in dict.fromkeys(filter(None, map(endpoint_of, locations))):
-            if body.use_ssl is not None and body.use_ssl != endpoint.startswith("https:"):
-                fix = f"Make {field} and useSSL agree, or leave useSSL out."
-                wrong.append(FieldError(field="useSSL", message=f"useSSL contradicts {field}.", fix=fix))
-            given = credentials is not None or body.credentials_secret is not None
-            if not given and not settings.store_policy.trusts(endpoint):
-                message = "The coordinator's own credentials are not sent to this endpoint."
-                fix = (
-                    f"Name a Secret with credentialsSecret, give {credentials_field}, or have the operator list the "
-                    "endpoint in APOLLO_STORAGE_ENDPOINTS."
-                )
-                wrong.append(FieldError(field=credentials_field, message=message, fix=fix))
-        if settings.store_policy.own_prefix and credentials is None and body.credentials_secret is None:
-            wrong += [error for location in locations if (error := check_own(field, location, settings.store_policy))]
-    if not wrong and settings.store_policy.file_roots is not None:
-        wrong = _check_roots([*input_paths, ("outputPath", body.output_path)], settings.store_policy)
+    wrong += check_sides(sides, settings, use_ssl=body.use_ssl, names_secret=body.credentials_secret is not None)
     return wrong
 
 
-def _check_roots(sides: list[tuple[str, str]], policy: StorePolicy) -> list[FieldError]:
-    fix = "Use a location below a root that the operator lists, or s3://."
-    return [
-        FieldError(field=field, message="This file:// location is outside what the operator allows.", fix=fix)
-        for field, location in sides
-        if location.startswith("file://") and out_of_reach(location, policy)
-    ]
+def _named_programs(body: JobBody) -> list[tuple[str, str]]:
+    """Fields and names, side files first."""
+    named = [(SIDE_FILES, name) for name in body.files]
+    named += _mappers(body)
+    others = (("reducerName", body.reducer_name), ("combinerName", body.combiner_name))
+    return named + [(field, name) for field, name in others if name is not None]
 
 
-async def _find_artifacts(body: JobBody, store: ArtifactStore) -> dict[str, ArtifactInfo]:
-    wanted = [("files", name) for name in body.files]
-    for field, name in (
-        *_mappers(body),
-        ("reducerName", body.reducer_name),
-        ("combinerName", body.combiner_name),
-    ):
-        if name is not None and not name.startswith(("builtin:", "shell:")):
-            wanted.append((field, name))
-    found: dict[str, ArtifactInfo] = {}
-    missing: list[FieldError] = []
-    for field, name in wanted:
-        info = await store.get(name)
-        if info is None:
-            fix = "Upload it with PUT /api/v1/artifacts, or correct the name."
-            missing.append(FieldError(field=field, message=f"There is no artifact {name!r}.", fix=fix))
-        elif field != "files" and info.type != "executable":
-            fix = "Upload it again without type=file."
-            raise invalid(FieldError(field=field, message=f"{name!r} was uploaded as a side file.", fix=fix))
-        else:
-            found[name] = info
-    if missing:
-        raise ApiProblem(404, missing[0].message, fields=missing, reason="unknown_artifact")
-    return found
-
-
-def _program(name: str, body: JobBody, artifacts: dict[str, ArtifactInfo]) -> ProgramRef:
-    if name.startswith("builtin:"):
-        return ProgramRef(ProgramSource.BUILTIN, name, stdio=body.stdio)
-    if name.startswith("shell:"):
-        return ProgramRef(ProgramSource.SHELL, name.removeprefix("shell:"), stdio=body.stdio)
-    info = artifacts[name]
-    protocol = info.protocol if body.protocol == "auto" else body.protocol
-    return ProgramRef(ProgramSource.ARTIFACT, name, info.digest, protocol, body.stdio)
-
-
-def _secrets(body: JobBody) -> JobSecrets | None:
-    if body.input_storage_credentials is None and body.output_storage_credentials is None:
+def to_secrets(of_input: Credentials | None, of_output: Credentials | None) -> JobSecrets | None:
+    if of_input is None and of_output is None:
         return None
-    return JobSecrets(_access(body.input_storage_credentials), _access(body.output_storage_credentials))
+    return JobSecrets(_access(of_input), _access(of_output))
 
 
 def _access(credentials: Credentials | None) -> StorageAccess:

@@ -32,6 +32,7 @@ from apollo_coordinator.api.views import (
     TimingsView,
     WorkerView,
 )
+from apollo_coordinator.core.adoption import AdoptedOutput, BadRecordRange
 from apollo_coordinator.core.bad_records import bad_records
 from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.model import (
@@ -131,6 +132,7 @@ def view_job(job: Job, intermediate_url: str = "") -> JobView:
         memory_budget=spec.memory_budget_bytes,
         kubernetes=spec.kubernetes.to_json() if spec.kubernetes else None,
         priority=spec.priority,
+        redrive_of=spec.redrive_of or None,
         speculative_attempts=job.speculative_attempts,
         speculative_won=job.speculative_won,
         intermediate_location=f"{intermediate_url}/{job.id}" if spec.keep_intermediate and intermediate_url else None,
@@ -154,6 +156,8 @@ def view_task(task: Task, spec: JobSpec, pod_names: Mapping[str, str]) -> TaskVi
         index=task.index,
         attempts=len(task.attempts),
         accepted_attempt=task.accepted,
+        adopted_from=task.origin.attempt if isinstance(task.origin, AdoptedOutput) else None,
+        bad_records_of=task.origin.attempt if isinstance(task.origin, BadRecordRange) else None,
         failure=_failure(last.failure) if last else None,
     )
 

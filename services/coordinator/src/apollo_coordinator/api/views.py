@@ -154,6 +154,9 @@ class JobView(View):
     memory_budget: int
     kubernetes: Annotated[Maybe[dict[str, Any]], Field(description="What it asks of its worker pods, as it was given")]
     priority: int
+    redrive_of: Annotated[
+        Maybe[str], Field(description="The job whose bad records this one maps again, and whose map outputs it reduces")
+    ]
     speculative_attempts: Annotated[int, Field(description="Backup attempts of slow tasks that were started")]
     speculative_won: Annotated[int, Field(description="Of those, how many were done before the attempt they backed up")]
     intermediate_location: Annotated[
@@ -193,6 +196,13 @@ class TaskView(View):
     index: int
     attempts: int
     accepted_attempt: Maybe[str]
+    adopted_from: Annotated[
+        Maybe[str],
+        Field(description="Of a redrive: the earlier job's attempt whose output this task has from the start"),
+    ]
+    bad_records_of: Annotated[
+        Maybe[str], Field(description="Of a redrive: the earlier job's attempt whose bad records this task maps")
+    ]
     failure: Maybe[FailureView]
 
 

@@ -22,7 +22,7 @@ class AdoptedOutput:
 
 @dataclass(frozen=True, slots=True)
 class BadRecordRange:
-    """Bad records of a map attempt of the earlier job, from number `first` (from 0 within the attempt) on."""
+    """`count` bad records of a map attempt of the earlier job, of which the `first` has that number there."""
 
     attempt: AttemptId
     first: int

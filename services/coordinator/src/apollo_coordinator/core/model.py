@@ -170,6 +170,11 @@ class Task:
         return isinstance(self.origin, AdoptedOutput)
 
     @property
+    def output_attempt(self) -> AttemptId | None:
+        """Whose its output is: of the earlier job where it was adopted."""
+        return self.origin.attempt if isinstance(self.origin, AdoptedOutput) else self.accepted
+
+    @property
     def input_bytes(self) -> int:
         """Of what it maps; 0 of a reduce."""
         if isinstance(self.origin, BadRecordRange):

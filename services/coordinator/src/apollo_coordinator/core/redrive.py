@@ -4,18 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from apollo_common.assignment import Counters, Split
-from apollo_common.errors import PermanentError
+from apollo_common.bad_records import BAD_RECORDS, BISECTION_RUNS, QUARANTINED_BYTES
+from apollo_common.errors import MapOutputsGone, PermanentError
 from apollo_common.ids import AttemptId
 from apollo_coordinator.core.adoption import AdoptedOutput, Adoption, BadRecordRange, Origin
+from apollo_coordinator.core.bad_records import bad_records
 from apollo_coordinator.core.model import Job, JobStatus, add_counters
 from apollo_coordinator.core.spec import JobSpec, ProgramRef
 
 MAX_TASK_RECORDS_BYTES = 2 << 20
 """Of the bad records that one map task gets with its order."""
 
-BAD_RECORDS = "bad_records"
-_OF_SKIPPING = (BAD_RECORDS, "bisection_runs")
-"""Counters of Apollo's own that tell of skipping, which the redrive does anew or not at all."""
+_OF_SKIPPING = (BAD_RECORDS, QUARANTINED_BYTES, BISECTION_RUNS)
+"""Counters that tell of skipping, which the redrive does anew or not at all."""
 
 
 class CannotRedrive(PermanentError):
@@ -40,21 +41,14 @@ class MappersDiffer(CannotRedrive):
     reason = "mappers_differ"
 
 
-class MapOutputsGone(CannotRedrive):
-    """With what it would cost to map all of the input again."""
-
-    reason = "map_outputs_gone"
+class MustMapAgain(MapOutputsGone):
+    """A redrive has no map outputs to reduce. With what it would cost to map all of the input again."""
 
     def __init__(self, message: str, *, map_tasks: int, input_bytes: int, map_milliseconds: int) -> None:
         super().__init__(message)
         self.map_tasks = map_tasks
         self.input_bytes = input_bytes
         self.map_milliseconds = map_milliseconds  # of all workers together, the last time
-
-
-def bad_records(counters: Counters) -> int:
-    """How many records a job or task has skipped."""
-    return counters.get("apollo", {}).get(BAD_RECORDS, 0)
 
 
 def check_redrivable(job: Job) -> None:
@@ -94,6 +88,16 @@ def with_mapper(spec: JobSpec, failed: ProgramRef, fixed: ProgramRef) -> JobSpec
     )
 
 
+def what_mapping_all_costs(job: Job, why: str) -> MustMapAgain:
+    """As the job's own maps did; its tasks are at hand."""
+    return MustMapAgain(
+        f"job {job.id} cannot be redriven from its map outputs: {why}; ask for remap to map all of its input again",
+        map_tasks=len(job.maps),
+        input_bytes=sum(task.input_bytes for task in job.maps),
+        map_milliseconds=sum(job.map_timings.by_step().values()),
+    )
+
+
 def plan_redrive(job: Job, sizes: Mapping[AttemptId, Sequence[int]]) -> tuple[tuple[Split, ...], Adoption]:
     """The map tasks of a redrive of `job`, whose tasks are at hand. `sizes`: of the bad records of accepted attempts.
 
@@ -118,14 +122,14 @@ def plan_redrive(job: Job, sizes: Mapping[AttemptId, Sequence[int]]) -> tuple[tu
 
 
 def _ranges(attempt: AttemptId, sizes: Sequence[int]) -> list[Origin]:
-    """An attempt's bad records in their order, cut where a task's share is full."""
+    """An attempt's bad records in their order, which count from 1, cut where a task's share is full."""
     ranges: list[Origin] = []
-    first = taken_bytes = 0
-    for number, size_bytes in enumerate(sizes):
+    first, taken_bytes = 1, 0
+    for number, size_bytes in enumerate(sizes, 1):
         if number > first and taken_bytes + size_bytes > MAX_TASK_RECORDS_BYTES:
             ranges.append(BadRecordRange(attempt, first, number - first, taken_bytes))
             first, taken_bytes = number, 0
         taken_bytes += size_bytes
     if sizes:
-        ranges.append(BadRecordRange(attempt, first, len(sizes) - first, taken_bytes))
+        ranges.append(BadRecordRange(attempt, first, len(sizes) + 1 - first, taken_bytes))
     return ranges

@@ -122,6 +122,11 @@ class JobSpec:
     body_digest: str = ""  # of the request, to tell a retry from another job under the same key
 
     @property
+    def reads_input(self) -> bool:
+        """Whether attempts read what lies at the input paths; those of a redrive get records with their orders."""
+        return not self.redrive_of
+
+    @property
     def each_input(self) -> tuple[JobInput, ...]:
         """One for each of `input_paths`."""
         return self.inputs or tuple(JobInput(path, self.mapper, self.record_format) for path in self.input_paths)

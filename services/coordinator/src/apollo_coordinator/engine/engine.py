@@ -16,6 +16,7 @@ from apollo_common.logging import get_logger
 from apollo_common.timings import Timings
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
+from apollo_coordinator.core.adoption import BadRecordRange
 from apollo_coordinator.core.apply import apply
 from apollo_coordinator.core.explanation.explain import explain
 from apollo_coordinator.core.explanation.findings import Line
@@ -32,8 +33,9 @@ from apollo_coordinator.core.model import (
     add_counters,
 )
 from apollo_coordinator.core.outcome import Outcome
+from apollo_coordinator.core.redrive import check_redrivable, mapper_to_replace
 from apollo_coordinator.core.scheduler import decide, step
-from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.spec import JobSpec, ProgramRef
 from apollo_coordinator.core.state import KINDS, State
 from apollo_coordinator.engine.changes import ChangeFeed
 from apollo_coordinator.engine.executor import Executor
@@ -46,6 +48,7 @@ from apollo_coordinator.engine.ports import EnginePorts
 from apollo_coordinator.engine.quarantine import listed, whole
 from apollo_coordinator.engine.recorder import Recorder
 from apollo_coordinator.engine.recovery import recover
+from apollo_coordinator.engine.redrives import check_map_outputs, packed_records
 from apollo_coordinator.engine.replays import replay_of
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.engine.sweep import Sweeper
@@ -90,7 +93,13 @@ class Engine:
         self._changes = ChangeFeed(self._settings, self._state)
         self._past_tasks = PastTasks(ports.journal, self._settings.limits)
         self._executor = Executor(
-            ports, self._settings, self._state, self.post, jitter, last_event=self._feed.last_event
+            ports,
+            self._settings,
+            self._state,
+            self.post,
+            jitter,
+            last_event=self._feed.last_event,
+            with_tasks=self._with_tasks,
         )
         self._recorder = Recorder(
             ports.journal,
@@ -335,8 +344,9 @@ class Engine:
         await self._released(spec)
         self._admit(spec)
         access = await named_secrets(spec, self._ports.credentials) or secrets or NO_SECRETS
-        await self._ports.planner.check_input(spec, access.input_access)
-        await self._ports.planner.check_apart(spec, access)
+        if spec.reads_input:
+            await self._ports.planner.check_input(spec, access.input_access)
+            await self._ports.planner.check_apart(spec, access)
         await self._ports.committer.check_free(spec, access.output_access)
         # Not undone when the caller goes away: half a submission must not stay.
         return await asyncio.shield(self._submissions.spawn(self._take(spec, secrets), name="submit"))
@@ -444,8 +454,19 @@ class Engine:
         raise UnknownJob(f"there is no attempt {attempt}")
 
     async def replay(self, task: TaskId, number: int | None) -> Replay:
-        job = await self._with_tasks(job_of(task))
-        return replay_of(job, await self.task(task), number)
+        job, found = await self._with_tasks(job_of(task)), await self.task(task)
+        records = b""
+        if isinstance(found.origin, BadRecordRange):
+            records = await packed_records(found.origin, self._ports.bad_records)
+        return replay_of(job, found, number, records)
+
+    async def mapper_to_redrive(self, job: JobId, *, remap: bool) -> ProgramRef:
+        check_redrivable(self.job(job))
+        found = await self._with_tasks(job)
+        failed = mapper_to_replace(found)
+        if not remap:
+            await check_map_outputs(found, self._ports.intermediate)
+        return failed
 
     async def _with_tasks(self, job: JobId) -> Job:
         found = self.job(job)

@@ -14,12 +14,14 @@ from apollo_common.logging import get_logger
 from apollo_coordinator.core import commands, events
 from apollo_coordinator.core.bad_records import quarantining
 from apollo_coordinator.core.codec import encode_summary
+from apollo_coordinator.core.model import Job
 from apollo_coordinator.core.state import State, locate
 from apollo_coordinator.core.summary import summarise
 from apollo_coordinator.engine.attempts import AttemptRunner, Post
 from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
 from apollo_coordinator.engine.quarantine import Quarantine
+from apollo_coordinator.engine.redrives import planned
 from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.order import OutputTarget
@@ -41,16 +43,20 @@ class Executor:
         jitter: random.Random,
         *,
         last_event: Callable[[JobId], int],
+        with_tasks: Callable[[JobId], Awaitable[Job]],
     ) -> None:
-        """`last_event`: the number of the event that ended a job."""
+        """`last_event`: the number of the event that ended a job. `with_tasks`: a job that has its tasks."""
         self._ports = ports
         self._settings = settings
         self._state = state
         self._post = post
         self._jitter = jitter
         self._last_event = last_event
-        self._orders = OrderBook(state, ports.secrets, ports.intermediate_place, credentials=ports.credentials)
         quarantine = Quarantine(ports.bad_records, state, post, settings, jitter)
+        self._with_tasks = with_tasks
+        self._orders = OrderBook(
+            state, ports.secrets, ports.bad_records, ports.intermediate_place, credentials=ports.credentials
+        )
         self._attempts = AttemptRunner(ports, self._orders, quarantine, post, settings, jitter)
         self._streams: dict[WorkerId, asyncio.Task[None]] = {}
         self._stages: dict[JobId, asyncio.Task[None]] = {}  # the planning of a job, later its commit
@@ -110,15 +116,18 @@ class Executor:
         job = self._state.jobs[job_id]
         try:
             await self._await_access(job.id)
-            splits = await self._with_storage(
-                self._with_access(job.id, lambda access: self._ports.planner.plan(job.spec, access.input_access)),
-                self._settings.plan_backoff,
-                job.id,
-            )
+            plan = await self._with_storage(lambda: self._plan(job), self._settings.plan_backoff, job.id)
         except ApolloError as error:
             self._post(events.PlanFailed(job.id, failure_from(error)))
         else:
-            self._post(events.InputPlanned(job.id, tuple(splits)))
+            self._post(plan)
+
+    async def _plan(self, job: Job) -> events.InputPlanned:
+        if job.spec.redrive_of:
+            earlier = await self._with_tasks(JobId(job.spec.redrive_of))
+            return events.InputPlanned(job.id, *await planned(earlier, self._ports.bad_records))
+        access = await self._orders.access(job.id)
+        return events.InputPlanned(job.id, tuple(await self._ports.planner.plan(job.spec, access.input_access)))
 
     async def _open_output(self, command: commands.OpenOutput) -> None:
         attempt, worker = command.attempt, command.worker

@@ -10,18 +10,29 @@ from apollo_common.ids import AttemptId, JobId
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_output
 from apollo_common.storage.port import AttemptAccess, StorageAccess
+from apollo_coordinator.core.adoption import BadRecordRange
 from apollo_coordinator.core.bad_records import allowance, skips
-from apollo_coordinator.core.model import TaskKind
+from apollo_coordinator.core.model import Job, TaskKind
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import JobQueue, State, locate, task_of
 from apollo_coordinator.engine.ports import WorkersOwnCredentials
+from apollo_coordinator.engine.redrives import packed_records
 from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, IntermediatePlace, MapOutputs, OutputTarget
-from apollo_coordinator.ports import NO_SECRETS, CredentialSource, JobSecrets, SecretStore
+from apollo_coordinator.ports import NO_SECRETS, BadRecordStore, CredentialSource, JobSecrets, SecretStore
 
 
 def output_path(attempt: AttemptId) -> str:
     """The directory of a map attempt's output, below the intermediate volume or prefix."""
     return f"{locate(attempt).job}/{task_of(attempt)}/{attempt}"
+
+
+def map_outputs(job: Job) -> MapOutputs:
+    """Those that there are, as the job's reduces read them."""
+    return MapOutputs(
+        MapOutputRef(task.id, task.output_attempt or "", task.output.path)
+        for task in job.maps
+        if task.output is not None
+    )
 
 
 async def named_secrets(spec: JobSpec, credentials: CredentialSource) -> JobSecrets | None:
@@ -47,6 +58,7 @@ class OrderBook:
         self,
         state: State,
         secrets: SecretStore,
+        bad_records: BadRecordStore,
         intermediate: IntermediatePlace | None = None,
         *,
         credentials: CredentialSource | None = None,
@@ -54,6 +66,7 @@ class OrderBook:
         self._state = state
         self._intermediate = intermediate
         self._secrets = secrets
+        self._bad_records = bad_records
         self._credentials = credentials or WorkersOwnCredentials()
         self._access: dict[JobId, JobSecrets] = {}
         self._reading: dict[JobId, asyncio.Task[JobSecrets]] = {}
@@ -89,7 +102,9 @@ class OrderBook:
     async def _given(self, job: JobId) -> JobSecrets:
         spec = self._state.jobs[job].spec
         given = await named_secrets(spec, self._credentials) or await self._brought(job, spec)
-        _, input_access = resolve_inputs(spec.input_paths, given.input_access)
+        input_access = StorageAccess()
+        if spec.reads_input:
+            _, input_access = resolve_inputs(spec.input_paths, given.input_access)
         _, output_access = resolve_output(spec.output_path, given.output_access)
         return JobSecrets(input_access, output_access)
 
@@ -104,7 +119,7 @@ class OrderBook:
         own, spec = await self.attempt_access(job), self._state.jobs[job].spec
         in_buckets = self._intermediate is not None and spec.n_reducers > 0
         return AttemptAccess(
-            await self._lent(own.input, on_s3=any(map(_on_s3, spec.input_paths))),
+            await self._lent(own.input, on_s3=spec.reads_input and any(map(_on_s3, spec.input_paths))),
             await self._lent(own.output, on_s3=_on_s3(spec.output_path)),
             await self._lent(own.intermediate, on_s3=in_buckets),
         )
@@ -120,11 +135,18 @@ class OrderBook:
         self._reading.pop(job, None)
         self._map_outputs.pop(job, None)
 
+    async def _records(self, attempt_id: AttemptId) -> bytes:
+        """Those that the attempt maps in place of its split."""
+        running = self._state.running(attempt_id)
+        origin = running.task.origin if running is not None else None
+        return await packed_records(origin, self._bad_records) if isinstance(origin, BadRecordRange) else b""
+
     async def order(self, attempt_id: AttemptId) -> AttemptOrder | None:
         """None when the attempt is over already, or a map output that it needs was lost since it was assigned."""
         if self._state.running(attempt_id) is None:
             return None
         access = await self.lent_access(locate(attempt_id).job)
+        records = await self._records(attempt_id)
         running = self._state.running(attempt_id)
         if running is None:
             return None
@@ -147,6 +169,7 @@ class OrderBook:
             map_outputs=map_outputs,
             splitters=base64.b64decode(queue.job.splitters or ""),
             max_bad_records=allowance(queue.job) if skips(queue.job.spec, task) else 0,
+            records=records,
             output=None if shuffles else OutputTarget(attempt.output_url, attempt.upload_id),
             output_path=output_path(attempt_id) if shuffles else "",
             intermediate=self._place(access) if queue.job.spec.n_reducers else None,
@@ -168,10 +191,6 @@ class OrderBook:
     def _outputs_of_maps(self, queue: JobQueue) -> MapOutputs:
         version, outputs = self._map_outputs.get(queue.job.id, (-1, NO_MAP_OUTPUTS))
         if version != queue.map_outputs_version:
-            outputs = MapOutputs(
-                MapOutputRef(task.id, task.accepted or "", task.output.path)
-                for task in queue.job.maps
-                if task.output is not None
-            )
+            outputs = map_outputs(queue.job)
             self._map_outputs[queue.job.id] = (queue.map_outputs_version, outputs)
         return outputs

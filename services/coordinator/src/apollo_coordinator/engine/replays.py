@@ -2,21 +2,20 @@
 
 import base64
 
-from apollo_common.assignment import MapOutputRef
 from apollo_common.errors import MapOutputsGone, UnknownJob
 from apollo_common.storage.location import resolve_inputs
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind
 from apollo_coordinator.core.state import locate
-from apollo_coordinator.engine.orders import output_path
+from apollo_coordinator.engine.orders import map_outputs, output_path
 from apollo_coordinator.jobs import Replay
 from apollo_coordinator.order import NO_MAP_OUTPUTS, AttemptOrder, MapOutputs, OutputTarget
 
 _NOWHERE = StorageAccess()
 
 
-def replay_of(job: Job, task: Task, number: int | None) -> Replay:
-    """See JobService.replay. `job` has its tasks.
+def replay_of(job: Job, task: Task, number: int | None, records: bytes = b"") -> Replay:
+    """See JobService.replay. `job` has its tasks; `records`: those that came with the order.
 
     Where the job's locations name an endpoint, the order names it too; all else is the reader's own.
     """
@@ -34,6 +33,7 @@ def replay_of(job: Job, task: Task, number: int | None) -> Replay:
         output_access=_NOWHERE,
         map_outputs=_map_outputs(job) if reduces else NO_MAP_OUTPUTS,
         splitters=base64.b64decode(job.splitters or ""),
+        records=records,
         output=None if shuffles else OutputTarget("", ""),
         output_path=output_path(attempt.id) if shuffles else "",
     )
@@ -62,6 +62,4 @@ def _map_outputs(job: Job) -> MapOutputs:
     missing = next((task.id for task in job.maps if task.output is None), None)
     if missing is not None:
         raise MapOutputsGone(f"map task {missing} has no output, so no reduce can be replayed")
-    return MapOutputs(
-        MapOutputRef(task.id, task.accepted or "", task.output.path) for task in job.maps if task.output is not None
-    )
+    return map_outputs(job)

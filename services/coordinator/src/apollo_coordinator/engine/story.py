@@ -56,7 +56,10 @@ def _job_accepted(document: Body) -> Body:
 
 
 def _maps_planned(document: Body) -> Body:
-    return {"maps": document["tasks"]}
+    body: Body = {"maps": document["tasks"]}
+    if "adopted" in document:
+        body["adopted"] = document["adopted"]
+    return body
 
 
 def _job_ended(document: Body) -> Body:

@@ -149,6 +149,7 @@ def _map_work(order: AttemptOrder) -> v1.MapWork:
         splitters=order.splitters,
         sample_bytes=SAMPLED_BYTES if task.kind is TaskKind.SAMPLE else 0,
         max_bad_records=order.max_bad_records,
+        records=order.records,
     )
 
 

@@ -31,6 +31,9 @@ class IntermediateFiles:
     async def remove(self, job: JobId) -> None:
         await asyncio.to_thread(self._remove, job)
 
+    async def holds(self, job: JobId) -> bool:
+        return await asyncio.to_thread(self._holds, job)
+
     async def jobs(self) -> list[JobId]:
         names = await asyncio.to_thread(self._names)
         return [JobId(name) for name in names if JOB_DIRECTORY.fullmatch(name)]
@@ -43,6 +46,14 @@ class IntermediateFiles:
     def _names(self) -> list[str]:
         try:
             return sorted(entry.name for entry in self._volume.iterdir())
+        except OSError as error:
+            raise StorageUnavailable(f"the intermediate volume cannot be listed: {error.strerror}") from error
+
+    def _holds(self, job: JobId) -> bool:
+        try:
+            return any((self._volume / job).iterdir())
+        except FileNotFoundError:
+            return False
         except OSError as error:
             raise StorageUnavailable(f"the intermediate volume cannot be listed: {error.strerror}") from error
 

@@ -4,7 +4,7 @@ Coordinators may share a prefix. Each leaves an object `apollo-coordinator-ID` t
 one such object only, objects of jobs that its coordinator does not know are nobody's.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Self
 
@@ -51,6 +51,10 @@ class IntermediateObjects:
                 batch.clear()
         await self._store.delete(batch)
 
+    async def holds(self, job: JobId) -> bool:
+        async with aclosing(self._found(f"{job}/")) as found:
+            return await anext(found, None) is not None
+
     async def jobs(self) -> list[JobId]:
         async with aclosing(self._store.folders(f"{self._url}/", named=JOB_DIRECTORY)) as folders:
             names = {name async for name in folders}
@@ -60,7 +64,7 @@ class IntermediateObjects:
     async def others(self) -> list[str]:
         return [url async for url in self._found(f"{_MARK}*") if url != f"{self._url}/{self._mark}"]
 
-    async def _found(self, pattern: str) -> AsyncIterator[str]:
+    async def _found(self, pattern: str) -> AsyncGenerator[str, None]:
         async with aclosing(self._store.find(f"{glob.escape(self._url)}/{pattern}")) as found:
             async for info in found:
                 yield info.url

@@ -94,6 +94,9 @@ class MemoryIntermediateStore:
         self.removed.append(job)
         self.kept.pop(job, None)
 
+    async def holds(self, job: JobId) -> bool:
+        return job in self.kept
+
     async def jobs(self) -> list[JobId]:
         return list(self.kept)
 
