@@ -65,3 +65,33 @@ def test_a_failure_says_which_attempt_of_its_task_it_was():
         " (attempt 4 of its task; of the mapper, to learn where the range partitioner cuts)"
     )
     assert told("j1-m-00000-3")[-1] == "  attempt: j1-m-00000-3 (attempt 4 of its task)"
+
+
+def a_group(fingerprint="f1", attempts=1, **more):
+    group = {"fingerprint": fingerprint, "attempts": attempts, "tasks": 2, "workers": 1, "lines": [], "message": "no."}
+    return group | more
+
+
+def test_a_failed_job_says_how_many_failed_alike_and_what_else_failed():
+    failure = {"message": "it gave up.", "fingerprint": "f1", "stderrTail": "boom\n"}
+    groups = [
+        a_group("f1", 1200, tasks=300, workers=2, message="it gave up."),
+        a_group("f2", message="set maxAttempts to 3", lines=["KeyError: 1"]),
+        a_group("f3", 3, message="KeyError: 2", lines=["in map.py", "KeyError: 2"]),
+    ]
+    assert failure_lines({"id": "j1", "status": "failed", "failure": failure, "failures": groups}) == [
+        "Job j1 failed: it gave up.",
+        "  1,200 attempts of 300 tasks on 2 workers failed alike",
+        "  The program's last words on standard error:",
+        "  | boom",
+        "  also: 1 attempt failed: give --max-attempts 3",
+        "  | KeyError: 1",
+        "  also: 3 attempts of 2 tasks on 1 worker failed alike: KeyError: 2",
+        "  | in map.py",
+    ]
+
+
+def test_an_attempt_that_failed_alone_is_not_counted():
+    failure = {"message": "it gave up.", "fingerprint": "f1"}
+    told = failure_lines({"id": "j1", "status": "failed", "failure": failure, "failures": [a_group()]})
+    assert told == ["Job j1 failed: it gave up."]

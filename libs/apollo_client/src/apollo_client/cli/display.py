@@ -7,6 +7,8 @@ from typing import Any, Protocol, Self
 
 import click
 
+from apollo_client.cli.causes import cause_lines, how_many
+from apollo_client.cli.output import counted
 from apollo_client.cli.wording import in_command_words
 from apollo_common.ids import parse_attempt_id
 from apollo_common.units import format_size
@@ -128,23 +130,23 @@ def success_line(job: dict[str, Any], counters: dict[str, dict[str, int]]) -> st
     built_in = counters.get("apollo", {})
     parts = job["nReducers"] or job["progress"]["maps"]["total"]
     return (
-        f"Job {job['id']} succeeded in {duration(job)}: {_count(built_in.get('output_records', 0), 'record')}, "
-        f"{format_size(built_in.get('output_bytes', 0))} in {_count(parts, 'part')} below "
+        f"Job {job['id']} succeeded in {duration(job)}: {counted(built_in.get('output_records', 0), 'record')}, "
+        f"{format_size(built_in.get('output_bytes', 0))} in {counted(parts, 'part')} below "
         f"{job['outputLocation']['location'].removeprefix('file://')}"
     )
 
 
 def counter_lines(counters: dict[str, dict[str, int]]) -> list[str]:
     """What the programs counted; Apollo's own counters are left out."""
-    counted = [
+    lines = [
         f"  {group}: {name}: {value:,}"
         for group, names in counters.items()
         if group != "apollo"
         for name, value in names.items()
     ]
-    more = len(counted) - MAX_SHOWN_COUNTERS
-    rest = [f"  and {_count(more, 'counter')} more, which _SUCCESS of the output has"] if more > 0 else []
-    return ["Counted by the programs:", *counted[:MAX_SHOWN_COUNTERS], *rest] if counted else []
+    more = len(lines) - MAX_SHOWN_COUNTERS
+    rest = [f"  and {counted(more, 'counter')} more, which _SUCCESS of the output has"] if more > 0 else []
+    return ["Counted by the programs:", *lines[:MAX_SHOWN_COUNTERS], *rest] if lines else []
 
 
 def failure_lines(job: dict[str, Any]) -> list[str]:
@@ -156,9 +158,25 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
     lines += [f"  {name}: {failure[name]}" for name in ("program", "input") if failure.get(name)]
     if attempt := failure.get("attempt"):
         lines.append(f"  attempt: {attempt}{_about_attempt(attempt)}")
+    lines += _alike(job, failure)
     tail = failure.get("stderrTail", "").rstrip()
     if tail and tail not in failure["message"]:
         lines += ["  The program's last words on standard error:", *(f"  | {line}" for line in tail.splitlines())]
+    return lines + _other_causes(job, failure)
+
+
+def _alike(job: dict[str, Any], failure: dict[str, Any]) -> list[str]:
+    """How many attempts failed as the one by which the job did, if it was not alone."""
+    same = [group for group in job.get("failures", []) if group["fingerprint"] == failure.get("fingerprint")]
+    return [f"  {how_many(group)} failed alike" for group in same if group["attempts"] > 1]
+
+
+def _other_causes(job: dict[str, Any], failure: dict[str, Any]) -> list[str]:
+    """Why other attempts failed, each cause once."""
+    others = [group for group in job.get("failures", []) if group["fingerprint"] != failure.get("fingerprint")]
+    lines: list[str] = []
+    for headline, *told in map(cause_lines, others):
+        lines += [f"  also: {headline}", *(f"  {line}" for line in told)]
     return lines
 
 
@@ -182,7 +200,3 @@ def in_words(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

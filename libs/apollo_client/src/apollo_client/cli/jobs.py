@@ -5,6 +5,7 @@ from collections import Counter
 
 import click
 
+from apollo_client.cli.causes import cause_lines
 from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.display import duration, failure_lines, progress_line
 from apollo_client.cli.following import see_through
@@ -158,7 +159,17 @@ def _description(job: Document, tasks: list[Document]) -> list[str]:
         f"took      {duration(job)}",
     ]
     statuses = Counter((task["type"], task["status"]) for task in tasks)
-    return lines + [f"tasks     {number} {kind} {status}" for (kind, status), number in statuses.items()]
+    lines += [f"tasks     {number} {kind} {status}" for (kind, status), number in statuses.items()]
+    return lines + (_cause_lines(job) if job["status"] != "failed" else [])  # which tells in the end why
+
+
+def _cause_lines(job: Document) -> list[str]:
+    """Why attempts failed, each cause once."""
+    lines: list[str] = []
+    for group in job.get("failures", []):
+        headline, *told = cause_lines(group)
+        lines += [f"failed    {headline}", *(f"          {line}" for line in told)]
+    return lines
 
 
 def _input_lines(job: Document) -> list[str]:

@@ -1,4 +1,4 @@
-"""How commands print: JSON documents one a line, tables, times."""
+"""How commands print: JSON documents one a line, tables, times, numbers."""
 
 import json
 from collections.abc import Sequence
@@ -29,3 +29,8 @@ def local_time(at_ms: int | None) -> str:
     if at_ms is None:
         return "-"
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 record`, `1,200 records`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

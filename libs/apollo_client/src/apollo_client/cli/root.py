@@ -27,6 +27,7 @@ _COMMANDS = {
     "counters": "jobs",
     "explain": "explain",
     "bad": "bad",
+    "failures": "failures",
     "logs": "logs",
     "artifacts": "artifacts",
     "hadoop": "hadoop",

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from apollo_common.errors import ProgramError
+from apollo_common.errors import ProgramError, ProgramExited
 from apollo_common.lifecycle import to_the_end
 from apollo_common.threads import in_thread
 from apollo_worker.sandbox.sandbox import NO_DESCRIPTOR, Confinement
@@ -79,7 +79,8 @@ class ProgramProcess:
         """Waits until the program has ended and all that it left running is killed."""
         word, _, number = (await self._hear()).partition(b" ")
         if word != b"ended":
-            raise ProgramError("the program's launcher was killed; was it by the program, or for want of memory?")
+            message = "the program's launcher was killed; was it by the program, or for want of memory?"
+            raise ProgramExited(message, signal=signal.SIGKILL)
         code = os.waitstatus_to_exitcode(int(number))
         return ProgramExit(code) if code >= 0 else ProgramExit(-1, -code)
 
