@@ -47,6 +47,12 @@ class BadRecordsNotSaved(PermanentError):
     reason = "bad_records_not_saved"
 
 
+class CannotReplay(ApolloError):
+    """An attempt cannot be run again here with what it had there."""
+
+    reason = "cannot_replay"
+
+
 class LocalModeFailed(ApolloError):
     """The embedded coordinator or `apollo up` cannot start on this machine."""
 

@@ -33,6 +33,13 @@ def sandbox_of_own_programs() -> str:
     return os.environ.get("APOLLO_SANDBOX") or "off"
 
 
+def quiet_logging(service: str) -> LogLevel:
+    """Log what the user asks for, which is next to nothing unless APOLLO_LOG_LEVEL says more. InvalidSetting."""
+    log_level = _LogSettings.load().log_level
+    configure_logging(service, log_format="console", level=log_level)
+    return log_level
+
+
 @asynccontextmanager
 async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     """A coordinator with at most so many worker processes; its address. Nothing of it or its jobs is left afterwards.
@@ -41,8 +48,7 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
     InvalidSetting, also when no worker starts with what the environment says, and the coordinator's error when that
     cannot go on.
     """
-    log_level = _LogSettings.load().log_level
-    configure_logging("coordinator", log_format="console", level=log_level)
+    log_level = quiet_logging("coordinator")
     directory = new_private_directory()
     first_worker = None
     all_ended = True
@@ -126,12 +132,16 @@ def coordinator_app() -> Any:
 
 
 def _coordinator_module(name: str) -> Any:
-    """Imported by name, because a client may be installed without the services."""
+    return service_module(f"apollo_coordinator.{name}")
+
+
+def service_module(name: str) -> Any:
+    """Imported by name, because a client may be installed without the services. LocalModeFailed."""
     try:
-        return import_module(f"apollo_coordinator.{name}")
+        return import_module(name)
     except ModuleNotFoundError as error:
         raise LocalModeFailed(
-            f"Jobs run on this machine only where the services are installed ({error.name} is missing): "
+            f"Programs run on this machine only where the services are installed ({error.name} is missing): "
             "install the wheels of apollo-coordinator, apollo-worker and apollo-sdk of the same release, or name a "
             "coordinator with --coordinator."
         ) from error

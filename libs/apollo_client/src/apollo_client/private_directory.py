@@ -1,4 +1,4 @@
-"""The directory of one `apollo run`: its own while it lives, and swept by the next one if it was killed."""
+"""The directory of one `apollo run` or `replay`: its own while it lives, and swept by the next one if it was killed."""
 
 import os
 import tempfile
@@ -9,18 +9,19 @@ from apollo_client.errors import LocalModeFailed
 from apollo_common.owned_directory import OwnedDirectory, orphans
 
 PREFIX = "apollo-run-"
+REPLAY_PREFIX = "apollo-replay-"
 # sockaddr_un holds 107 bytes; attempts put sockets of their own further down.
 MAX_SOCKET_PATH_BYTES = 100
 
 
-def new_private_directory() -> OwnedDirectory:
+def new_private_directory(prefix: str = PREFIX) -> OwnedDirectory:
     """LocalModeFailed, OSError."""
-    return OwnedDirectory.new(_parent(), PREFIX)
+    return OwnedDirectory.new(_parent(), prefix)
 
 
-def abandoned_directories() -> Iterator[OwnedDirectory]:
+def abandoned_directories(prefix: str = PREFIX) -> Iterator[OwnedDirectory]:
     """Those of commands that were killed; the caller removes them."""
-    return orphans(_parent(), PREFIX)
+    return orphans(_parent(), prefix)
 
 
 def _parent() -> Path:

@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -247,7 +247,40 @@ class RestClient:
     async def delete_artifact(self, name: str) -> None:
         await self._call("DELETE", f"/api/v1/artifacts/{_segment(name)}", retried=False)
 
+    # Replays
+
+    async def replay(self, task: str, attempt: int | None = None) -> Document:
+        """What a worker was told of an attempt: {attempt, artifacts, assignment}. None: the last that failed."""
+        asked = "" if attempt is None else f"?attempt={attempt}"
+        return await self._document("GET", f"/api/v1/tasks/{_segment(task)}/replay{asked}")
+
+    def artifact_bytes(self, digest: str) -> AsyncGenerator[bytes, None]:
+        return self._bytes(f"/api/v1/artifact-bytes/{_segment(digest)}", 0, None)
+
+    def map_output(self, attempt: str, file: str, offset: int, length_bytes: int) -> AsyncGenerator[bytes, None]:
+        """Of the file `data` or `index`; less where it ends."""
+        return self._bytes(f"/api/v1/attempts/{_segment(attempt)}/map-output/{_segment(file)}", offset, length_bytes)
+
     # HTTP
+
+    async def _bytes(self, path: str, offset: int, length_bytes: int | None) -> AsyncGenerator[bytes, None]:
+        """A broken connection is resumed behind what has come; CoordinatorUnreachable when it stays away."""
+        last = "" if length_bytes is None else offset + length_bytes - 1
+        deadline, pause = None, FIRST_PAUSE_SECONDS
+        while length_bytes is None or offset <= int(last):
+            try:
+                async with self._answer("GET", path, headers={"Range": f"bytes={offset}-{last}"}) as response:
+                    async for chunk in response.content.iter_any():
+                        deadline, pause = None, FIRST_PAUSE_SECONDS
+                        offset += len(chunk)
+                        yield chunk
+                    return
+            except (aiohttp.ClientError, TimeoutError, CoordinatorUnreachable) as error:
+                now = time.monotonic()
+                deadline = deadline or now + self._patience_seconds
+                if now > deadline:
+                    raise self._unreachable(error) from error
+            pause = await _pause(pause)
 
     async def _list(self, path: str) -> AsyncIterator[Document]:
         url: str | None = f"{path}?limit={PAGE_SIZE}"

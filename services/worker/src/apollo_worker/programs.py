@@ -7,7 +7,15 @@ from typing import Final
 from apollo_common.assignment import SplitPiece, decode_split
 from apollo_common.errors import ProgramStartFailed, UnknownBuiltin
 from apollo_proto.apollo.v1 import Program, ProgramSource, Protocol, Stdio, TaskAssignment, TextFields
-from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, Role, ShellProgram, TextProtocol
+from apollo_worker.artifact.context import (
+    UNWATCHED,
+    ArtifactProgram,
+    ProgramContext,
+    Role,
+    ShellProgram,
+    TextProtocol,
+    Watch,
+)
 from apollo_worker.artifact.session import ProgramSession
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.core.line_fields import TAB_SEPARATED, LineFields
@@ -41,6 +49,7 @@ class AttemptPrograms:
         observer: ProgramObserver,
         budget_bytes: int,
         sandbox: Sandbox,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self._assignment = assignment
         self._cache = cache
@@ -48,6 +57,7 @@ class AttemptPrograms:
         self._observer = observer
         self._budget_bytes = budget_bytes
         self._sandbox = sandbox
+        self._watch = watch
 
     def mapper(self, observer: ProgramObserver | None = None) -> Mapper:
         """`observer`: who hears of its runs in place of the attempt's own."""
@@ -73,6 +83,12 @@ class AttemptPrograms:
         if program.source is ProgramSource.BUILTIN:
             return builtin(program.name, "combine", budget_bytes=self._budget_bytes // _BUILTIN_BUDGET_SHARE)
         return ProgramCombiner(self._session(program, "combine", _Unannounced(self._observer)))
+
+    def main_context(self) -> ProgramContext | None:
+        """Of the mapper or reducer; None for a built-in."""
+        program = self._program()
+        role: Role = "map" if self._assignment.map is not None else "reduce"
+        return None if program.source is ProgramSource.BUILTIN else self._context(program, role)
 
     def _program(self) -> Program:
         if self._assignment.program is None:
@@ -108,6 +124,7 @@ class AttemptPrograms:
             ignore_input=task.ignore_input,
             network=task.network,
             sandbox=self._sandbox,
+            watch=self._watch,
             text=self._text(role),
         )
 

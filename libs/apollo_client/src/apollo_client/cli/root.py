@@ -29,6 +29,7 @@ _COMMANDS = {
     "bad": "bad",
     "failures": "failures",
     "logs": "logs",
+    "replay": "replay",
     "artifacts": "artifacts",
     "hadoop": "hadoop",
     "version": "version",

@@ -1,10 +1,12 @@
 """What a worker was told about an attempt, for who runs it elsewhere: without credentials and uploads. Pure."""
 
 import base64
+from dataclasses import replace
 
 from apollo_common.errors import MapOutputsGone, UnknownJob
 from apollo_common.storage.location import resolve_inputs
 from apollo_common.storage.port import StorageAccess
+from apollo_coordinator.core.bad_records import skips
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind
 from apollo_coordinator.core.state import locate
 from apollo_coordinator.engine.orders import map_outputs, output_path
@@ -21,17 +23,20 @@ def replay_of(job: Job, task: Task, number: int | None, records: bytes = b"") ->
     """
     attempt = _chosen(task, number)
     _, input_access = resolve_inputs(job.spec.input_paths, _NOWHERE)
+    number = locate(attempt.id).attempt_number
+    before = replace(task, attempts=task.attempts[:number])
     reduces = task.kind is TaskKind.REDUCE
     shuffles = not reduces and job.spec.n_reducers > 0
     order = AttemptOrder(
         job_id=job.id,
         task=task,
         attempt_id=attempt.id,
-        attempt_number=locate(attempt.id).attempt_number,
+        attempt_number=number,
         spec=job.spec,
         input_access=input_access,
         output_access=_NOWHERE,
         map_outputs=_map_outputs(job) if reduces else NO_MAP_OUTPUTS,
+        max_bad_records=job.spec.max_bad_records if skips(job.spec, before) else 0,
         splitters=base64.b64decode(job.splitters or ""),
         records=records,
         output=None if shuffles else OutputTarget("", ""),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from apollo_worker.core.line_fields import TAB_SEPARATED, LineFields
 from apollo_worker.sandbox.sandbox import NO_SANDBOX, Sandbox
@@ -51,6 +51,21 @@ class TextProtocol:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """How somebody watches a program: `words`, the first of which is a path, run it, as `strace -f` does.
+
+    A program that speaks frames has no use for its standard input and output: with a debugger that runs it, it has the
+    descriptor `terminal` for them. -1: none.
+    """
+
+    words: tuple[str, ...] = ()
+    terminal: int = -1
+
+
+UNWATCHED: Final = Watch()
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramContext:
     """One program of one attempt.
 
@@ -80,4 +95,5 @@ class ProgramContext:
     text: TextProtocol = field(default_factory=TextProtocol)
     network: bool = False
     sandbox: Sandbox = NO_SANDBOX
+    watch: Watch = UNWATCHED
     rlimits: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_RLIMITS))

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from apollo_worker.artifact.context import ProgramContext
+from apollo_worker.artifact.context import ArtifactProgram, ProgramContext, ShellProgram
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -39,6 +39,13 @@ def program_environment(
     if context.protocol == "frames":
         env["APOLLO_SOCKET"] = str(socket_path)
     return env
+
+
+def command_line(program: ArtifactProgram | ShellProgram, directory: Path) -> list[str]:
+    """What runs the program that lies in `directory`."""
+    if isinstance(program, ShellProgram):
+        return ["/bin/sh", "-c", program.command]
+    return [str(directory / program.name)]
 
 
 def hello_settings(context: ProgramContext) -> dict[str, str]:

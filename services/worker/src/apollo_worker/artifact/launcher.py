@@ -6,8 +6,9 @@ program ends, or when the control socket closes because the worker wants to stop
 daemons included, and exits.
 
 Standard input is the control socket, a Unix stream socket. In: one marshalled dict with `argv`, `env`, `cwd`, `stdin`,
-`stdout` (descriptor numbers), `limits` ([resource, limit] pairs) and the sandbox: `ruleset` (Landlock's, a descriptor
-number; -1: none) and `filter` (seccomp's, bytes), after its length as 8 bytes, little-endian. Out, one line each:
+`stdout` (descriptor numbers), `limits` ([resource, limit] pairs), `own_session` (false: it shares the worker's
+terminal, whose keys interrupt it and not the launcher) and the sandbox: `ruleset` (Landlock's, a descriptor number;
+-1: none) and `filter` (seccomp's, bytes), after its length as 8 bytes, little-endian. Out, one line each:
 `started PID` or `failed ERRNO`, then, when nothing is left running, `ended STATUS` with the raw wait status. Standard
 error becomes the program's.
 
@@ -29,7 +30,8 @@ TEXT_BUSY_RETRIES = 100
 TEXT_BUSY_PAUSE_S = 0.01
 
 SIGPIPE, SIGXFSZ, SIGKILL = 13, 25, 9  # the same on every Linux architecture that Python supports
-SIG_DFL = None
+SIGINT, SIGQUIT = 2, 3
+SIG_DFL, SIG_IGN = None, 1
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
@@ -50,6 +52,8 @@ def main() -> None:
     order = _read_order()
     if order is None:
         return
+    if not order["own_session"]:
+        _set_keys(SIG_IGN)
     program, errno_pipe = _start(order)
     _release_program_ends(order)
     failure = os.read(errno_pipe, 16)
@@ -102,7 +106,10 @@ def _start(order: dict[str, Any]) -> tuple[int, int]:
 
 
 def _become(order: dict[str, Any], launcher: int) -> NoReturn:
-    os.setsid()
+    if order["own_session"]:
+        os.setsid()
+    else:
+        _set_keys(SIG_DFL)
     _prctl(PR_SET_PDEATHSIG, SIGKILL)
     if os.getppid() != launcher:  # it died before the line above
         os._exit(127)
@@ -123,6 +130,12 @@ def _become(order: dict[str, Any], launcher: int) -> NoReturn:
     if order["ruleset"] >= 0:
         _confine(order["ruleset"], order["filter"])
     _execute(order["argv"], order["env"])
+
+
+def _set_keys(handler: int | None) -> None:
+    """For the signals of a terminal's keys."""
+    for signal_number in (SIGINT, SIGQUIT):
+        _libc.signal(signal_number, handler)
 
 
 def _confine(ruleset: int, filter_: bytes) -> None:

@@ -43,6 +43,7 @@ class ProgramOrder:
     stderr: int
     rlimits: Mapping[str, int]
     confinement: Confinement
+    own_session: bool = True  # without the caller's terminal
 
 
 class ExecutionRefused(Exception):
@@ -106,6 +107,7 @@ class ProgramProcess:
                 "limits": [list(limit) for limit in order.rlimits.items()],
                 "ruleset": order.confinement.descriptor,
                 "filter": order.confinement.filter,
+                "own_session": order.own_session,
             }
         )
         await asyncio.get_running_loop().sock_sendall(self._control, len(content).to_bytes(8, "little") + content)
@@ -166,7 +168,7 @@ def _launch(order: ProgramOrder) -> tuple[subprocess.Popen[bytes], socket.socket
                 stderr=order.stderr,
                 pass_fds=tuple(handed_on),
                 env={"LANG": "C.UTF-8"},
-                start_new_session=True,
+                start_new_session=order.own_session,
             )
         except BaseException:
             ours.close()

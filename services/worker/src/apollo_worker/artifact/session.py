@@ -10,11 +10,11 @@ from apollo_common.lifecycle import to_the_end
 from apollo_common.threads import in_thread
 from apollo_common.timings import Step
 from apollo_worker.artifact import start_failure
-from apollo_worker.artifact.context import ProgramContext, ShellProgram
+from apollo_worker.artifact.context import ArtifactProgram, ProgramContext
 from apollo_worker.artifact.conversation import Conversation
 from apollo_worker.artifact.dialogue import Chunk, Dialogue
 from apollo_worker.artifact.directory import ProgramDirectory
-from apollo_worker.artifact.environment import hello_settings, program_environment
+from apollo_worker.artifact.environment import command_line, hello_settings, program_environment
 from apollo_worker.artifact.frames_dialogue import FramesDialogue, Grouping
 from apollo_worker.artifact.log import ProgramLog
 from apollo_worker.artifact.process import ExecutionRefused, ProgramOrder, ProgramProcess
@@ -102,16 +102,26 @@ class ProgramSession:
     async def _start(self, directory: ProgramDirectory, dialogue: Dialogue, log: ProgramLog) -> ProgramProcess:
         context, program = self._context, self._context.program
         env = program_environment(context, directory.work, directory.sdk, directory.socket)
-        if isinstance(program, ShellProgram):
-            argv = ["/bin/sh", "-c", program.command]
-        else:
-            argv = [str(directory.work / program.name)]
+        argv = command_line(program, directory.work)
+        if isinstance(program, ArtifactProgram):
             self._check_interpreter(Path(argv[0]), env["PATH"])
-        stdout = log.write_end if dialogue.stdout is None else dialogue.stdout
+        stdin, stdout = dialogue.stdin, log.write_end if dialogue.stdout is None else dialogue.stdout
+        terminal = dialogue.stdout is None and context.watch.terminal >= 0
+        if terminal:
+            stdin = stdout = context.watch.terminal
+            env["TERM"] = os.environ.get("TERM", "dumb")
         with context.sandbox.confinement(network=context.network) as confinement:
             await in_thread(confinement.allow, directory.work, directory.readable())
             order = ProgramOrder(
-                argv, env, directory.work, dialogue.stdin, stdout, log.write_end, context.rlimits, confinement
+                [*context.watch.words, *argv],
+                env,
+                directory.work,
+                stdin,
+                stdout,
+                log.write_end,
+                context.rlimits,
+                confinement,
+                own_session=not terminal,
             )
             try:
                 return await ProgramProcess.start(order)

@@ -14,9 +14,10 @@ from apollo_worker.artifact.channel import Channel
 from apollo_worker.artifact.context import StdioName, TextProtocol
 from apollo_worker.artifact.dialogue import Chunk
 from apollo_worker.artifact.silence import Silence
+from apollo_worker.artifact.text_input import pair_lines, record_lines
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.frames import Limits, record_too_large
-from apollo_worker.core.text import count_lines, join_pairs, join_records, longest_line_bytes, parse_lines
+from apollo_worker.core.text import count_lines, longest_line_bytes, parse_lines
 from apollo_worker.ports import PairSink
 from apollo_worker.steps import doing
 
@@ -44,21 +45,11 @@ class TextDialogue:
     def stdout(self) -> int | None:
         return self._program_stdout
 
-    async def encode_records(self, records: AsyncIterator[RecordBlock]) -> AsyncGenerator[Chunk, None]:
-        async for block in records:
-            if block.lengths is None:
-                yield Chunk([block.data], block.count)
-            else:
-                with doing(Step.SEND):
-                    lines = await in_thread(join_records, np.frombuffer(block.data, np.uint8), block.lengths)
-                yield Chunk([lines], block.count)
+    def encode_records(self, records: AsyncIterator[RecordBlock]) -> AsyncGenerator[Chunk, None]:
+        return record_lines(records)
 
-    async def encode_pairs(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[Chunk, None]:
-        async for batch in pairs:
-            with doing(Step.SEND):
-                lines = await in_thread(join_pairs, batch, self._text.input_separator)
-            yield Chunk([lines], len(batch))
-            del lines  # they may be large, and the next batch is being awaited
+    def encode_pairs(self, pairs: AsyncIterator[PairBatch]) -> AsyncGenerator[Chunk, None]:
+        return pair_lines(pairs, self._text.input_separator)
 
     def program_started(self) -> None:
         os.close(self._program_stdout)
