@@ -32,6 +32,7 @@ QUICK = EngineSettings(
     progress_interval_ms=5,
     journal_backoff=_FAST,
     access_backoff=_FAST,
+    quarantine_backoff=_FAST,
     plan_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
     open_backoff=Backoff(first_ms=1, limit_ms=2, tries=3),
     commit_backoff=_FAST,

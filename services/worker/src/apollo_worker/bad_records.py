@@ -111,7 +111,7 @@ class BadRecordSearch:
             raise BadRecordTooLarge(
                 f"{where} makes the program fail, and with {format_size(len(content))} it is too large to be kept "
                 f"aside (the limit is {format_size(MAX_BAD_RECORD_BYTES)}), so it is not skipped: mend the program, or "
-                f"take the record out of the input. {error}"
+                f"take the record out of the input. It fails with: {error}"
             )
         failed = failed_event(error)
         size_bytes = len(content) + len(failed.stderr_tail)
