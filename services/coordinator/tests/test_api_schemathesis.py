@@ -24,7 +24,9 @@ OPERATIONS = (
     *("GET /api/v1/jobs/{id}/tasks", "GET /api/v1/jobs/{id}/counters", "GET /api/v1/jobs/{id}/events"),
     *("GET /api/v1/jobs/{id}/timings", "GET /api/v1/jobs/{id}/bad-records"),
     "GET /api/v1/jobs/{id}/bad-records/{number}",
-    *("GET /api/v1/jobs/{id}/explanation", "POST /api/v1/jobs/{id}/redrive"),
+    *("GET /api/v1/jobs/{id}/explanation", "GET /api/v1/jobs/{id}/failures", "POST /api/v1/jobs/{id}/redrive"),
+    *("GET /api/v1/tasks/{id}/replay", "GET /api/v1/artifact-bytes/{digest}"),
+    "GET /api/v1/attempts/{id}/map-output/{file}",
     *("GET /api/v1/tasks/{id}/attempts", "GET /api/v1/attempts/{id}/logs", "GET /api/v1/workers"),
     *("GET /healthz", "GET /readyz", "GET /metrics"),
 )
