@@ -1,6 +1,8 @@
 """What can go wrong between a client and a coordinator."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from apollo_common.errors import ApolloError, PermanentError, TemporaryError
 
@@ -23,10 +25,31 @@ class RequestRefused(PermanentError):
 
     reason = "request_refused"
 
-    def __init__(self, message: str, *, status: int, fields: tuple[FieldError, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        fields: tuple[FieldError, ...] = (),
+        document: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`document`: the whole problem, where the coordinator sent one."""
         super().__init__(message)
         self.status = status
         self.fields = fields
+        self.document = dict(document or {})
+
+
+class MapOutputsGone(RequestRefused):
+    """A job cannot be redriven from its map outputs. With what it cost to map all of its input."""
+
+    reason = "map_outputs_gone"
+
+    def __init__(self, refused: RequestRefused) -> None:
+        super().__init__(str(refused), status=refused.status, fields=refused.fields, document=refused.document)
+        self.map_tasks = int(self.document["mapTasks"])
+        self.input_bytes = int(self.document["inputBytes"])
+        self.map_milliseconds = int(self.document["mapMilliseconds"])  # of all workers together
 
 
 class CoordinatorUnreachable(TemporaryError):

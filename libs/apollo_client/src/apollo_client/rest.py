@@ -22,7 +22,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from apollo_client.errors import CoordinatorUnreachable, FieldError, NotACoordinator, RequestRefused
+from apollo_client.errors import CoordinatorUnreachable, FieldError, MapOutputsGone, NotACoordinator, RequestRefused
 from apollo_client.sse import EventParser, JobEvent
 
 Document = dict[str, Any]
@@ -45,6 +45,7 @@ PAGE_SIZE = 1000
 _ADDRESS = re.compile(r"https?://[^/?#@\s]+/?|unix:///\S.*")
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 _PROBLEM_JSON = "application/problem+json"
+_MAP_OUTPUTS_GONE = "urn:apollo:problem:map_outputs_gone"
 _ANOTHER = "Another coordinator is named with --coordinator or APOLLO_COORDINATOR."
 _CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (ssl.SSLCertVerificationError, "The certificate of {url} is not trusted: {cause}."),
@@ -103,6 +104,16 @@ class RestClient:
         """POST a job; the answer is {job, mProgram, rProgram}. The same key and body give the same job."""
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return await self._document("POST", "/api/v1/jobs", json=body, headers=headers)
+
+    async def redrive(self, job: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> Document:
+        """Map the bad records of a job again; the answer is that of `submit`. MapOutputsGone."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        try:
+            return await self._document("POST", f"/api/v1/jobs/{_segment(job)}/redrive", json=body, headers=headers)
+        except RequestRefused as error:
+            if error.document.get("type") != _MAP_OUTPUTS_GONE:
+                raise
+            raise MapOutputsGone(error) from error
 
     async def job(self, job: str) -> Document:
         return await self._document("GET", f"/api/v1/jobs/{_segment(job)}")
@@ -361,7 +372,7 @@ class RestClient:
         if response.status == 401:
             fix = "The one in APOLLO_TOKEN does not do: get a new one." if self._token else "Set APOLLO_TOKEN to yours."
             message = f"{message} {fix}"
-        return RequestRefused(message, status=response.status, fields=fields)
+        return RequestRefused(message, status=response.status, fields=fields, document=problem)
 
     async def _bounded(self, response: aiohttp.ClientResponse) -> bytes:
         content = bytearray()

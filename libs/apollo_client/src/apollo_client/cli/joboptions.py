@@ -319,23 +319,23 @@ def job_request(options: Mapping[str, Any], *, embedded: bool, local_paths: bool
             {
                 "mapperName": mapper,
                 "inputFormat": record_format,
-                "inputPath": _location("--input-with", text, local_paths=local_paths, globs=True),
+                "inputPath": location("--input-with", text, local_paths=local_paths, globs=True),
             }
             for mapper, record_format, text in options["input_with"]
         ]
     else:
         body["inputPath"] = [
-            _location("--input", text, local_paths=local_paths, globs=True) for text in options["input"]
+            location("--input", text, local_paths=local_paths, globs=True) for text in options["input"]
         ]
-    body["outputPath"] = _location("--output", options["output"], local_paths=local_paths, globs=False)
+    body["outputPath"] = location("--output", options["output"], local_paths=local_paths, globs=False)
     _check_reducer(body)
     if embedded and body.get("keepIntermediate"):
         raise click.UsageError(
             "--keep-intermediate needs a coordinator that stays, see `apollo up`: run keeps nothing."
         )
-    files = {_FIELD_OF[name]: _program_file(f"--{name}", options[name], embedded=embedded) for name in _PROGRAMS}
+    files = {_FIELD_OF[name]: program_file(f"--{name}", options[name], embedded=embedded) for name in _PROGRAMS}
     for number, given in enumerate(body.get("inputs", ())):
-        files[f"inputs.{number}.mapperName"] = _program_file("--input-with", given["mapperName"], embedded=embedded)
+        files[f"inputs.{number}.mapperName"] = program_file("--input-with", given["mapperName"], embedded=embedded)
     side_files = _side_files(options["file"])
     if side_files:
         body["files"] = [path.name for path in side_files]
@@ -377,7 +377,7 @@ def _check_reducer(body: Mapping[str, Any]) -> None:
         raise click.UsageError("--reducer is missing: name a program, or give --reducers 0 for a map-only job.")
 
 
-def _program_file(flag: str, value: str | None, *, embedded: bool) -> Path | None:
+def program_file(flag: str, value: str | None, *, embedded: bool) -> Path | None:
     """The file to upload; None for what needs no upload."""
     if value is None or value.startswith(PROGRAM_PREFIXES):
         return None
@@ -414,7 +414,7 @@ def _check_readable(flag: str, path: Path) -> None:
         raise click.UsageError(f"{as_given(flag)} {path}: you may not read this file; see its permissions.")
 
 
-def _location(flag: str, text: str, *, local_paths: bool, globs: bool) -> str:
+def location(flag: str, text: str, *, local_paths: bool, globs: bool) -> str:
     """A URL as it is; a path as a file:// URL. What is a file's own name is no glob, even if it looks like one."""
     if urlsplit(text).scheme and "://" in text:
         return text

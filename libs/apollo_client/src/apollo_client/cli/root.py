@@ -28,6 +28,7 @@ _COMMANDS = {
     "explain": "explain",
     "bad": "bad",
     "failures": "failures",
+    "redrive": "redrive",
     "logs": "logs",
     "replay": "replay",
     "artifacts": "artifacts",

@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import hashlib
+from collections.abc import Callable, Coroutine
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import click
 
 from apollo_client.cli.joboptions import FLAG_OF, PROGRAM, PROGRAM_FIELDS, JobRequest, flag_of
 from apollo_client.cli.wording import field_in_command_words
-from apollo_client.errors import FieldError, RequestRefused
+from apollo_client.errors import FieldError, MapOutputsGone, RequestRefused
 from apollo_client.rest import Document, RestClient
 from apollo_common.errors import ApolloError
 
@@ -33,17 +35,30 @@ class JobRefused(click.UsageError):
 
 async def submit_job(client: RestClient, request: JobRequest) -> Document:
     """Upload, submit; the accepted job. An interrupt in between leaves no job behind. JobRefused, RequestRefused."""
+    return await _submit(client, request, client.submit)
+
+
+async def submit_redrive(client: RestClient, job: str, request: JobRequest) -> Document:
+    """The same for the redrive of a job. Also MapOutputsGone."""
+    return await _submit(client, request, partial(client.redrive, job))
+
+
+async def _submit(
+    client: RestClient, request: JobRequest, send: Callable[[Document], Coroutine[Any, Any, Document]]
+) -> Document:
     body = copy.deepcopy(request.body)
     names = {path: await upload_program(client, path) for path in dict.fromkeys(request.programs.values())}
     for field, path in request.programs.items():
         _place(body, field, names[path])
     for path in request.side_files:
         await _upload(client, path, path.name, await _digest(path), side_file=True)
-    answer = asyncio.ensure_future(client.submit(body))
+    answer = asyncio.ensure_future(send(body))
     try:
         accepted = await asyncio.shield(answer)
     except asyncio.CancelledError:
         await _abandon(client, answer)
+        raise
+    except MapOutputsGone:
         raise
     except RequestRefused as error:
         if error.status == HTTPStatus.UNPROCESSABLE_ENTITY and error.fields:
@@ -126,5 +141,5 @@ def _may_mean_a_web_page(error: RequestRefused, request: JobRequest) -> bool:
     """Whether an input is read from an S3 server whose address may have been meant as a site's."""
     of_input = {field.field for field in error.fields} <= {"inputPath"} and error.status in _STATUSES_OF_INPUT
     inputs = request.body.get("inputs")
-    locations = [given["inputPath"] for given in inputs] if inputs else request.body["inputPath"]
+    locations = [given["inputPath"] for given in inputs] if inputs else request.body.get("inputPath", ())
     return of_input and any(location.startswith(("http://", "https://")) for location in locations)

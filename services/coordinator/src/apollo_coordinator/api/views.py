@@ -155,7 +155,11 @@ class JobView(View):
     kubernetes: Annotated[Maybe[dict[str, Any]], Field(description="What it asks of its worker pods, as it was given")]
     priority: int
     redrive_of: Annotated[
-        Maybe[str], Field(description="The job whose bad records this one maps again, and whose map outputs it reduces")
+        Maybe[str],
+        Field(
+            description="The job whose bad records this one maps again, and whose map outputs it reduces with theirs; "
+            "with nReducers 0 its output holds what the bad records give, and no more"
+        ),
     ]
     speculative_attempts: Annotated[int, Field(description="Backup attempts of slow tasks that were started")]
     speculative_won: Annotated[int, Field(description="Of those, how many were done before the attempt they backed up")]
