@@ -11,7 +11,17 @@ from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.explanation.explain import MAX_LINES, explain
 from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.explanation.seen import look_at
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, Job, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.model import (
+    Attempt,
+    AttemptOutput,
+    AttemptStatus,
+    Failure,
+    Job,
+    JobStatus,
+    Task,
+    TaskKind,
+    TaskStatus,
+)
 from apollo_coordinator.core.spec import MIB, JobSpec, ProgramRef, ProgramSource
 from support.scheduling import World
 
@@ -39,6 +49,8 @@ class A:
     joined: float = 0.0
     status: AttemptStatus = AttemptStatus.SUCCEEDED
     failure: str = ""
+    full: str = ""
+    wrote: int = 0
     speculative: bool = False
     told: bool = True
 
@@ -68,11 +80,12 @@ def a_task(kind: TaskKind, index: int, *tries: A) -> Task:
             ended_ms=None if each.status is AttemptStatus.RUNNING else round(1000 * each.ended),
             input_bytes_total=each.size,
             timings=each.timings if not each.failure else NO_TIMINGS,
-            failure=Failure(each.failure, "it went wrong") if each.failure else None,
+            failure=Failure(each.failure, "it went wrong", full_volume=each.full) if each.failure else None,
         )
         task.attempts.append(attempt)
         if each.status is AttemptStatus.SUCCEEDED:
             task.status, task.accepted, task.ended_ms = TaskStatus.COMPLETED, attempt.id, attempt.ended_ms
+            task.output = AttemptOutput(size_bytes=each.wrote)
             task.counters = {"apollo": {"input_records": 1000, "reduce_input_groups": each.keys}}
     return task
 
@@ -90,11 +103,11 @@ def lines_of(job: Job, now: float = 0) -> list[Line]:
     return explain(look_at(job, worker_cap=CAP, now_ms=round(1000 * now)))
 
 
-def in_rounds(tasks: int, workers: int, seconds: float, **attempt) -> list[list[A]]:
+def in_rounds(tasks: int, workers: int, seconds: float, *, there: int = 0, **attempt) -> list[list[A]]:
     """Maps of the same length, one after another on each worker."""
+    attempt["workers"] = there or workers
     return [
-        [A(seconds * (n // workers), seconds * (n // workers + 1), f"w{n % workers}", workers=workers, **attempt)]
-        for n in range(tasks)
+        [A(seconds * (n // workers), seconds * (n // workers + 1), f"w{n % workers}", **attempt)] for n in range(tasks)
     ]
 
 
@@ -102,6 +115,7 @@ SLOW = {"program": 0.95, "sort": 0.0}
 BUSY_ELSEWHERE = [[A(30, 40, joined=-5)], [A(0, 10, "w2", joined=-5)]]
 STARTING = [[A(30, 40, joined=29)], [A(30, 40, "w2", joined=29)]]
 FAILED = {"status": AttemptStatus.FAILED, "failure": "program_exited", "told": False}
+FULL = FAILED | {"failure": VolumeFull.reason, "full": "the intermediate volume"}
 BACKUP = [A(0, 40, status=AttemptStatus.CANCELLED, told=False), A(30, 40, "w2", speculative=True)]
 HOT = [A(10, 12, f"w{n}", workers=4) for n in range(3)]
 
@@ -114,10 +128,12 @@ CASES = {
         "Raise maxWorkers from 2 to 8, and have as many in the pool, which had 2.",
     ),
     "maxWorkers, and the pool has more": (
-        a_job(in_rounds(8, 2, 10, joined=0), spec=replace(SPEC, max_workers=2)), "max-workers", "28 s of 40 s",
-        "Raise maxWorkers from 2 to 8, and have as many in the pool, which had 2.",
+        a_job(in_rounds(8, 2, 10, there=20), spec=replace(SPEC, max_workers=2)), "max-workers", "28 s of 40 s",
+        "Raise maxWorkers from 2 to 8.",
     ),
-    "slow program": (a_job(in_rounds(2, 2, 10, **SLOW)), "program", "95 % of the maps' time was", "Profile"),
+    "slow program": (
+        a_job(in_rounds(2, 2, 10, **SLOW)), "program", "The mapper bounds the maps: 95 % of their time was", "Profile",
+    ),
     "slow input": (
         a_job(in_rounds(2, 2, 64, read=0.8, program=0.1, sort=0.05)), "read",
         "80 % of the maps' time they waited for the input's store, which gave each 1.2 MiB/s", "Look at the store",
@@ -157,9 +173,9 @@ CASES = {
     ),
     "full volume": (
         a_job([
-            [A(0, 1, status=AttemptStatus.FAILED, failure=VolumeFull.reason, told=False), A(40, 41)],
+            [A(0, 1, **FULL), A(40, 41)],
             [A(41, 50, joined=-1)],
-        ]), "full-volume", "39 s of 50 s", "Make room",
+        ]), "full-volume", "held maps back for 39 s of 50 s: the intermediate volume.", "Make room",
     ),
     "one reducer for eight workers": (
         a_job([[A(0, 1, workers=8)]], [A(1, 80, workers=8)]), "few-tasks", "1 reduce task for 8 workers",
@@ -172,6 +188,19 @@ CASES = {
     "slow output": (
         a_job([[A(0, 5)]], [A(5, 90, write=0.9, program=0.05, sort=0.0, workers=1)]), "write",
         "90 % of the reduces' time went into writing output", "compression",
+    ),
+    "sorting, which a combiner lessens": (
+        a_job(in_rounds(2, 2, 50, sort=0.6, program=0.3)), "sort", "Sorting took 60 % of the maps' time",
+        "Set combinerName to builtin:sum, for fewer pairs.",
+    ),
+    "sorting beyond the budget": (
+        a_job(in_rounds(2, 2, 50, sort=0.6, program=0.3, wrote=900 * MIB), spec=replace(SPEC, combiner=SUM)), "sort",
+        "a map wrote up to 900 MiB", "Raise memoryBudget from 256MiB to 2GiB, if workers have it.",
+    ),
+    "merging beyond the budget": (
+        a_job([[A(0, 5)]], [A(5, 90, merge=0.8, program=0.1, sort=0.0, size=1000 * MIB, workers=1)],
+              spec=replace(SPEC, combiner=SUM)),
+        "merge", "a reduce read up to 1.0 GiB", "Raise memoryBudget from 256MiB to 2GiB",
     ),
     "commit": (a_job([[A(0, 5)]], commit=45), "commit", "45 s of 50 s", ""),
     "balanced": (
@@ -227,6 +256,12 @@ def test_attempts_that_tell_nothing_are_not_called_slow():
     """Those of an older journal."""
     job = a_job([[A(0, 10, told=False, workers=0)]])
     assert [line.finding for line in lines_of(job)] == ["balanced"]
+
+
+def test_who_needs_larger_splits_is_not_told_to_take_more_workers():
+    tiny = {"program": 0.3, "sort": 0.1, "size": 1000}
+    job = a_job(in_rounds(400, 2, 0.1, **tiny))
+    assert [line.finding for line in lines_of(job)] == ["attempt-starts"]
 
 
 def test_a_built_in_is_as_fast_as_it_is():

@@ -5,7 +5,7 @@ from statistics import median
 from typing import NamedTuple
 
 from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
-from apollo_coordinator.core.explanation.words import count, setting_size, size
+from apollo_coordinator.core.explanation.words import count, setting_size
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, ProgramRef, ProgramSource
 
@@ -119,14 +119,16 @@ def _for_large_keys(combiner: ProgramRef | None, reducer: ProgramRef | None) -> 
     return Advice(f"{more}. Set combinerName to a program that reduces a key's values in part.", "combinerName")
 
 
-def for_memory(seen: Seen) -> Advice:
-    """For sorting and merging: one run, where there were several."""
-    now = seen.spec.memory_budget_bytes
-    if seen.map_output_bytes <= now // 2:
+def for_order(seen: Seen, largest_bytes: int) -> Advice:
+    """For sorting and merging so many bytes of pairs in one task: fewer of them, or fewer runs of them."""
+    spec = seen.spec
+    if spec.combiner is None and spec.reducer is not None and spec.reducer.name in COMBINING_BUILTINS:
+        return Advice(f"Set combinerName to {spec.reducer.name}, for fewer pairs.", "combinerName")
+    now = spec.memory_budget_bytes
+    if largest_bytes <= now // 2:
         return NO_ADVICE
-    wanted = setting_size(_round_up(2 * seen.map_output_bytes))
-    most = size(seen.map_output_bytes)
-    return Advice(f"A map wrote up to {most}: raise memoryBudget from {setting_size(now)} to {wanted}.", "memoryBudget")
+    wanted = setting_size(_round_up(2 * largest_bytes))
+    return Advice(f"Raise memoryBudget from {setting_size(now)} to {wanted}, if workers have it.", "memoryBudget")
 
 
 def split_bytes(phase: Phase) -> list[int]:

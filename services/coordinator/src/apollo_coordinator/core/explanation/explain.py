@@ -12,7 +12,7 @@ LEAST_SHARE = 0.05
 """Of a job's time: of less nothing is said."""
 
 BOUNDS_SHARE = 0.25
-PROGRAM_BOUNDS_SHARE = 0.5
+PROGRAM_BOUNDS_SHARE = 0.6
 """From here on something bounds a job. Below, nothing stands out; that programs work is what a job is there for."""
 
 BALANCED = "balanced"
@@ -24,7 +24,7 @@ def explain(seen: Seen) -> list[Line]:
         for cost in sorted(attribute(seen), key=lambda cost: -cost.spent_ms)
         if cost.spent_ms >= LEAST_SHARE * seen.wall_ms and is_finding(seen, cost)
     ]
-    lines = [tell(seen, cost) for cost in costs]
+    lines = [tell(seen, cost) for cost in costs if not _is_symptom(cost, costs)]
     if not any(_bounds(seen, cost) for cost in costs):
         lines.insert(0, _balanced(seen))
     return lines[:MAX_LINES]
@@ -33,6 +33,16 @@ def explain(seen: Seen) -> list[Line]:
 def _bounds(seen: Seen, cost: Cost) -> bool:
     least = PROGRAM_BOUNDS_SHARE if cost.cause is Cause.PROGRAM else BOUNDS_SHARE
     return cost.spent_ms >= least * seen.wall_ms
+
+
+def _is_symptom(cost: Cost, costs: list[Cost]) -> bool:
+    """Where a phase's attempts mostly start and end, it needs fewer, and no more workers for them."""
+    starts = next((other for other in costs if (other.cause, other.phase) == (Cause.ATTEMPT_STARTS, cost.phase)), None)
+    return (
+        cost.cause in (Cause.MAX_WORKERS, Cause.TOO_FEW_WORKERS)
+        and starts is not None
+        and starts.spent_ms > cost.spent_ms
+    )
 
 
 def _balanced(seen: Seen) -> Line:

@@ -148,10 +148,10 @@ def _other_jobs(matter: Matter) -> Told:
 
 
 def _full_volume(matter: Matter) -> Told:
+    full = Counter(run.full_volume for run in matter.phase.runs if run.full_volume).most_common(1)
+    which = f": {full[0][0]}" if full else ""
     return Told(
-        f"A full volume held {matter.attempts} back for {matter.of_wall}.",
-        {},
-        Advice("Make room on it: `apollo job` and the log of the attempts say which it is."),
+        f"A full volume held {matter.attempts} back for {matter.of_wall}{which}.", {}, Advice("Make room on it.")
     )
 
 
@@ -250,13 +250,17 @@ def _program(matter: Matter) -> Told:
     records = sum(run.input_records for run in matter.phase.runs)
     speed = f", at {rate(records, total)} records/s for each worker" if records else ""
     text = (
-        f"A slow {role}: {percent(share)} of the {matter.attempts}' time was the program's{speed}; "
+        f"The {role} bounds the {matter.attempts}: {percent(share)} of their time was the program's own{speed}; "
         f"{matter.of_wall} on the critical path."
     )
     figures: Figures = {"programShare": round(share, 3), "program": matter.program.given_name}
     if records:
         figures["recordsPerSecond"] = round(1000 * records / total)
-    return Told(text, figures, Advice("Profile it, or give the job more workers: Apollo did nothing but wait for it."))
+    return Told(
+        text,
+        figures,
+        Advice("Profile it: Apollo only waited for it. More workers share the work, if there are tasks for them."),
+    )
 
 
 def _read(matter: Matter) -> Told:
@@ -293,22 +297,29 @@ def _write(matter: Matter) -> Told:
 
 
 def _merge(matter: Matter) -> Told:
-    return _ordering(matter, "Merging", "mergeShare", lambda spent: spent.merge_ms)
+    most = max(run.input_bytes for run in matter.phase.runs)
+    return _ordering(
+        matter, "Merging", "mergeShare", lambda spent: spent.merge_ms, f"a reduce read up to {size(most)}", most
+    )
 
 
 def _sort(matter: Matter) -> Told:
-    return _ordering(matter, "Sorting", "sortShare", lambda spent: spent.sort_ms)
+    most = matter.seen.map_output_bytes
+    return _ordering(
+        matter, "Sorting", "sortShare", lambda spent: spent.sort_ms, f"a map wrote up to {size(most)}", most
+    )
 
 
-def _ordering(matter: Matter, what: str, figure: str, of: Callable[[Timings], int]) -> Told:
+def _ordering(
+    matter: Matter, what: str, figure: str, of: Callable[[Timings], int], task: str, largest_bytes: int
+) -> Told:
     total, spent_ms = _timed(matter.phase)
     share = of(spent_ms) / total
     text = (
-        f"{what} took {percent(share)} of the {matter.attempts}' time, for {matter.seen.map_output_records:,} map "
-        f"output records in all; {matter.of_wall} on the critical path."
+        f"{what} took {percent(share)} of the {matter.attempts}' time: {task}; {matter.of_wall} on the critical path."
     )
-    figures: Figures = {figure: round(share, 3), "mapOutputRecords": matter.seen.map_output_records}
-    return Told(text, figures, advice.for_memory(matter.seen))
+    figures: Figures = {figure: round(share, 3), "bytes": largest_bytes}
+    return Told(text, figures, advice.for_order(matter.seen, largest_bytes))
 
 
 def _conversation(matter: Matter) -> Told:

@@ -31,6 +31,7 @@ class Run:
     workers: int  # that could run attempts of the job when it began; 0: not known
     worker_joined_ms: int  # 0: not known
     failure: str  # its reason
+    full_volume: str  # where that is a full one: which
 
     @property
     def duration_ms(self) -> int:
@@ -101,7 +102,6 @@ class Seen:
     until_ms: int  # its end, or now
     phases: tuple[Phase, ...]
     map_output_bytes: int  # the most that one map wrote
-    map_output_records: int
 
     @property
     def wall_ms(self) -> int:
@@ -119,7 +119,6 @@ def look_at(job: Job, *, worker_cap: int, now_ms: int) -> Seen:
             if tasks and began_ms is not None:
                 phases.append(_phase(job, tasks, began_ms, until_ms))
                 began_ms = phases[-1].ended_ms if _completed(tasks) else None
-    apollo = job.counters.get("apollo", {})
     return Seen(
         job.id,
         job.spec,
@@ -133,7 +132,6 @@ def look_at(job: Job, *, worker_cap: int, now_ms: int) -> Seen:
         max(until_ms, job.created_ms),
         tuple(phases),
         max((task.output.size_bytes for task in job.maps if task.output is not None), default=0),
-        apollo.get("map_output_records", 0),
     )
 
 
@@ -177,4 +175,5 @@ def _run(task: Task, attempt: Attempt, until_ms: int) -> Run:
         attempt.workers,
         attempt.worker_joined_ms,
         attempt.failure.reason if attempt.failure is not None else "",
+        attempt.failure.full_volume if attempt.failure is not None else "",
     )
