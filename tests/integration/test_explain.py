@@ -92,6 +92,7 @@ def test_a_skewed_key(site):
     )  # fmt: skip
     lines = site.lines(job)
     assert (lines[0]["finding"], lines[0]["setting"]) == ("skew", "combinerName")
+    assert "The key 'hot' has 150 of its" in lines[0]["text"]
     assert lines[0]["figures"]["bytes"] > 2 * lines[0]["figures"]["medianBytes"]
     site.coordinator.kill()
     site.coordinator.start()

@@ -15,7 +15,7 @@ from apollo_common.timings import Timings
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.adoption import AdoptedOutput, Adoption, BadRecordRange
 from apollo_coordinator.core.codec import encode
-from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, TaskTotals
+from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, LargestGroup, TaskTotals
 from apollo_coordinator.core.plan import SplitPolicy
 from apollo_coordinator.core.pod_overrides import PodOverrides, Toleration
 from apollo_coordinator.core.spec import JobInput, JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
@@ -153,7 +153,9 @@ FACTS: tuple[facts.DurableFact, ...] = (
         33, MAP, replace(FAILURE, reason="volume_full", full_volume="the intermediate volume", needed_bytes=1 << 20)
     ),
     facts.AttemptStarted(80, MAP, WORKER, workers=4, worker_joined_ms=3),
-    facts.AttemptAccepted(81, REDUCE, OUTPUT, {"apollo": {}}, replace(TIMINGS, start_ms=9), input_bytes=12),
+    facts.AttemptAccepted(
+        81, REDUCE, OUTPUT, {"apollo": {}}, replace(TIMINGS, start_ms=9), 12, LargestGroup("hot", 7, 9)
+    ),
 )
 
 SUMMARY = JobSummary(

@@ -18,6 +18,7 @@ from apollo_coordinator.core.model import (
     Failure,
     Job,
     JobStatus,
+    LargestGroup,
     Task,
     TaskKind,
     TaskStatus,
@@ -45,6 +46,7 @@ class A:
     sort: float = 0.45
     size: int = 64 * MIB
     keys: int = 100
+    largest: LargestGroup | None = None
     workers: int = 2
     joined: float = 0.0
     status: AttemptStatus = AttemptStatus.SUCCEEDED
@@ -79,6 +81,7 @@ def a_task(kind: TaskKind, index: int, *tries: A) -> Task:
             worker_joined_ms=round(1000 * each.joined),
             ended_ms=None if each.status is AttemptStatus.RUNNING else round(1000 * each.ended),
             input_bytes_total=each.size,
+            largest_group=each.largest,
             timings=each.timings if not each.failure else NO_TIMINGS,
             failure=Failure(each.failure, "it went wrong", full_volume=each.full) if each.failure else None,
         )
@@ -118,6 +121,7 @@ FAILED = {"status": AttemptStatus.FAILED, "failure": "program_exited", "told": F
 FULL = FAILED | {"failure": VolumeFull.reason, "full": "the intermediate volume"}
 BACKUP = [A(0, 40, status=AttemptStatus.CANCELLED, told=False), A(30, 40, "w2", speculative=True)]
 HOT = [A(10, 12, f"w{n}", workers=4) for n in range(3)]
+SKEWED = A(10, 90, "w4", size=4096 * MIB, keys=6400)
 
 CASES = {
     "one worker of eight": (
@@ -148,12 +152,13 @@ CASES = {
         "400 map tasks of about 1.0 KiB", "Set splitPolicy to packed, for 1 split instead of 400.",
     ),
     "skewed keys": (
-        a_job([[A(0, 10)]], [*HOT, A(10, 90, "w4", size=4096 * MIB, keys=110)]), "skew",
-        "reduce task 3 had 4 GiB to read, 64 times the median of the others, and ran 80 s where they took 2.0 s",
-        "Set combinerName to builtin:sum.",
+        a_job([[A(0, 10)]], [*HOT, replace(SKEWED, largest=LargestGroup("hot\x1b", 900, 1000))]), "skew",
+        "64 times the median of the others, and ran 80 s where they took 2.0 s. The key 'hot\\x1b' has 900 of its",
+        "More reducers would not help: set combinerName to builtin:sum.",
     ),
     "skewed partition": (
-        a_job([[A(0, 10)]], [*HOT, A(10, 90, "w4", size=4096 * MIB, keys=6400)]), "skew", "64 times the median",
+        a_job([[A(0, 10)]], [*HOT, replace(SKEWED, largest=LargestGroup("a", 2, 1000))]), "skew",
+        "reduce task 3 had 4 GiB to read, 64 times",
         "Raise nReducers from 4 to 8, to spread its 6,400 keys.",
     ),
     "one large split": (

@@ -18,7 +18,7 @@ from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_
 from apollo_common.key_samples import SAMPLED_BYTES, pack_keys, unpack_keys
 from apollo_common.storage.port import StorageAccess
 from apollo_common.timings import Timings
-from apollo_coordinator.core.model import Task, TaskKind
+from apollo_coordinator.core.model import LargestGroup, Task, TaskKind
 from apollo_coordinator.core.spec import JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
 from apollo_coordinator.order import (
     AttemptCancelled,
@@ -159,6 +159,10 @@ def test_a_repr_of_credentials_shows_none():
         (
             v1.TaskEvent(done=v1.Done(counters=b"{}", timings=v1.Timings(read_ms=1, program_ms=1 << 40, commit_ms=-3))),
             AttemptDone({}, timings=Timings(read_ms=1, program_ms=1 << 40)),  # no time is negative
+        ),
+        (
+            v1.TaskEvent(done=v1.Done(largest_group=v1.LargestGroup(key=b"k\xff", records=7, of_records=9))),
+            AttemptDone({}, largest_group=LargestGroup("k\N{REPLACEMENT CHARACTER}", 7, 9)),
         ),
         (
             v1.TaskEvent(progress=v1.Progress(timings=v1.Timings(merge_ms=2, sort_ms=3))),

@@ -7,7 +7,7 @@ from apollo_common.assignment import Counters, MapOutputRef, PartUpload, encode_
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_common.timings import NO_TIMINGS, Timings
-from apollo_coordinator.core.model import Task
+from apollo_coordinator.core.model import LargestGroup, Task
 from apollo_coordinator.core.spec import JobSpec
 
 
@@ -98,6 +98,7 @@ class AttemptDone:
     partition_bytes: tuple[int, ...] = ()
     sample_keys: tuple[bytes, ...] = ()  # samplers: out of `output_records`
     timings: Timings = NO_TIMINGS
+    largest_group: LargestGroup | None = None  # reduces
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from apollo_worker.shuffle.bucket_store import BucketStore
 from apollo_worker.shuffle.group import key_at
 from apollo_worker.shuffle.key_order import KeyOrder, with_prefixes
 from apollo_worker.shuffle.key_rules import key_rules
+from apollo_worker.shuffle.largest_group import LargestGroup
 from apollo_worker.shuffle.map_output import MapOutputWriter, Spilled
 from apollo_worker.shuffle.merge import merged
 from apollo_worker.shuffle.store import MapOutputStore
@@ -72,6 +73,7 @@ class Pipeline:
         self._keys = key_rules(assignment.keys)
         self._rows_expected = 0
         self._rows_read = 0
+        self._largest_group = LargestGroup()
         self._found: Found | None = None  # of a skipping attempt
 
     async def run(self) -> v1.Done:
@@ -223,7 +225,9 @@ class Pipeline:
                 if len(batch):
                     with doing(Step.SEND):
                         continues = last_key is not None and grouping.joins(last_key, key_at(batch, 0))
-                        self._reporter.add("reduce_input_groups", len(grouping.starts(batch)) - continues)
+                        starts = grouping.starts(batch)
+                        self._largest_group.add(batch, starts, continues=continues)
+                        self._reporter.add("reduce_input_groups", len(starts) - continues)
                         last_key = key_at(batch, len(batch) - 1)
                 rows = len(batch)
                 yield batch
@@ -295,8 +299,15 @@ class Pipeline:
             output_bytes=part.size_bytes,
             output_records=part.records,
             output_sha256=part.sha256,
+            largest_group=self._told_group(),
             timings=self._reporter.timings(),
         )
+
+    def _told_group(self) -> v1.LargestGroup | None:
+        group = self._largest_group
+        if not group.records:
+            return None
+        return v1.LargestGroup(key=group.key, records=group.records, of_records=group.of_records)
 
 
 class ShuffleSink:

@@ -66,6 +66,7 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
     move_task(queue.job, task, fact, TaskStatus.COMPLETED)
     attempt.input_bytes_total = attempt.input_bytes_total or fact.input_bytes  # progress was no fact
     attempt.input_bytes = attempt.input_bytes_total or attempt.input_bytes
+    attempt.largest_group = fact.largest_group
     size = size_bytes(task, attempt) or attempt.input_bytes
     queue.samples[task.kind].append(Sample(size, max(1, fact.at_ms - attempt.started_ms)))
     queue.job.speculative_won += attempt.speculative

@@ -87,8 +87,17 @@ def _accept(state: State, running: Running, event: events.AttemptDone, now_ms: i
         sample=event.sample,
     )
     counters = _counted(task, event.counters)
-    read_bytes = attempt.input_bytes_total
-    out.facts.append(facts.AttemptAccepted(now_ms, attempt.id, output, counters, event.timings, read_bytes))
+    out.facts.append(
+        facts.AttemptAccepted(
+            now_ms,
+            attempt.id,
+            output,
+            counters,
+            event.timings,
+            attempt.input_bytes_total,
+            event.largest_group,
+        )
+    )
     for other in task.attempts:
         if other.status is AttemptStatus.RUNNING and other is not attempt:
             message = f"attempt {attempt.id} was done first"

@@ -10,7 +10,7 @@ from apollo_common.assignment import Counters, PartUpload, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.adoption import Adoption
-from apollo_coordinator.core.model import Failure
+from apollo_coordinator.core.model import Failure, LargestGroup
 from apollo_coordinator.core.spec import JobSpec
 
 
@@ -131,6 +131,7 @@ class AttemptDone:
     sha256: str = ""
     sample: str = ""  # samplers: packed keys
     timings: Timings = NO_TIMINGS
+    largest_group: LargestGroup | None = None  # reduces
 
 
 @dataclass(frozen=True, slots=True)

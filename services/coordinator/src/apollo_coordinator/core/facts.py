@@ -11,7 +11,7 @@ from apollo_common.assignment import Counters, Split
 from apollo_common.ids import AttemptId, JobId, WorkerId, job_of
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.adoption import Adoption
-from apollo_coordinator.core.model import AttemptOutput, Departure, Failure, JobStatus
+from apollo_coordinator.core.model import AttemptOutput, Departure, Failure, JobStatus, LargestGroup
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.summary import JobSummary
 
@@ -100,6 +100,7 @@ class AttemptAccepted(_AttemptFact):
     counters: Counters
     timings: Timings = NO_TIMINGS
     input_bytes: int = 0  # as it told last, of a reduce in bytes of map output; 0: not known
+    largest_group: LargestGroup | None = None  # of a reduce
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,15 @@ class AttemptOutput:
     sample: str = ""  # of a sampler: packed keys; empty once the splitters are chosen
 
 
+@dataclass(frozen=True, slots=True)
+class LargestGroup:
+    """The group of a reduce with the most values: its key, which may be cut, and how many of all it has."""
+
+    key: str
+    records: int
+    of_records: int
+
+
 @dataclass(slots=True)
 class Attempt:
     id: AttemptId
@@ -140,6 +149,7 @@ class Attempt:
     # Progress is no fact: it is lost with the coordinator and comes again with the next heartbeat.
     input_bytes: int = 0
     input_bytes_total: int = 0
+    largest_group: LargestGroup | None = None  # of a reduce that succeeded
     program_status: str = ""
     heard_ms: int = 0
     advanced_ms: int = 0  # when more input was last read, as far as this coordinator has seen

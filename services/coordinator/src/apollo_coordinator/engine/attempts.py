@@ -227,6 +227,7 @@ def _done(attempt: AttemptId, worker: WorkerId, report: AttemptDone) -> events.A
         sha256=report.output_sha256,
         sample=base64.b64encode(pack_keys(report.sample_keys)).decode() if report.sample_keys else "",
         timings=report.timings,
+        largest_group=report.largest_group,
     )
 
 

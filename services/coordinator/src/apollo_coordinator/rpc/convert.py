@@ -8,7 +8,7 @@ from apollo_common.ids import AttemptId, TaskId
 from apollo_common.key_samples import SAMPLED_BYTES, unpack_keys
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_common.timings import NO_TIMINGS, Step, Timings
-from apollo_coordinator.core.model import TaskKind
+from apollo_coordinator.core.model import LargestGroup, TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource, TextFields
 from apollo_coordinator.order import (
     AttemptCancelled,
@@ -205,7 +205,12 @@ def _done(done: v1.Done) -> AttemptDone:
         sample_keys=tuple(unpack_keys(done.sample_keys)),
         partition_bytes=struct.unpack(f"<{len(done.partition_bytes) // 8}q", done.partition_bytes),
         timings=_timings(done.timings),
+        largest_group=_largest_group(done.largest_group),
     )
+
+
+def _largest_group(told: v1.LargestGroup | None) -> LargestGroup | None:
+    return None if told is None else LargestGroup(told.key.decode(errors="replace"), told.records, told.of_records)
 
 
 def _timings(told: v1.Timings | None) -> Timings:

@@ -17,6 +17,7 @@ __all__ = (
     "Failed",
     "Intermediate",
     "KeyRules",
+    "LargestGroup",
     "LogChunk",
     "MapWork",
     "OutputTarget",
@@ -373,6 +374,11 @@ class Done(betterproto2.Message):
 
     timings: "Timings | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
 
+    largest_group: "LargestGroup | None" = betterproto2.field(20, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    a reduce attempt only
+    """
+
 
 default_message_pool.register_message("apollo.v1", "Done", Done)
 
@@ -467,6 +473,28 @@ class KeyRules(betterproto2.Message):
 
 
 default_message_pool.register_message("apollo.v1", "KeyRules", KeyRules)
+
+
+@dataclass(eq=False, repr=False)
+class LargestGroup(betterproto2.Message):
+    """
+    The group of pairs, of all that a reduce attempt has read, with the most of them.
+    """
+
+    key: "bytes" = betterproto2.field(1, betterproto2.TYPE_BYTES)
+    """
+    the first one, of at most 64 bytes
+    """
+
+    records: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+
+    of_records: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+    """
+    how many the attempt has read
+    """
+
+
+default_message_pool.register_message("apollo.v1", "LargestGroup", LargestGroup)
 
 
 @dataclass(eq=False, repr=False)

@@ -1,13 +1,12 @@
 """Which value of a setting would help, where the figures tell."""
 
 from math import ceil
-from statistics import median
 from typing import NamedTuple
 
 from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
 from apollo_coordinator.core.explanation.words import count, setting_size
 from apollo_coordinator.core.model import TaskKind
-from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, ProgramRef, ProgramSource
+from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, ProgramRef
 
 LARGEST_STEP = 8
 """No more than so many times the workers are advised at once: what holds a job up then is another matter."""
@@ -15,8 +14,8 @@ LARGEST_STEP = 8
 SPLITS_PER_WORKER = 2
 """That still even out what is unlike in them."""
 
-FEW_KEYS = 2.0
-"""A partition with more bytes, but no more than so many times the usual number of keys, has large ones."""
+LARGE_SHARE = 0.5
+"""Of a partition's pairs: a key that has so many is what makes it large."""
 
 COMBINING_BUILTINS = ("builtin:sum", "builtin:min", "builtin:max", "builtin:unique")
 """Reducers that do as combiners, too."""
@@ -94,29 +93,29 @@ def for_few_tasks(seen: Seen, phase: Phase) -> Advice:
 
 
 def for_skew(seen: Seen, phase: Phase, run: Run) -> Advice:
+    """What makes one task's share smaller: more partitions where it has many keys, a combiner where one is large."""
     if phase.kind is not TaskKind.REDUCE:
         if phase.whole_objects:
             return Advice("Its object is not cut: store it as several, or in a format that can be cut.")
         return NO_ADVICE
-    spec = seen.spec
-    if run.groups and run.groups <= FEW_KEYS * max(1.0, _usual_groups(phase, run)):
-        return _for_large_keys(spec.combiner, spec.reducer)
-    if spec.partitioner not in ("hash", "range"):
-        return Advice(
-            f"Set partitioner to hash instead of {spec.partitioner}, if no reducer needs its keys together.",
-            "partitioner",
-        )
+    largest = run.largest_group
+    if largest is None:
+        return Advice("Give the job a combiner if few keys are large, or more reducers if many share the partition.")
+    if largest.records >= LARGE_SHARE * largest.of_records:
+        return _for_large_key(seen.spec.combiner, seen.spec.reducer)
     wanted = max(2 * phase.tasks, phase.workers)
     return Advice(f"Raise nReducers from {phase.tasks} to {wanted}, to spread its {run.groups:,} keys.", "nReducers")
 
 
-def _for_large_keys(combiner: ProgramRef | None, reducer: ProgramRef | None) -> Advice:
-    more = "Few keys hold its records, so more reducers would not help"
+def _for_large_key(combiner: ProgramRef | None, reducer: ProgramRef | None) -> Advice:
+    more = "More reducers would not help"
     if combiner is not None:
-        return Advice(f"{more}: give these keys an ending each mapper chooses, and join them in a second job.")
-    if reducer is not None and reducer.source is ProgramSource.BUILTIN and reducer.name in COMBINING_BUILTINS:
-        return Advice(f"{more}. Set combinerName to {reducer.name}.", "combinerName")
-    return Advice(f"{more}. Set combinerName to a program that reduces a key's values in part.", "combinerName")
+        return Advice(
+            f"{more}: have mappers give the key one of several endings, and a second job join what they give."
+        )
+    if reducer is not None and reducer.name in COMBINING_BUILTINS:
+        return Advice(f"{more}: set combinerName to {reducer.name}.", "combinerName")
+    return Advice(f"{more}: set combinerName to a program that reduces a key's values in part.", "combinerName")
 
 
 def for_order(seen: Seen, largest_bytes: int) -> Advice:
@@ -134,11 +133,6 @@ def for_order(seen: Seen, largest_bytes: int) -> Advice:
 def split_bytes(phase: Phase) -> list[int]:
     """Of each task that an attempt was made of."""
     return list({run.task: run.input_bytes for run in phase.runs}.values())
-
-
-def _usual_groups(phase: Phase, run: Run) -> float:
-    """The median of other tasks; 0 where nothing is known."""
-    return float(median([o.groups for o in phase.runs if o.useful and o.task != run.task] or [0]))
 
 
 def _round_up(amount_bytes: float) -> int:

@@ -15,6 +15,8 @@ from apollo_coordinator.core.explanation.words import count, percent, rate, size
 from apollo_coordinator.core.model import AttemptStatus, TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource
 
+SHOWN_KEY_CHARS = 32
+
 Figures = dict[str, int | float | str]
 
 
@@ -201,6 +203,8 @@ def _skew(matter: Matter) -> Told:
         f"{what}: {matter.tasks} {run.task} had {size(run.input_bytes)} to read{more}, and ran {span(run.duration_ms)} "
         f"where they took {span(usual_ms)}."
     )
+    if largest := run.largest_group:
+        text += f" The key {_shown(largest.key)} has {largest.records:,} of its {largest.of_records:,} values."
     figures: Figures = {
         "task": run.id.rpartition("-")[0],
         "bytes": run.input_bytes,
@@ -210,6 +214,11 @@ def _skew(matter: Matter) -> Told:
         "medianMilliseconds": round(usual_ms),
     }
     return Told(text, figures, advice.for_skew(matter.seen, phase, run))
+
+
+def _shown(key: str) -> str:
+    """In quotes, with nothing in it that a terminal would obey; the beginning of a long one."""
+    return repr(key) if len(key) <= SHOWN_KEY_CHARS else f"{key[:SHOWN_KEY_CHARS]!r}..."
 
 
 def _straggler(matter: Matter) -> Told:

@@ -5,7 +5,16 @@ from itertools import groupby
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.timings import Timings
-from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus
+from apollo_coordinator.core.model import (
+    Attempt,
+    AttemptStatus,
+    Job,
+    JobStatus,
+    LargestGroup,
+    Task,
+    TaskKind,
+    TaskStatus,
+)
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import size_bytes
 
@@ -27,6 +36,7 @@ class Run:
     input_bytes: int  # 0: not known
     input_records: int  # 0: not known
     groups: int  # of keys, of a reduce; 0: not known
+    largest_group: LargestGroup | None  # of those
     timings: Timings
     workers: int  # that could run attempts of the job when it began; 0: not known
     worker_joined_ms: int  # 0: not known
@@ -171,6 +181,7 @@ def _run(task: Task, attempt: Attempt, until_ms: int) -> Run:
         size_bytes(task, attempt),
         counters.get("input_records", 0),
         counters.get("reduce_input_groups", 0),
+        attempt.largest_group,
         attempt.timings,
         attempt.workers,
         attempt.worker_joined_ms,
