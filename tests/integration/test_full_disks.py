@@ -3,7 +3,10 @@
 They are small, and filled by the test, which then gives the space back. To mount them needs root.
 """
 
+import json
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,19 +48,46 @@ class Site:
         self.services = services
 
     def submit(self, **fields: Any) -> str:
+        return self.services.submit(**self.body(**fields))
+
+    def body(self, **fields: Any) -> dict[str, Any]:
         """A job that sorts: eight maps, whose runs are more than one pass of the reduce can merge."""
-        return self.services.submit(
-            **{
-                "inputPath": f"file://{self.root}/input",
-                "outputPath": f"file://{self.root}/output/sorted",
-                "mapperName": "shell:cat",
-                "reducerName": "shell:cat",
-                "nReducers": 1,
-                "splitSize": "512KiB",
-                "memoryBudget": "8MiB",
-            }
-            | fields
-        )
+        return {
+            "inputType": "file/txt",
+            "inputPath": f"file://{self.root}/input",
+            "outputPath": f"file://{self.root}/output/sorted",
+            "mapperName": "shell:cat",
+            "reducerName": "shell:cat",
+            "nReducers": 1,
+            "splitSize": "512KiB",
+            "memoryBudget": "8MiB",
+        } | fields
+
+    def answer(self, method: str, path: str, body: object = None) -> int:
+        """The status alone."""
+        content = None if body is None else json.dumps(body).encode()
+        return self._answer(method, path, content, "application/json")
+
+    def upload(self) -> int:
+        """The same of an artifact's upload."""
+        head = b'--line\r\nContent-Disposition: form-data; name="program"; filename="true.sh"\r\n\r\n'
+        content = head + b"#!/bin/sh\ntrue\n" + b"\r\n--line--\r\n"
+        return self._answer("PUT", "/api/v1/artifacts", content, "multipart/form-data; boundary=line")
+
+    def read_records(self, job: str) -> int:
+        """By its accepted maps: more would tell of one that counted twice."""
+        records: int = self.services.request("GET", f"/jobs/{job}/counters")["apollo"]["input_records"]
+        return records
+
+    def _answer(self, method: str, path: str, content: bytes | None, kind: str) -> int:
+        url = f"{self.services.url}{path}"
+        request = urllib.request.Request(url, method=method, data=content, headers={"Content-Type": kind})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
 
     def job(self, job: str) -> dict[str, Any]:
         shown: dict[str, Any] = self.services.request("GET", f"/jobs/{job}")
@@ -115,3 +145,47 @@ def test_a_job_waits_for_room_and_goes_on_by_itself(tmp_path, place):
             assert 0 < failure["neededBytes"] <= 16 * MIB
         assert "trouble" not in here.job(job)
         assert not half_written(here.disk)
+
+
+DATA = Place("the coordinator's volume", "services/volume/data")
+
+
+def test_the_coordinators_full_volume_loses_no_job_and_takes_none(tmp_path):
+    with site(tmp_path, DATA) as here:
+        job = here.submit(mapperName="shell:cat; sleep 0.2")
+        here.disk.fill()
+        trouble = wait_for(lambda: here.job(job).get("trouble"), "the job's trouble")
+        assert (
+            trouble == "the coordinator's volume is full: it needs about 1.0 MiB more; free space on it or enlarge it"
+        )
+        assert here.answer("GET", "/readyz") == 503
+        assert here.answer("POST", "/api/v1/jobs", here.body(outputPath=f"file://{tmp_path}/output/other")) == 507
+        assert here.upload() == 507
+        assert here.answer("GET", "/healthz") == 200
+
+        here.disk.make_room()
+        assert here.services.ended(job) == "succeeded"
+        assert here.output() == here.sorted_by_coreutils()
+        assert here.read_records(job) == LINES
+        wait_for(lambda: here.answer("GET", "/readyz") == 200, "the coordinator to take jobs again")
+        assert here.upload() == 200
+
+
+def test_a_coordinator_that_is_killed_while_its_volume_is_full_starts_there_and_goes_on(tmp_path):
+    with site(tmp_path, DATA) as here:
+        job = here.submit(mapperName="shell:cat; sleep 0.2")
+        here.disk.fill()
+        wait_for(lambda: here.job(job).get("trouble"), "the job's trouble")
+        here.services.kill("coordinator")
+        assert here.disk.free_bytes == 0
+        here.services.start_coordinator(takes_jobs=False)
+        assert here.job(job)["status"] in ("running", "committing", "succeeded")  # with what was kept for a start
+        assert here.answer("GET", "/readyz") == 503
+
+        here.disk.fill()
+        here.services.kill("coordinator")
+        here.services.start_coordinator(takes_jobs=False)
+        here.disk.make_room()
+        assert here.services.ended(job) == "succeeded"
+        assert here.output() == here.sorted_by_coreutils()
+        assert here.read_records(job) == LINES

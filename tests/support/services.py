@@ -62,8 +62,8 @@ class Services:
         for name in list(self._processes):
             self.kill(name)
 
-    def start_coordinator(self) -> None:
-        """And wait until it takes jobs."""
+    def start_coordinator(self, *, takes_jobs: bool = True) -> None:
+        """And wait until it takes jobs, or else until it answers."""
         self._start(
             "coordinator",
             COORDINATOR,
@@ -74,7 +74,7 @@ class Services:
             APOLLO_WORKER_ADDRESSES=",".join(f"127.0.0.1:{port}" for port in self._worker_ports),
             APOLLO_WORKER_TOKEN=_TOKEN,
         )
-        wait_for(self._ready, "the coordinator")
+        wait_for(self._ready if takes_jobs else self._alive, "the coordinator")
 
     def start_worker(self, number: int) -> None:
         self._start(
@@ -140,10 +140,16 @@ class Services:
                 raise AssertionError(error.read().decode()) from None
 
     def _ready(self) -> bool:
+        return self._answers("/readyz")
+
+    def _alive(self) -> bool:
+        return self._answers("/api/v1/jobs")
+
+    def _answers(self, path: str) -> bool:
         log = self.directory / "coordinator.log"
         assert self._processes["coordinator"].poll() is None, log.read_text()[-3000:]
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5):
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=5):
                 return True
         except OSError:
             return False

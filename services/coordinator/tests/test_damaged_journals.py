@@ -93,7 +93,7 @@ async def test_what_a_killed_creation_left_is_no_journal(tmp_path):
     journal = await SqliteJournal.open(tmp_path)
     await journal.append(FACTS)
     await journal.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.db", "lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.db", "lock", "reserve"]
 
 
 async def test_the_command_says_what_to_do_without_a_traceback(file):

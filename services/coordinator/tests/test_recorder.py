@@ -43,7 +43,11 @@ class FullJournal(MemoryJournal):
         raise VolumeFull("no space left")
 
 
-def a_recorder(journal: MemoryJournal, observer: EngineObserver = UNOBSERVED) -> Recorder:
+def a_recorder(
+    journal: MemoryJournal, observer: EngineObserver = UNOBSERVED, told: list[str] | None = None
+) -> Recorder:
+    """`told`: what it says of the journal."""
+    told = [] if told is None else told
     return Recorder(
         journal,
         backoff=Backoff(first_ms=1, limit_ms=1),
@@ -51,6 +55,8 @@ def a_recorder(journal: MemoryJournal, observer: EngineObserver = UNOBSERVED) ->
         observer=observer,
         dispatch=lambda _command: None,
         recorded=lambda _fact, _number: None,
+        stalled=lambda why: told.append(f"stalled: {why}"),
+        written=lambda why: told.append(f"written: {why}"),
     )
 
 
@@ -107,3 +113,23 @@ async def test_a_refused_submission_is_a_failed_append():
         await recorder.record_first(facts.JobAccepted(1, JobId("j"), a_spec()))
     assert failures.count == 1
     assert recorder.append_age_seconds == 0
+
+
+async def test_it_is_told_once_that_the_journal_cannot_be_written_and_once_that_it_can():
+    journal, told = MemoryJournal(), []
+    journal.full = True
+    recorder = a_recorder(journal, told=told)
+    recorder.record([facts.JobStarted(1, JobId("j"))], [])
+    writer = asyncio.create_task(recorder.run())
+    async with asyncio.timeout(10):
+        while not told:
+            await asyncio.sleep(0)
+        with pytest.raises(VolumeFull):
+            await recorder.caught_up()
+        journal.full = False
+        while len(told) < 2:
+            await asyncio.sleep(0)
+    recorder.finish()
+    await writer
+    why = "the journal's volume is full; free some space on it"
+    assert told == [f"stalled: {why}", f"written: {why}"]

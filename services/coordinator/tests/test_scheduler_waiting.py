@@ -54,6 +54,15 @@ def test_what_a_failed_attempt_has_uploaded_is_discarded(world):
     assert commands.DiscardPart(AttemptId("j-r-00000-0")) in world.failed("j-r-00000-0", NO_SPACE)
 
 
+def test_a_journal_that_cannot_be_written_is_every_jobs_trouble_until_it_can_be(world):
+    first, second = world.job("a"), world.job("b")
+    world.tell(events.JournalStalled("the coordinator's volume is full"))
+    assert (first.trouble, second.trouble) == ("the coordinator's volume is full",) * 2
+    world.tell(events.PoolTroubled(JobId("b"), "no node takes it"))
+    world.tell(events.JournalWritten("the coordinator's volume is full"))
+    assert (first.trouble, second.trouble) == ("", "no node takes it")
+
+
 def test_after_the_pause_one_attempt_is_tried_before_the_others(world):
     world.job(maps=4)
     world.workers("w1", "w2", "w3")

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from apollo_common.errors import ArtifactTooLarge, ObjectNotFound
+from apollo_common.errors import ArtifactTooLarge, ObjectNotFound, VolumeFull
+from apollo_common.volumes import Volume, shortage
 from apollo_coordinator.api.access import CALLER
 from apollo_coordinator.api.audit import ARTIFACT
 from apollo_coordinator.api.problem import ApiProblem, FieldError, invalid
@@ -76,6 +77,8 @@ class ArtifactRoutes:
         ]
 
     async def upload(self, request: web.Request, query: UploadQuery) -> ArtifactView:
+        if self._service.full:  # what is left is for the jobs that run
+            raise VolumeFull(shortage(Volume.COORDINATOR), volume=Volume.COORDINATOR)
         limit = self._settings.max_upload_bytes
         if (request.content_length or 0) > limit + _MULTIPART_OVERHEAD_BYTES:
             raise ApiProblem(413, f"The upload is larger than {limit} bytes.", reason="artifact_too_large", close=True)

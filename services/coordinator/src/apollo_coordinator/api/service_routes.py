@@ -4,6 +4,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from apollo_common.metrics.exposition import METRICS_CONTENT_TYPE, render_metrics
+from apollo_common.volumes import Volume, shortage
 from apollo_coordinator.api.problem import ApiProblem
 from apollo_coordinator.api.routing import Route
 from apollo_coordinator.api.views import HealthView
@@ -35,7 +36,8 @@ class ServiceRoutes:
 
     async def ready(self, _request: web.Request) -> HealthView:
         if not self._service.ready:
-            raise ApiProblem(503, "The coordinator takes no jobs now.", reason="not_ready")
+            why = f": {shortage(Volume.COORDINATOR)}" if self._service.full else ""
+            raise ApiProblem(503, f"The coordinator takes no jobs now{why}.", reason="not_ready")
         return HealthView()
 
     async def metrics(self, _request: web.Request) -> web.Response:

@@ -39,6 +39,7 @@ _APPLY: dict[type, Callable[[State, Any], None]] = {
     facts.StreamEnded: apply_workers.stream_ended,
     facts.ProgressSeen: apply_attempts.progress_seen,
     facts.TroubleSeen: apply_jobs.trouble_seen,
+    facts.TroubleOver: apply_jobs.trouble_that_is_over,
     facts.TimersFired: apply_attempts.timers_fired,
     facts.PoolScaled: apply_jobs.pool_scaled,
     facts.StragglersSought: apply_attempts.stragglers_sought,

@@ -241,6 +241,12 @@ def trouble_seen(state: State, fact: facts.TroubleSeen) -> None:
             trouble(state, job, fact.message)
 
 
+def trouble_that_is_over(state: State, fact: facts.TroubleOver) -> None:
+    for job in list(state.troubled):
+        if state.jobs[job].trouble == fact.message:
+            trouble_over(state, job)
+
+
 def pool_scaled(state: State, fact: facts.PoolScaled) -> None:
     queue = state.queues.get(fact.job)
     if queue is not None:

@@ -70,6 +70,14 @@ def commit_delayed(state: State, event: events.CommitDelayed, now_ms: int, out: 
         out.facts.append(facts.TroubleSeen(now_ms, event.job, event.message))
 
 
+def journal_stalled(_state: State, event: events.JournalStalled, now_ms: int, out: Outcome) -> None:
+    out.facts.append(facts.TroubleSeen(now_ms, None, event.message))
+
+
+def journal_written(_state: State, event: events.JournalWritten, now_ms: int, out: Outcome) -> None:
+    out.facts.append(facts.TroubleOver(now_ms, event.message))
+
+
 def commit_finished(state: State, event: events.CommitFinished, now_ms: int, out: Outcome) -> None:
     queue = state.queues.get(event.job)
     if queue is not None and queue.job.status is JobStatus.COMMITTING:

@@ -94,6 +94,20 @@ class PoolTroubled:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalStalled:
+    """Facts wait, and all that would follow from them: the journal cannot be written."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalWritten:
+    """It can be written again."""
+
+    message: str  # of what is over
+
+
+@dataclass(frozen=True, slots=True)
 class OutputOpened:
     attempt: AttemptId
     worker: WorkerId
@@ -239,6 +253,8 @@ Event = (
     | WorkerDraining
     | WorkerLeft
     | PoolTroubled
+    | JournalStalled
+    | JournalWritten
     | AttemptEvent
     | CommitDelayed
     | CommitFinished

@@ -229,6 +229,13 @@ class TroubleSeen(_Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class TroubleOver(_Fact):
+    """No job waits for this any more."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimersFired(_Fact):
     """Everything that was put off until now may go on."""
 
@@ -307,6 +314,7 @@ TransientFact = (
     | StreamEnded
     | ProgressSeen
     | TroubleSeen
+    | TroubleOver
     | TimersFired
     | PoolScaled
     | StragglersSought

@@ -49,6 +49,8 @@ _DECIDE: dict[type, Callable[[State, Any, int, Outcome], None]] = {
     events.WorkerDraining: decide_workers.worker_draining,
     events.WorkerLeft: decide_workers.worker_left,
     events.PoolTroubled: decide_workers.pool_troubled,
+    events.JournalStalled: decide_jobs.journal_stalled,
+    events.JournalWritten: decide_jobs.journal_written,
     events.OutputOpened: decide_attempts.output_opened,
     events.OutputOpenFailed: decide_attempts.output_open_failed,
     events.AttemptProgressed: decide_attempts.attempt_progressed,

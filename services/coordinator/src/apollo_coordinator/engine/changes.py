@@ -57,8 +57,8 @@ class ChangeFeed:
 
     def _subjects(self, fact: facts.Fact) -> tuple[list[JobId], WorkerId | None]:
         """The jobs and the worker that the fact is about."""
-        if isinstance(fact, facts.TroubleSeen) and fact.job is None:
-            return list(self._state.queues), None
+        if isinstance(fact, facts.TroubleSeen | facts.TroubleOver):
+            return jobs_in_trouble(fact, self._state), None
         attempt: AttemptId | None = getattr(fact, "attempt", None)
         job: JobId | None = job_of(attempt) if attempt is not None else getattr(fact, "job", None)
         return [job] if job is not None else [], getattr(fact, "worker", None)
@@ -91,3 +91,10 @@ class ChangeFeed:
             gone_jobs=tuple(job for job in jobs if job not in known_jobs),
             gone_workers=tuple(worker for worker in workers if worker not in known_workers),
         )
+
+
+def jobs_in_trouble(fact: facts.TroubleSeen | facts.TroubleOver, state: State) -> list[JobId]:
+    """Those whose trouble the fact may have changed."""
+    if isinstance(fact, facts.TroubleOver) or fact.job is None:
+        return list(state.queues)
+    return [fact.job]

@@ -14,6 +14,7 @@ from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of, new_jo
 from apollo_common.lifecycle import TaskOwner
 from apollo_common.logging import get_logger
 from apollo_common.timings import Timings
+from apollo_common.volumes import Volume, shortage
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.adoption import BadRecordRange
@@ -37,7 +38,7 @@ from apollo_coordinator.core.redrive import check_redrivable, mapper_to_replace
 from apollo_coordinator.core.scheduler import decide, step
 from apollo_coordinator.core.spec import JobSpec, ProgramRef
 from apollo_coordinator.core.state import KINDS, State
-from apollo_coordinator.engine.changes import ChangeFeed
+from apollo_coordinator.engine.changes import ChangeFeed, jobs_in_trouble
 from apollo_coordinator.engine.executor import Executor
 from apollo_coordinator.engine.fact_log import log_fact, log_failure
 from apollo_coordinator.engine.feed import EventFeed
@@ -108,6 +109,8 @@ class Engine:
             observer=observer,
             dispatch=self._executor.dispatch,
             recorded=self._on_recorded,
+            stalled=lambda why: self.post(events.JournalStalled(why)),
+            written=lambda why: self.post(events.JournalWritten(why)),
         )
         self._admitting = asyncio.Lock()
         self._arriving: JobId | None = None  # what it brings is kept before it is there itself
@@ -250,8 +253,9 @@ class Engine:
                 log_failure(fact.attempt, group_of(self._state.jobs[fact.job], fact.failure))
             if isinstance(fact, facts.ProgressSeen | facts.AttemptFailed):  # a full volume shows as the job's trouble
                 self._feed.progressed(job_of(fact.attempt))
-            elif isinstance(fact, facts.TroubleSeen) and fact.job is not None:
-                self._feed.progressed(fact.job)
+            elif isinstance(fact, facts.TroubleSeen | facts.TroubleOver):
+                for job in jobs_in_trouble(fact, self._state):
+                    self._feed.progressed(job)
             elif isinstance(fact, facts.JobCleaned):
                 self._wake_waiters()
             elif isinstance(fact, facts.JobForgotten):
@@ -360,7 +364,9 @@ class Engine:
 
     def _admit(self, spec: JobSpec) -> None:
         if not self.ready:
-            raise VolumeFull("the coordinator's volume is full or cannot be written; free some space, then try again")
+            raise VolumeFull(
+                f"no job is taken now: {shortage(Volume.COORDINATOR)}, then submit again", volume=Volume.COORDINATOR
+            )
         admission.check(self._state, spec)
 
     async def _take(self, spec: JobSpec, secrets: JobSecrets | None) -> Submitted:

@@ -34,14 +34,21 @@ class Recorder:
         observer: EngineObserver,
         dispatch: Callable[[commands.Command], None],
         recorded: Callable[[facts.DurableFact, int], None],
+        stalled: Callable[[str], None],
+        written: Callable[[str], None],
     ) -> None:
-        """`recorded` hears of each safe fact with its number within its job, before `dispatch` of what follows."""
+        """`recorded` hears of each safe fact with its number within its job, before `dispatch` of what follows;
+        `stalled` why the journal cannot be written, `written` that this is over.
+        """
         self._journal = journal
         self._backoff = backoff
         self._jitter = jitter
         self._observer = observer
         self._dispatch = dispatch
         self._recorded = recorded
+        self._tell_stalled = stalled
+        self._tell_written = written
+        self._trouble = ""
         self._facts: list[facts.DurableFact] = []
         self._commands: list[commands.Command] = []
         self._wake = asyncio.Event()
@@ -125,11 +132,11 @@ class Recorder:
                     await self._write_gathered()
             except TemporaryError as error:
                 failures += 1
-                await self._stall(stalled=True)
+                await self._stall(str(error))
                 _log.error("the journal cannot be written", failures=failures, reason=error.reason, error=str(error))
                 await asyncio.sleep(self._backoff.pause_ms(failures, self._jitter) / 1000)
             else:
-                await self._stall(stalled=False)
+                await self._stall("")
                 return
 
     async def _write_gathered(self) -> None:
@@ -164,10 +171,17 @@ class Recorder:
             self._append_began = None
         self._observer.appended(len(batch), clock() - began)
 
-    async def _stall(self, *, stalled: bool) -> None:
-        self.stalled = stalled
+    async def _stall(self, trouble: str) -> None:
+        """`trouble`: why the journal cannot be written; empty: it can be."""
+        over, self._trouble = self._trouble, trouble
+        self.stalled = bool(trouble)
         async with self._written:
             self._written.notify_all()
+        if over != trouble:
+            if over:
+                self._tell_written(over)
+            if trouble:
+                self._tell_stalled(trouble)
 
 
 async def _encoded(fact: facts.DurableFact) -> tuple[str, str]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from apollo_common.errors import VolumeFull
 from apollo_common.storage.file_errors import NO_SPACE
 from apollo_common.storage.files import fsync_directory, write_all
+from apollo_coordinator.store.room import coordinator_full
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def volume_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise VolumeFull("The coordinator's volume is full. Free space on it, then try again.") from error
+            raise coordinator_full() from error
         raise
 
 

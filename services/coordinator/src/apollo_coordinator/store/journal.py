@@ -19,10 +19,12 @@ from typing import Self
 
 import aiosqlite
 
-from apollo_common.errors import PermanentError, StorageUnavailable, VolumeFull
+from apollo_common.errors import PermanentError, StorageUnavailable
 from apollo_common.ids import JobId
 from apollo_common.lifecycle import opened, to_the_end
 from apollo_coordinator.ports import StoredFact, StoredSummary
+from apollo_coordinator.store.files import volume_errors
+from apollo_coordinator.store.room import Reserve, coordinator_full, has_room
 from apollo_coordinator.store.schema import JournalUnusable, damaged, prepare
 
 JOURNAL_FILE = "journal.db"
@@ -39,7 +41,7 @@ VACUUM_PAGES = 1_000
 
 BUSY_TIMEOUT_MS = 5_000
 
-MIN_FREE_BYTES = 1 << 20  # below it no job is taken, so that those which run can still be journaled
+INDEX_BYTES = 32 << 10  # of the WAL's index in shared memory, as long as the WAL stays below 4,000 pages
 
 _COLUMNS = "sequence, job, job_sequence, at_ms, kind, body"
 
@@ -69,11 +71,15 @@ class DataDirectoryInUse(PermanentError):
 class SqliteJournal:
     """See apollo_coordinator.ports.Journal. Use `open`."""
 
-    def __init__(self, database: aiosqlite.Connection, lock: int, path: Path, identity: str) -> None:
+    def __init__(
+        self, database: aiosqlite.Connection, lock: int, index: int, path: Path, identity: str, reserve: Reserve
+    ) -> None:
         self.identity = identity
         """Of the coordinator that this journal belongs to; kept by it for ever."""
         self._database = database
         self._lock = lock
+        self._index = index
+        self._reserve = reserve
         self._path = path
         self._writing = asyncio.Lock()
 
@@ -86,7 +92,9 @@ class SqliteJournal:
     async def _open(cls, directory: Path) -> Self:
         lock = await asyncio.to_thread(_lock_directory, directory)
         path = directory / JOURNAL_FILE
+        reserve = Reserve(directory)
         try:
+            await asyncio.to_thread(reserve.give_back)
             with _mapped_errors(path):
                 known = os.fstat(lock).st_size > 0
                 identity = await asyncio.to_thread(prepare, path, known=known)
@@ -95,17 +103,22 @@ class SqliteJournal:
                 try:
                     for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL"):
                         await database.execute_fetchall(f"PRAGMA {pragma}")
+                    await database.execute_fetchall("SELECT id FROM coordinator")  # from the first read on it is there
+                    index = await asyncio.to_thread(_hold_index, path)
                 except BaseException:
                     await database.close()
                     raise
         except BaseException:
             os.close(lock)
             raise
-        return cls(database, lock, path, identity)
+        await asyncio.to_thread(reserve.keep)
+        return cls(database, lock, index, path, identity, reserve)
 
     async def append(self, facts: Sequence[StoredFact]) -> None:
         rows = [(f.sequence, f.job, f.job_sequence, f.at_ms, f.kind, f.body) for f in facts]
         await self._write("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", rows)
+        if not self._reserve.kept and self.has_room():
+            await asyncio.to_thread(self._reserve.keep)
 
     async def last_sequence(self) -> int:
         with _mapped_errors(self._path):
@@ -153,8 +166,7 @@ class SqliteJournal:
         return len(jobs)
 
     def has_room(self) -> bool:
-        volume = os.statvfs(self._path.parent)
-        return volume.f_bavail * volume.f_frsize >= MIN_FREE_BYTES
+        return has_room(self._path.parent)
 
     def size_bytes(self) -> int:
         """Of the file and its write-ahead log. OSError."""
@@ -165,6 +177,7 @@ class SqliteJournal:
         try:
             await self._database.close()
         finally:
+            os.close(self._index)
             os.close(self._lock)
 
     async def _stream(self, statement: str) -> AsyncIterator[sqlite3.Row]:
@@ -220,6 +233,23 @@ def _lock_directory(directory: Path) -> int:
     return lock
 
 
+def _hold_index(path: Path) -> int:
+    """An open descriptor of the WAL's index, all of which has its room on the volume. VolumeFull.
+
+    SQLite maps that file into its memory and writes there: where a block is missing on a full volume, the kernel kills
+    the process (SIGBUS). SQLite allocates a block of each 4 KiB, but some file systems have smaller ones. To be closed
+    after the database: closing it earlier would drop the locks that SQLite holds on the file (POSIX, fcntl).
+    """
+    index = os.open(path.with_name(f"{path.name}-shm"), os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with volume_errors():
+            os.posix_fallocate(index, 0, INDEX_BYTES)
+    except BaseException:
+        os.close(index)
+        raise
+    return index
+
+
 @contextmanager
 def _mapped_errors(path: Path) -> Iterator[None]:
     try:
@@ -227,7 +257,7 @@ def _mapped_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            raise VolumeFull("the volume of the coordinator's journal is full; free some space on it") from error
+            raise coordinator_full() from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise damaged(path, error) from error
         if code == sqlite3.SQLITE_CONSTRAINT:

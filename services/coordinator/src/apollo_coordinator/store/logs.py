@@ -7,6 +7,8 @@ left out, which is all the bookkeeping there is: it survives a crash by itself.
 """
 
 import asyncio
+import errno
+import os
 import shutil
 import threading
 from collections.abc import AsyncIterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from apollo_common.ids import AttemptId, JobId, job_of, parse_attempt_id
 from apollo_common.logging import get_logger
+from apollo_coordinator.store.room import has_room
 
 HEAD_BYTES = 5_000_000
 TAIL_BYTES = 5_000_000
@@ -120,6 +123,7 @@ class _Segments:
                 start = end = offset
             try:
                 self._directory.mkdir(parents=True, exist_ok=True)
+                _leave_room_for_facts(self._directory)
                 while rest:
                     limit = start + (self._segment_bytes if start else self._head_bytes)
                     if end >= limit:
@@ -184,3 +188,9 @@ class _Segments:
 
     def _path(self, start: int) -> Path:
         return self._directory / f"{start:012d}"
+
+
+def _leave_room_for_facts(directory: Path) -> None:
+    """OSError where there is no more than that."""
+    if not has_room(directory):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,0 +1,56 @@
+"""Room that is kept on the coordinator's volume, on a real one that is full."""
+
+import pytest
+
+from apollo_common.errors import VolumeFull
+from apollo_common.ids import AttemptId
+from apollo_coordinator.store.logs import LogFiles
+from apollo_coordinator.store.room import MIN_FREE_BYTES, Reserve, free_bytes, has_room
+from support.small_disk import MIB, SmallDisk, needs_root
+
+pytestmark = needs_root
+
+
+@pytest.fixture
+def disk(tmp_path):
+    with SmallDisk(tmp_path / "volume", 8 * MIB) as disk:
+        yield disk
+
+
+def test_what_is_reserved_is_there_when_the_volume_is_full(disk):
+    reserve = Reserve(disk.place)
+    reserve.keep()
+    disk.fill()
+    assert free_bytes(disk.place) == 0
+    Reserve(disk.place).give_back()  # by the next process
+    assert free_bytes(disk.place) >= MIB
+
+
+def test_of_little_room_half_is_reserved_and_of_less_nothing(disk):
+    reserve = Reserve(disk.place)
+    disk.fill(leave_bytes=MIB)
+    reserve.keep()
+    assert reserve.kept
+    assert 400 << 10 < free_bytes(disk.place) < 600 << 10
+    disk.fill(leave_bytes=100 << 10)
+    reserve.give_back()
+    disk.fill(leave_bytes=100 << 10)
+    reserve.keep()
+    assert not reserve.kept
+
+
+def test_a_volume_without_room_for_a_start_is_told_in_words(disk):
+    disk.fill()
+    with pytest.raises(VolumeFull, match="the coordinator's volume is full: it needs about"):
+        Reserve(disk.place).give_back()
+
+
+async def test_logs_leave_the_last_room_to_facts(disk):
+    logs, attempt = LogFiles(disk.place / "logs"), AttemptId("k3v9d2m7q4xa-m-00001-0")
+    await logs.append(attempt, b"kept\n", 0)
+    disk.fill(leave_bytes=MIN_FREE_BYTES // 2)
+    assert not has_room(disk.place)
+    await logs.append(attempt, b"dropped\n", 5)
+    disk.make_room()
+    await logs.append(attempt, b"kept, too\n", 13)
+    assert await logs.read(attempt) == b"kept\n\n... 8 bytes left out ...\nkept, too\n"
