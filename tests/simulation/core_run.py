@@ -6,11 +6,13 @@ after what it decided was written.
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core import commands, events, invariants
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.core.model import AttemptStatus, Failure
+from apollo_coordinator.core.model import AttemptStatus, Failure, JobStatus
+from apollo_coordinator.core.redrive import MAX_TASK_RECORDS_BYTES, plan_redrive
 from simulation import checks, journal_rules
 from simulation.faults import Faults
 from simulation.report import Report, digest_of, tell
@@ -19,6 +21,7 @@ from support.scheduling import COUNTERS, TIMINGS, World, a_spec, fold, splits
 STEPS = 150
 MAX_ROUNDS = 2_000
 CHECK_EVERY = 4
+REDRIVES = 0.3  # for each other job
 LOST_REASONS = ("worker_unreachable", "volume_full", "storage_unavailable")
 REASONS = ("program_exited", "input_changed", *LOST_REASONS)
 EXIT_STATUSES = (1, 2, 3)
@@ -66,6 +69,7 @@ class CoreRun:
         self.unreadable: Counter[AttemptId] = Counter()
         self.workers = 0
         self.jobs = 0
+        self.redrives = random.Random(f"redrives {seed}")  # of their own: the others' choices stay as they are
 
     def run(self) -> Report:
         for _ in range(STEPS):
@@ -145,6 +149,21 @@ class CoreRun:
             )
         )
 
+        if self.redrives.random() < REDRIVES:
+            self._redrive()
+
+    def _redrive(self) -> None:
+        """Of a job that has succeeded."""
+        done = [each for each in self.world.state.jobs.values() if each.status is JobStatus.SUCCEEDED]
+        candidates = [each for each in done if not each.spec.redrive_of]
+        if candidates:
+            earlier = self.redrives.choice(candidates)
+            job = JobId(f"j{self.jobs}")
+            self.jobs += 1
+            spec = replace(earlier.spec, output_path=f"file:///{job}", redrive_of=earlier.id)
+            self._tell(events.JobSubmitted(job, spec))
+            self.seen["job redriven"] += 1
+
     def _join(self) -> None:
         worker = WorkerId(f"w{self.workers}")
         self.workers += 1
@@ -212,7 +231,7 @@ class CoreRun:
                 case commands.PlanInput(job) if self.faults.meets("refused_input"):
                     self._tell(events.PlanFailed(job, Failure("object_not_found", "no input", retryable=False)))
                 case commands.PlanInput(job):
-                    self._tell(events.InputPlanned(job, splits(self.random.randrange(6))))
+                    self._tell(planned(self.world, job, maps=self.random.randrange(6)))
                 case commands.CommitOutput(job) if self.faults.meets("delayed_commit"):
                     self.world.asked.append(command)
                     self._tell(events.CommitDelayed(job, "no answer"))
@@ -253,11 +272,21 @@ class CoreRun:
         invariants.check(world.state)
 
 
+def planned(world: World, job: JobId, *, maps: int) -> events.InputPlanned:
+    """Every other map of a job that is redriven has had bad records, one more each time."""
+    spec = world.state.jobs[job].spec
+    if not spec.redrive_of:
+        return events.InputPlanned(job, splits(maps))
+    earlier = world.state.jobs[JobId(spec.redrive_of)]
+    sizes = {task.accepted: [MAX_TASK_RECORDS_BYTES] * (task.index // 2) for task in earlier.maps if task.index % 2}
+    return events.InputPlanned(job, *plan_redrive(earlier, sizes))
+
+
 def answer(world: World, command: commands.Command) -> None:
     """As a world without faults does."""
     match command:
         case commands.PlanInput(job):
-            world.tell(events.InputPlanned(job, splits(3)))
+            world.tell(planned(world, job, maps=3))
         case commands.CommitOutput(job):
             world.tell(events.CommitFinished(job))
         case commands.CleanUp(job):

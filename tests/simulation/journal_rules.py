@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId, job_of
 from apollo_coordinator.core import facts
+from apollo_coordinator.core.adoption import AdoptedOutput
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.core.spec import JobSpec
@@ -29,6 +30,7 @@ def check_all(story: Story, limits: Limits) -> None:
     nothing_follows_the_end(story)
     maps_wait_for_splitters(story)
     reduces_wait_for_all_maps(story)
+    redrives_adopt_every_map_output(story)
     unreadable_map_outputs_are_made_again(story)
     a_worker_runs_one_attempt(story)
     backups_are_single_and_allowed(story)
@@ -90,13 +92,29 @@ def reduces_wait_for_all_maps(story: Story) -> None:
     done: Counter[JobId] = Counter()
     for fact in story:
         if isinstance(fact, facts.MapsPlanned):
-            maps[fact.job] = len(fact.splits)
+            maps[fact.job] = len(fact.splits) - (fact.adoption.adopted if fact.adoption is not None else 0)
         elif isinstance(fact, facts.AttemptAccepted) and is_map(fact.attempt):
             done[fact.job] += 1
         elif isinstance(fact, facts.MapOutputLost):
             done[fact.job] -= 1
         elif isinstance(fact, facts.AttemptStarted) and phase_of(fact.attempt) == "r":
             require(done[fact.job] == maps[fact.job], reduces_wait_for_all_maps, fact)
+
+
+def redrives_adopt_every_map_output(story: Story) -> None:
+    """Of the earlier job, as they were accepted, in the order of its maps; and no other job adopts any."""
+    specs = {fact.job: fact.spec for fact in story if isinstance(fact, facts.JobAccepted)}
+    outputs: dict[TaskId, tuple[AttemptId, str]] = {}
+    for fact in story:
+        if isinstance(fact, facts.AttemptAccepted) and is_map(fact.attempt):
+            outputs[task_of(fact.attempt)] = fact.attempt, fact.output.path
+        elif isinstance(fact, facts.MapOutputLost):
+            outputs.pop(task_of(fact.attempt), None)
+        elif isinstance(fact, facts.MapsPlanned):
+            spec, origins = specs[fact.job], fact.adoption.origins if fact.adoption is not None else ()
+            adopted = [(each.attempt, each.path) for each in origins if isinstance(each, AdoptedOutput)]
+            earlier = [outputs[task] for task in sorted(outputs) if job_of(task) == spec.redrive_of]
+            require(adopted == (earlier if spec.n_reducers else []), redrives_adopt_every_map_output, fact)
 
 
 def unreadable_map_outputs_are_made_again(story: Story) -> None:

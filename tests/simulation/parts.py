@@ -43,7 +43,7 @@ class Part:
 
 
 PARTS: Mapping[str, Part] = {
-    "core": Part(core_run.run, core_run.KINDS, SIGHTS),
+    "core": Part(core_run.run, core_run.KINDS, (*SIGHTS, "job redriven")),
     "engine": Part(engine_run.run, faults.KINDS, (*SIGHTS, "worker quarantined", "coordinator died in mid-append")),
     "crash": Part(crash_run.run, crash_run.KINDS, weight=100),
 }

@@ -185,6 +185,23 @@ def tasks_that_have_ended_count_as_running(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TaskTally, "moved", never_less)
 
 
+def map_outputs_are_adopted_in_another_order(patch: pytest.MonkeyPatch) -> None:
+    def with_order(planned: Any) -> Any:
+        def backwards(state: State, event: events.InputPlanned, now_ms: int, out: Any) -> None:
+            if event.adoption is not None:
+                adoption = replace(event.adoption, origins=event.adoption.origins[::-1])
+                event = replace(event, adoption=adoption)
+            planned(state, event, now_ms, out)
+
+        return backwards
+
+    decide(patch, events.InputPlanned, with_order)
+
+
+def a_job_that_was_redriven_is_kept_for_ever(patch: pytest.MonkeyPatch) -> None:
+    swap(patch, "_let_go", lambda _: lambda _state, _job: None)
+
+
 BUGS = (
     Bug("core", a_second_attempt_is_accepted, ("one_attempt_is_accepted", "one accepted attempt per task")),
     Bug("core", the_attempt_of_a_lost_worker_is_forgotten, ("a running attempt holds its worker",)),
@@ -203,6 +220,12 @@ BUGS = (
     Bug("core", a_worker_is_booked_twice, ("idle workers are indexed", "a running attempt holds its worker")),
     Bug("core", tasks_that_have_ended_count_as_running, ("mapper tasks are counted", "sampler tasks are counted")),
     Bug("core", maps_do_not_wait_for_splitters, ("maps_wait_for_splitters",)),
+    Bug("core", map_outputs_are_adopted_in_another_order, ("redrives_adopt_every_map_output",)),
+    Bug(
+        "core",
+        a_job_that_was_redriven_is_kept_for_ever,
+        ("every cleaned job waits for its retention", "jobs that redrives need are held"),
+    ),
     Bug("engine", unreadable_map_outputs_are_not_made_again, ("unreadable_map_outputs_are_made_again",)),
     Bug("engine", success_is_written_first, ("success_marks_a_whole_output",)),
     Bug("engine", uploads_of_stopped_jobs_are_left, ("nothing_is_left",)),

@@ -2,7 +2,6 @@
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from apollo_client.cli.joboptions import JobRequest, flag_of, job_options, job_request
 from apollo_client.cli.root import execute
@@ -73,11 +72,6 @@ class TestBody:
             "inputFormat": "csv:;", "splitPolicy": "packed", "allowNoInput": True,
             "credentialsSecret": "s", "kubernetes": {"labels": {"team": "data"}},
         }  # fmt: skip
-
-    def test_what_no_coordinator_does_yet_is_not_offered(self):
-        shown = CliRunner().invoke(probe, ["--help"])
-        assert "--max-attempts" in shown.output
-        assert "--max-bad-records" not in shown.output
 
     def test_wishes_for_pods_are_an_object(self):
         assert "this is no JSON" in refusal(*MINIMAL, "--kubernetes", "{")
