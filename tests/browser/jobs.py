@@ -24,7 +24,7 @@ class Desk:
         source = self.directory / input_name
         source.write_bytes(content)
         body = {"reducerName": "builtin:count", "nReducers": 1, "overwrite": True} | fields
-        output = (self.directory / f"out-{input_name}-{len(list(self.directory.iterdir()))}").as_uri()
+        output = f"file://{self.directory}/out/{input_name}-{len(list(self.directory.iterdir()))}"
         return self.coordinator.submit(
             name=name, mapperName=mapper, inputPath=f"file://{source}", outputPath=output, **body
         )

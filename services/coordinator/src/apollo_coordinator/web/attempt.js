@@ -3,7 +3,7 @@
 import { all, Refused, rest, text } from "./api.js";
 import { make, section, show } from "./dom.js";
 import { attemptLink } from "./job_parts.js";
-import { elapsed, moment, short, size, status } from "./words.js";
+import { elapsed, moment, prose, short, size, status } from "./words.js";
 
 const SHOWN_CHARACTERS = 1_000_000; // of a log: its newest
 const PAUSE_MS = 1000; // before a log that broke off is asked for again
@@ -49,7 +49,7 @@ function facts([attempt, attempts]) {
     make("div", { class: "head" }, make("h1", {}, short(attempt.id)), status(attempt.status)),
     make("dl", { class: "facts" }, entries.map(([name, value]) =>
       make("div", {}, make("dt", {}, name), make("dd", {}, ...[value].flat(2))))),
-    attempt.failure && make("p", { class: "notice bad", role: "status" }, attempt.failure.message),
+    attempt.failure && make("p", { class: "notice bad", role: "status" }, prose(attempt.failure.message)),
   ];
 }
 

@@ -10,7 +10,7 @@ import { now } from "./words.js";
 
 const REFRESH_MS = 1000; // at least, between looks at what the events do not tell
 const PAINT_MS = 250; // at least, between paintings of the timeline
-const MOST_BAD_RECORDS = 100; // that are shown
+const MOST_BAD_RECORDS = 10; // that are shown
 
 export async function showJob({ main, signal, connected, title }, id) {
   const path = `jobs/${encodeURIComponent(id)}`;
@@ -21,8 +21,8 @@ export async function showJob({ main, signal, connected, title }, id) {
   });
   const names = ["head", "notices", "phases", "explanation", "failures", "bad", "slow", "timings", "counters"];
   const part = Object.fromEntries(names.map((name) => [name, make("div", { class: `part-${name}` })]));
-  main.replaceChildren(part.head, part.notices, part.phases, part.failures, section("Attempts over time", timeline.element),
-    part.slow, part.explanation, part.bad, make("div", { class: "columns" }, part.timings, part.counters),
+  main.replaceChildren(part.head, part.notices, part.phases, part.failures, part.bad,
+    section("Attempts over time", timeline.element), part.slow, part.explanation, make("div", { class: "columns" }, part.timings, part.counters),
     tasksOf(path, story, signal));
 
   function render() {
@@ -36,10 +36,8 @@ export async function showJob({ main, signal, connected, title }, id) {
   const refresh = paced(async () => {
     try {
       const [shown, counters, timings, why, failures, bad] = await Promise.all([
-        call(path, { signal }), call(`${path}/counters`, { signal }), call(`${path}/timings`, { signal }),
-        known(`${path}/explanation`, signal), call(`${path}/failures`, signal),
-        known(`${path}/bad-records?limit=${MOST_BAD_RECORDS}`, signal),
-      ]);
+        "", "/counters", "/timings", "/explanation", "/failures", `/bad-records?limit=${MOST_BAD_RECORDS}`,
+      ].map((what) => call(path + what, { signal })));
       job = shown;
       show(part.explanation, why, explanation);
       show(part.failures, failures, causes);
@@ -106,13 +104,4 @@ function paced(work, ms, signal) {
     }
     busy = false;
   };
-}
-
-async function known(path, signal) {
-  try {
-    return await call(path, { signal });
-  } catch (error) {
-    if (error.status === 404) return null;
-    throw error;
-  }
 }

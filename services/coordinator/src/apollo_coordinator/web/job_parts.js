@@ -2,12 +2,12 @@
 
 import { call } from "./api.js";
 import { confirmed, make, section, table } from "./dom.js";
-import { bar, count, duration, elapsed, moment, number, short, size, status } from "./words.js";
+import { bar, count, duration, elapsed, moment, number, prose, short, size, status } from "./words.js";
 
 const ENDED = ["succeeded", "failed", "stopped"];
-const LONG = 40; // characters that get a line of their own
+const LONG = 28; // characters; what is longer gets a line of its own
 const STEP_WORDS = {
-  read: "waiting for input", merge: "merging", send: "feeding the program", program: "the program",
+  start: "starting and ending", read: "waiting for input", merge: "merging", send: "feeding the program", program: "the program",
   receive: "taking its output", sort: "sorting", write: "writing", commit: "committing",
 };
 
@@ -15,6 +15,7 @@ export function head(job) {
   const facts = [
     ["Job", job.id],
     ["User", job.user],
+    ["Redrive of", job.redriveOf && make("a", { href: `#/jobs/${encodeURIComponent(job.redriveOf)}` }, job.redriveOf)],
     ["Started", moment(job.startTime)],
     ["Took", elapsed(job.startTime, job.endTime)],
     ["Mapper", job.inputs ? [...new Set(job.inputs.map((input) => input.mapper))].join(", ") : job.mapper.name],
@@ -22,13 +23,17 @@ export function head(job) {
     ["Reducer", job.reducer && `${job.reducer.name} × ${job.nReducers}`],
     ["Input", [job.inputData.path].flat().join(", ")],
     ["Output", job.outputLocation.location],
-  ].filter(([, value]) => value);
+  ].filter(([, value]) => value).sort(([, one], [, other]) => isLong(one) - isLong(other));
   return [
     make("div", { class: "head" }, make("h1", {}, job.name || job.id), status(job.status),
       !ENDED.includes(job.status) && stopButton(job)),
     make("dl", { class: "facts" }, facts.map(([name, value]) =>
-      make("div", { class: value.length > LONG && "long" }, make("dt", {}, name), make("dd", {}, value)))),
+      make("div", { class: isLong(value) && "long" }, make("dt", {}, name), make("dd", {}, value)))),
   ];
+}
+
+function isLong(value) {
+  return value.length > LONG;
 }
 
 function stopButton(job) {
@@ -50,7 +55,7 @@ function stopButton(job) {
 export function notices([trouble, failure]) {
   return [
     trouble && make("p", { class: "notice warn", role: "status" }, make("strong", {}, "The job waits. "), trouble),
-    failure && make("p", { class: "notice bad", role: "status" }, make("strong", {}, "The job failed. "), failure.message,
+    failure && make("p", { class: "notice bad", role: "status" }, make("strong", {}, "The job failed. "), prose(failure.message),
       failure.attempt && [" ", make("a", { href: attemptLink(failure.attempt) }, "Look at the attempt")]),
   ].filter(Boolean);
 }
@@ -74,7 +79,7 @@ function phase(name, { total, completed, running }, fraction, state) {
 export function explanation(why) {
   if (!why?.lines?.length) return [];
   return section("What held it up", make("ol", { class: "why" }, why.lines.map((line) =>
-    make("li", {}, line.text, line.fix && make("div", { class: "note" }, line.fix)))));
+    make("li", {}, prose(line.text), line.fix && make("div", { class: "note" }, prose(line.fix))))));
 }
 
 export function causes(found) {
@@ -86,7 +91,7 @@ function cause(failure) {
   const { attempts, tasks, workers, firstRecord, lines } = failure;
   const times = attempts === 1 ? "1 attempt" : `${number(attempts)} attempts of ${count(tasks, "task")} on ${count(workers, "worker")}`;
   return make("article", { class: "cause" },
-    make("h3", {}, failure.message),
+    make("h3", {}, prose(failure.message)),
     make("p", { class: "note" }, `${times}, first `, make("a", { class: "row", href: attemptLink(failure.firstAttempt) }, short(failure.firstAttempt)),
       " at ", moment(failure.firstTime), ` · ${failure.reason} · ${failure.fingerprint}`),
     firstRecord && make("p", { class: "note" }, "First record: ", make("span", { class: "path" }, firstRecord.input), ` at ${number(firstRecord.offset)}`),
@@ -95,14 +100,14 @@ function cause(failure) {
 
 export function badRecords([job, records]) {
   if (!records?.length) return [];
-  const { whole } = table("Bad records", [["#", "figure"], "Where", "Why", "Record"], records.map((record) => make("tr", {},
+  const { whole } = table("Bad records", [["#", "figure"], "Where", "Record", "Why"], records.map((record) => make("tr", {},
     make("td", { class: "figure" }, record.number),
     make("td", { class: "path" }, `${record.input} at ${number(record.offset)}`),
-    make("td", {}, record.message),
-    make("td", {}, make("code", { class: "preview" }, record.preview)))));
+    make("td", { class: "preview" }, record.preview),
+    make("td", { class: "note" }, prose(record.message)))));
   const total = job.badRecords ?? records.length;
   const more = total > records.length ? `The first ${records.length} of ${number(total)}. ` : "";
-  return section("Bad records", make("p", { class: "note" }, `${more}\`apollo bad ${job.id}\` shows and saves them.`), whole);
+  return section("Bad records", make("p", { class: "note" }, prose(`${more}\`apollo bad ${job.id}\` shows and saves them.`)), whole);
 }
 
 export function stragglers(slow) {

@@ -2,7 +2,7 @@
 
 import { follow, page } from "./api.js";
 import { make, showEach, table } from "./dom.js";
-import { bar, count, elapsed, moment, status } from "./words.js";
+import { bar, count, elapsed, moment, prose, status } from "./words.js";
 
 const PAGE = 100;
 const TYPING_MS = 200; // pause after which the filter is asked for
@@ -35,8 +35,8 @@ export async function showJobs({ main, signal, connected, title }) {
     showEach(body, shown, (job) => job.id, row);
     more.hidden = !next;
     empty.hidden = shown.length > 0;
-    empty.textContent = search.value || only.value
-      ? "No job is like that." : "No jobs yet. `apollo submit` brings the first one.";
+    empty.replaceChildren(...prose(search.value || only.value
+      ? "No job is like that." : "No jobs yet. `apollo submit` brings the first one."));
   }
 
   function change({ jobs: changed, goneJobs }) {
@@ -77,11 +77,15 @@ export async function showJobs({ main, signal, connected, title }) {
   only.addEventListener("change", () => reload().catch(lost));
   more.addEventListener("click", () => load(next).catch(lost));
 
-  await reload();
+  let listed = false;
+  const list = () => reload().then(() => (listed = true));
   await follow("events", {
     signal,
-    onOpen: () => reload().then(() => connected(true)).catch(lost),
-    onLost: () => connected(false),
+    onOpen: () => list().then(() => connected(true)).catch(lost),
+    onLost: () => {
+      connected(false);
+      if (!listed) list().catch(lost);
+    },
     onEvent: ({ data }) => {
       if (waiting) waiting.push(data);
       else {

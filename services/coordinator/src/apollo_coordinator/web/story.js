@@ -55,7 +55,7 @@ export class Story {
   }
 
   /** Attempts that took, or have taken by `now`, far longer than their kind's median; the slowest first. */
-  stragglers(now, { most = 10, times = 2, atLeastMs = 1000 } = {}) {
+  stragglers(now, { most = 10, times = 3, atLeastMs = 2000 } = {}) {
     const medians = this.medians();
     return [...this.attempts.values()]
       .map((attempt) => ({ ...attempt, took: (attempt.end ?? now) - attempt.start, median: medians[attempt.kind] }))

@@ -71,6 +71,7 @@ export class Timeline {
 
   paint() {
     this.measure();
+    if (!this.chosen) this.say(null);
     const scale = devicePixelRatio || 1;
     const { canvas, width, height } = this;
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -92,7 +93,7 @@ export class Timeline {
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
     pen.font = `11px ${style.fontFamily}`;
-    this.axis(pen, color);
+    if (this.seen) this.axis(pen, color);
     const met = new Set();
     [...this.lanes].forEach(([worker, attempts], place) => {
       const top = AXIS + place * this.lane;
@@ -228,7 +229,8 @@ export class Timeline {
 
   say(attempt) {
     if (!attempt) {
-      this.caption.textContent = "Point at an attempt, or go through them with the arrow keys.";
+      const hint = this.seen ? "Point at an attempt, or go through them with the arrow keys." : "No attempt has started yet.";
+      if (this.caption.textContent !== hint) this.caption.textContent = hint;
       return;
     }
     const took = duration((attempt.end ?? now()) - attempt.start);

@@ -77,6 +77,11 @@ export function short(id) {
   return id.slice(id.indexOf("-") + 1);
 }
 
+/** What messages put between backticks is code. */
+export function prose(text) {
+  return text.split(/`([^`\n]+)`/).map((part, place) => (place % 2 ? make("code", {}, part) : part));
+}
+
 /** A share of a whole as a bar. */
 export function bar(share, label, style = "") {
   const percent = Math.round(100 * Math.min(1, Math.max(0, share)));

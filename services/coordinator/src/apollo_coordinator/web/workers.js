@@ -37,7 +37,6 @@ export async function showWorkers({ main, signal, connected, title }) {
     render();
   }
 
-  await load();
   await follow("events", {
     signal,
     onOpen: () => load().then(() => connected(true)).catch(() => signal.aborted || connected(false)),
