@@ -4,6 +4,7 @@ import hashlib
 import os
 import pty
 import shutil
+import signal
 import stat
 import subprocess
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.apollo_cli import Outcome, apollo, command, environment
-from support.coordinator_process import CoordinatorProcess
+from support.coordinator_process import CoordinatorProcess, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -90,13 +91,18 @@ class Past:
         return str(done.job["id"])
 
     def apollo(self, *arguments: object, **env: str) -> Outcome:
-        return apollo(
-            *arguments,
-            cwd=self.directory,
-            APOLLO_COORDINATOR=self.coordinator.url,
-            TMPDIR=str(self.directory / "tmp"),
-            **env,
-        )
+        return apollo(*arguments, cwd=self.directory, **self._own, **env)
+
+    def environment(self) -> dict[str, str]:
+        return environment(**self._own)
+
+    @property
+    def _own(self) -> dict[str, str]:
+        return {"APOLLO_COORDINATOR": self.coordinator.url, "TMPDIR": str(self.directory / "tmp")}
+
+    def left(self) -> list[str]:
+        """What replays have not removed."""
+        return [entry.name for entry in (self.directory / "tmp").iterdir() if entry.name.startswith("apollo-replay-")]
 
     def lose_workers(self) -> None:
         """The coordinator comes back without any: its only one is where nobody listens."""
@@ -117,7 +123,7 @@ def past(tmp_path_factory):
         past.make()
         past.lose_workers()
         yield past
-        assert not [entry for entry in (directory / "tmp").iterdir() if entry.name.startswith("apollo-replay-")]
+        assert past.left() == []
 
 
 def test_a_program_sees_what_it_saw_and_fails_as_it_did(past):
@@ -196,18 +202,38 @@ def test_a_kept_frames_program_says_how_it_is_run(past):
     assert not (kept / "input").exists()
 
 
-@pytest.mark.parametrize("task", ["witness m-0", "picky r-0"])
-def test_a_command_runs_the_program(past, task):
-    job, name = task.split()
+@pytest.mark.parametrize(("job", "task"), [("witness", "m-0"), ("picky", "m-0")])  # text, frames
+def test_a_command_runs_the_program(past, job, task):
     wrapper, trace = past.directory / "wrapper.sh", past.directory / f"trace-{job}"
-    wrapper.write_text(f'#!/bin/sh\necho "$@" >> {trace}\nexec "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\necho "$@" > {trace}\nexec "$2"\n')
     wrapper.chmod(0o755)
-    plain = past.apollo("replay", getattr(past, job), name)
-    under = past.apollo("replay", getattr(past, job), name, "--under", f"{wrapper} ")
-    assert (under.status, under.stdout) == (plain.status, plain.stdout)
-    assert trace.read_text().strip().endswith(f"{job}.py") or f"/work/{job}" in trace.read_text()
-    missing = past.apollo("replay", getattr(past, job), name, "--under", "no-such-debugger -x")
+    under = past.apollo("replay", getattr(past, job), task, "--under", f"{wrapper} 'two words'", "--json")
+    assert under.documents[0]["status"] == ("failed" if job == "witness" else "succeeded")
+    assert trace.read_text().startswith("two words /")
+    assert f"/work/{job}" in trace.read_text()
+
+
+def test_a_command_that_is_not_there_is_told(past):
+    missing = past.apollo("replay", past.witness, "m-0", "--under", "no-such-debugger -x")
     assert (missing.status, "`no-such-debugger`, which is to run the program" in missing.stderr) == (1, True)
+
+
+def test_an_interrupt_ends_the_program_and_leaves_nothing(past):
+    pid, sleeper = past.directory / "pid", past.directory / "sleeper.sh"
+    sleeper.write_text(f"#!/bin/sh\necho $$ > {pid}.new && mv {pid}.new {pid}\nexec sleep 1000\n")
+    sleeper.chmod(0o755)
+    process = subprocess.Popen(
+        command("replay", past.witness, "m-0", "--under", sleeper),
+        cwd=past.directory,
+        env=past.environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        started = int(wait_for(lambda: pid.exists() and pid.read_text(), "the program"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert not Path(f"/proc/{started}").exists()
+    assert past.left() == []
 
 
 def test_a_debugger_has_the_terminal(past):
@@ -222,7 +248,7 @@ def test_a_debugger_has_the_terminal(past):
         stdout=theirs,
         stderr=theirs,
         cwd=past.directory,
-        env=environment(APOLLO_COORDINATOR=past.coordinator.url, TMPDIR=str(past.directory / "tmp")),
+        env=past.environment(),
     )
     os.close(theirs)
     said = bytearray()
@@ -266,3 +292,35 @@ def test_an_input_that_has_changed_is_told(past):
     assert "cannot be run again here" in refused.stderr
     assert "changed" in refused.stderr
     assert "input " not in refused.stderr.partition("It runs again here.\n")[2].splitlines()[0]
+
+
+def test_map_outputs_in_a_bucket_come_by_the_coordinator_and_input_by_ones_own_keys(tmp_path, s3_server, s3_bucket):
+    client = s3_server.client()
+    client.put_object(Bucket=s3_bucket, Key="in/numbers.txt", Body=NUMBERS.encode())
+    intermediate = f"s3://{s3_bucket}/shuffle"
+    settings = {**s3_server.environment, "APOLLO_INTERMEDIATE_DIR": intermediate}
+    here = {"TMPDIR": str(tmp_path)}
+    with CoordinatorProcess(tmp_path / "coordinator", settings) as coordinator:
+        here["APOLLO_COORDINATOR"] = coordinator.url
+        job = coordinator.submit(
+            mapperName="shell:cat",
+            reducerName="builtin:count",
+            nReducers=2,
+            inputPath=f"s3://{s3_bucket}/in/numbers.txt",
+            outputPath=(tmp_path / "out").as_uri(),
+            keepIntermediate=True,
+        )
+        assert coordinator.ended(job)["status"] == "succeeded"
+        reduce = apollo("replay", job, "r-1", "--output", "reduced", cwd=tmp_path, **here)
+        assert (reduce.status, "It succeeds here, too." in reduce.stderr) == (0, True)
+        assert (tmp_path / "reduced").read_bytes() == (tmp_path / "out/part-r-00001").read_bytes()
+        own = {name: value for name, value in s3_server.environment.items() if "KEY" not in name}
+        wrong = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+        refused = apollo("replay", job, "m-0", cwd=tmp_path, **here, **own, **wrong)
+        assert (refused.status, "The attempt cannot be run again here" in refused.stderr) == (1, True)
+        allowed = apollo("replay", job, "m-0", "--output", "mapped", cwd=tmp_path, **here, **s3_server.environment)
+        assert allowed.status == 0
+        assert sorted((tmp_path / "mapped").read_text().replace("\t", "").splitlines()) == sorted(NUMBERS.splitlines())
+        client.put_object(Bucket=s3_bucket, Key="in/numbers.txt", Body=NUMBERS[::-1].encode())
+        changed = apollo("replay", job, "m-0", cwd=tmp_path, **here, **s3_server.environment)
+        assert (changed.status, "changed" in changed.stderr) == (1, True)

@@ -129,6 +129,14 @@ class TestLogs:
             assert b"".join([chunk async for chunk in client_behind.log(attempt.id, follow=True)]) == lines
         assert proxy.cuts_left == 0
 
+    async def test_bytes_that_were_cut_off_are_resumed_too(self, api, client):
+        content = b"#!/bin/sh\n" + b"".join(b"# %d\n" % number for number in range(20_000))
+        _, artifact = await api.upload("long.sh", content)
+        proxy = CuttingProxy(f"127.0.0.1:{api.port}", cut_after_bytes=50_000, cuts=2)
+        async with proxy, RestClient(f"http://{proxy.address}") as client_behind:
+            received = [chunk async for chunk in client_behind.artifact_bytes(artifact["hash"])]
+        assert (b"".join(received), proxy.cuts_left) == (content, 0)
+
     async def test_of_an_unknown_attempt_is_an_error_at_once(self, client):
         with pytest.raises(RequestRefused) as refused:
             await anext(client.log("nojob-m-00000-0"))

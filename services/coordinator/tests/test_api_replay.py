@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from apollo_common.assignment import Split, SplitPiece
 from apollo_common.ids import WorkerId, attempt_id
 from apollo_coordinator.auth.static_tokens import TokensFile
-from apollo_coordinator.core.model import Attempt, AttemptOutput, AttemptStatus, JobStatus, TaskStatus
+from apollo_coordinator.core.model import Attempt, AttemptOutput, AttemptStatus, Failure, JobStatus, TaskStatus
 from apollo_proto.apollo import v1
 from support.api_server import SCRIPT, running_api
 from support.tokens import bearer, tokens_file
@@ -108,6 +108,16 @@ class TestReplay:
             assert (await replay(api, job.maps[0], "root"))[0] == 200
         (line,) = [entry for entry in logs if entry["event"] == "audit"]
         assert (line["user"], line["task"]) == ("root", job.maps[0].id)
+
+    async def test_an_attempt_that_skipped_bad_records_does_so_again(self, api):
+        job = await a_job(api, maxBadRecords=5)
+        (task,) = job.maps
+        third = Attempt(attempt_id(task.id, 2), WorkerId("w2"), 3300, AttemptStatus.SUCCEEDED)
+        task.attempts.append(third)
+        for attempt in task.attempts[:2]:
+            attempt.status, attempt.failure = AttemptStatus.FAILED, Failure("program_exited", "exit status 1")
+        skipped = [(await replay(api, task, attempt=str(number)))[1]["assignment"]["map"] for number in range(3)]
+        assert [int(work.get("maxBadRecords", 0)) for work in skipped] == [0, 0, 5]
 
     async def test_a_reduce_needs_kept_map_outputs_once_its_job_has_ended(self, api):
         kept = await a_job(api)
