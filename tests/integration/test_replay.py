@@ -140,6 +140,9 @@ def test_which_attempt_is_asked_for(past):
     by_number = past.apollo("replay", past.witness, f"{past.witness}-m-00000", "--attempt", "0")
     by_id = past.apollo("replay", past.witness, f"{past.witness}-m-00000-0")
     assert by_number.stderr == by_id.stderr
+    advice = past.apollo("job", past.witness).stdout.splitlines()[-1]
+    assert advice.partition(": ")[2] in [f"apollo replay {past.witness} m-0000{task}-1" for task in range(3)]
+    assert "apollo replay" not in past.apollo("job", past.counted).stdout
     assert "('APOLLO_ATTEMPT', '0')" in by_id.stderr
     assert "in the same way: the map program" in by_id.stderr
     wrong = past.apollo("replay", past.witness, "picky-m-00000")

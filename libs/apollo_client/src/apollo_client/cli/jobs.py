@@ -240,4 +240,13 @@ def _busy_lines(workers: list[Document]) -> list[str]:
 
 
 def _end_lines(job: Document) -> list[str]:
-    return failure_lines(job) if job["status"] in ("failed", "stopped") else []
+    return failure_lines(job) + _replay_lines(job) if job["status"] in ("failed", "stopped") else []
+
+
+def _replay_lines(job: Document) -> list[str]:
+    """How to run again what the job failed by. A reduce needs what is removed, unless the job was told to keep it."""
+    failure = job.get("failure", {})
+    attempt = failure.get("attempt", "").removeprefix(f"{job['id']}-")
+    if not failure.get("program") or (attempt.startswith("r") and not job.get("keepIntermediate")):
+        return []
+    return [f"  Run it again here: apollo replay {job['id']} {attempt}"]
