@@ -10,15 +10,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from apollo_common.assignment import Split
-from apollo_common.ids import AttemptId
+from apollo_common.ids import AttemptId, job_of
 from apollo_common.key_samples import unpack_keys
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.model import Job, JobStatus
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import State
+from apollo_coordinator.order import BadRecord
 from simulation.cluster import Cluster
 from simulation.journal_rules import Story
-from simulation.programs import mapped, oracle
+from simulation.programs import bad_records, mapped, oracle
 from simulation.rules import require
 from simulation.store import SUCCESS, FaultyStore
 from support.scheduling import durable_view
@@ -110,6 +111,24 @@ def counters_are_exact(jobs: Iterable[Job], inputs: Mapping[str, Sequence[Split]
             records = sum(len(mapped(split)) for split in _splits(job.spec, inputs))
             told = job.counters.get("apollo", {}).get("input_records", 0)
             require(told == records, counters_are_exact, f"{job.id} read {told} of {records} records")
+
+
+def bad_records_are_kept_once(
+    jobs: Iterable[Job], inputs: Mapping[str, Sequence[Split]], kept: Mapping[AttemptId, Mapping[int, BadRecord]]
+) -> None:
+    """All that a job has skipped, in order of its tasks, and nothing of attempts that were not accepted."""
+    for job in jobs:
+        if job.status is JobStatus.SUCCEEDED:
+            expected = [content for split in _splits(job.spec, inputs) for content in bad_records(job.spec, split)]
+            found = [
+                kept[attempt][number].content
+                for attempt in sorted(kept)
+                if job_of(attempt) == job.id
+                for number in sorted(kept[attempt])
+            ]
+            require(found == expected, bad_records_are_kept_once, f"{job.id}: {found} is not {expected}")
+            told = job.counters.get("apollo", {}).get("bad_records", 0)
+            require(told == len(expected), bad_records_are_kept_once, f"{job.id} counts {told}")
 
 
 def _splits(spec: JobSpec, inputs: Mapping[str, Sequence[Split]]) -> list[Split]:

@@ -18,10 +18,11 @@ from apollo_coordinator.order import (
     AttemptProgress,
     AttemptReport,
     AttemptStarted,
+    BadRecord,
 )
 from simulation.faults import Faults
 from simulation.journal import MortalJournal
-from simulation.programs import Pair, mapped, partitioned, reduced, written
+from simulation.programs import Pair, bad_records, mapped, partitioned, reduced, written
 from simulation.store import FaultyStore
 from support.scheduling import TIMINGS
 
@@ -85,22 +86,31 @@ class Cluster:
         for step in range(steps):
             await asyncio.sleep(self.faults.seconds(STEP_SECONDS) * (SLOWDOWN if habits.slow else 1))
             yield AttemptProgress(INPUT_BYTES * (step + 1) // steps, INPUT_BYTES, {"apollo": {"input_records": step}})
-        if habits.bad or self.faults.meets("failing_program"):
+        bad = [] if order.task.split is None else bad_records(order.spec, order.task.split)
+        if habits.bad or self.faults.meets("failing_program") or (bad and not order.max_bad_records):
             status = self.faults.random.choice(EXIT_STATUSES)
             self.failed_programs.setdefault(order.task.id, Counter())[status] += 1
             yield AttemptFailed("program_exited", "the program failed", retryable=True, exit_status=status)
         elif order.task.kind is TaskKind.REDUCE:
             yield await self._reduce(order)
         else:
-            yield await self._map(order)
+            if order.task.kind is TaskKind.MAP:
+                for number, content in enumerate(bad, 1):
+                    yield BadRecord(
+                        *(number, "file:///in", number, len(content), content),
+                        line=True,
+                        reason="program_exited",
+                        message="the program failed",
+                    )
+            yield await self._map(order, len(bad))
 
-    async def _map(self, order: AttemptOrder) -> AttemptReport:
+    async def _map(self, order: AttemptOrder, skipped: int) -> AttemptReport:
         assert order.task.split is not None
         pairs = mapped(order.task.split)
         if order.task.kind is TaskKind.SAMPLE:
             sample = tuple(word.encode() for word, _ in pairs[: len(pairs) // 2])
             return AttemptDone({}, output_records=len(sample), sample_keys=sample, timings=TIMINGS)
-        counters = {"apollo": {"input_records": len(pairs)}}
+        counters = {"apollo": {"input_records": len(pairs), "bad_records": skipped}}
         if order.output is not None:
             return await self._upload(order, written(pairs), len(pairs), counters)
         if self.volume_full:

@@ -8,11 +8,13 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+from apollo_common.assignment import Counters
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_coordinator.core import commands, events, invariants
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.core.model import AttemptStatus, Failure, JobStatus
+from apollo_coordinator.core.model import AttemptStatus, Failure, JobStatus, TaskKind
 from apollo_coordinator.core.redrive import MAX_TASK_RECORDS_BYTES, plan_redrive
+from apollo_coordinator.core.state import locate
 from simulation import checks, journal_rules
 from simulation.faults import Faults
 from simulation.report import Report, digest_of, tell
@@ -54,6 +56,7 @@ class CoreRun:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(f"core {seed}")
+        self.bad_records = random.Random(f"bad records {seed}")
         self.faults = Faults(seed, KINDS)
         limits = Limits(
             max_running_jobs=self.random.choice((1, 2, 100)),
@@ -145,6 +148,7 @@ class CoreRun:
                     max_attempts=self.random.choice((1, 4)),
                     job_timeout_seconds=self.random.choice((0, 0, 0, 300)),
                     speculation=self.random.random() < 0.7,
+                    max_bad_records=self.bad_records.choice((0, 0, 5)),
                 ),
             )
         )
@@ -217,7 +221,15 @@ class CoreRun:
             return events.FetchFailed(attempt, worker, named, Failure("fetch_failed", f"{named} cannot be read"))
         if self.random.random() < 0.3:
             return events.AttemptProgressed(attempt, worker, self.random.randrange(1, 11), 10, COUNTERS)
-        return events.AttemptDone(attempt, worker, COUNTERS, output_path=str(attempt), timings=TIMINGS)
+        return events.AttemptDone(attempt, worker, self._counters(attempt), output_path=str(attempt), timings=TIMINGS)
+
+    def _counters(self, attempt: AttemptId) -> Counters:
+        """With bad records, of a map that may skip some: more than are left of its job's allowance, too."""
+        place = locate(attempt)
+        spec = self.world.state.jobs[place.job].spec
+        if place.kind is not TaskKind.MAP or not spec.max_bad_records or self.bad_records.random() < 0.5:
+            return COUNTERS
+        return {"apollo": COUNTERS["apollo"] | {"bad_records": self.bad_records.randrange(4)}}
 
     def _answer_jobs(self) -> None:
         """What the coordinator's own calls come to; what workers are asked to do is answered at random."""

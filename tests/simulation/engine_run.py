@@ -42,6 +42,7 @@ class EngineRun:
 
     def __init__(self, seed: int, kinds: Mapping[str, float] = KINDS) -> None:
         self.random = random.Random(f"run {seed}")
+        self.bad_records = random.Random(f"bad records {seed}")
         self.faults = Faults(seed, kinds)
         inputs = {f"file:///in{n}": list(splits(n)) for n in range(8)}
         kind = self.random.choice(list(PoolKind))
@@ -94,6 +95,7 @@ class EngineRun:
         if overwrite and not shared:
             self.site.store.seed(output, OLD_OUTPUT)
             self.before[output] = self.site.store.objects(output)
+        skipping = self.bad_records.random() < 0.3
         return a_spec(
             input_paths=(f"file:///in{self.random.randrange(8)}",),
             output_path=output,
@@ -101,7 +103,8 @@ class EngineRun:
             n_reducers=self.random.choice((0, 1, 2, 4)),
             partitioner=self.random.choice(("hash", "hash", "range")),
             max_workers=self.random.choice((0, 0, 2)),
-            max_attempts=self.random.choice((1, 2, 4)),
+            max_attempts=max(self.random.choice((1, 2, 4)), 4 * skipping),
+            max_bad_records=100 * skipping,
             priority=self.random.choice((0, 0, 1)),
             job_timeout_seconds=self.random.choice((0, 0, 0, 60)),
             speculation=self.random.random() < 0.7,
@@ -215,6 +218,7 @@ class EngineRun:
         checks.every_submission_is_one_job(jobs, self.keys, self.to_submit)
         checks.output_is_exact(jobs, story, site.input.inputs, site.store)
         checks.counters_are_exact(jobs, site.input.inputs)
+        checks.bad_records_are_kept_once(jobs, site.input.inputs, site.bad_records.records)
         checks.old_output_is_untouched(jobs, story, self.before, site.store)
         checks.success_marks_a_whole_output(site.store)
         checks.failures_have_a_cause(jobs, site.cluster)

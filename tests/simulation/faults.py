@@ -28,6 +28,7 @@ KINDS: Mapping[str, float] = {
     # Programs and their data
     "failing_program": 0.25,
     "full_volume": 0.1,
+    "full_quarantine": 0.2,
     "corrupt_segment": 0.2,
     "unreadable_segment": 0.15,
     # Storage

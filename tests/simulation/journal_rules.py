@@ -214,13 +214,18 @@ def retries_are_bounded(story: Story, limits: Limits) -> None:
 
 
 def failures_alike_are_not_tried_again(story: Story) -> None:
-    """Of a program, with one exit status, on two workers, whatever those were called when they came back."""
+    """Of a program, with one exit status, on two workers, whatever those were called when they came back.
+
+    A map that may skip bad records is: its next attempt looks for them.
+    """
+    skipping = {fact.job for fact in story if isinstance(fact, facts.JobAccepted) and fact.spec.max_bad_records}
     workers: dict[AttemptId, str] = {}
     failed: dict[TaskId, dict[int | None, set[str]]] = {}
     for fact in story:
         if isinstance(fact, facts.AttemptStarted):
             alike = [status for status, on in failed.get(task_of(fact.attempt), {}).items() if len(on) > 1]
-            require(not alike, failures_alike_are_not_tried_again, f"{fact} after {alike}")
+            may_skip = fact.job in skipping and phase_of(fact.attempt) != "r"
+            require(may_skip or not alike, failures_alike_are_not_tried_again, f"{fact} after {alike}")
         if isinstance(fact, facts.AttemptStarted | facts.AttemptReattached):
             workers[fact.attempt] = fact.worker.partition("~")[0]
         elif isinstance(fact, facts.AttemptFailed) and fact.failure.reason == "program_exited":

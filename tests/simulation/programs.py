@@ -7,6 +7,7 @@ outputs, a missing one or one read twice gives other bytes.
 from collections.abc import Sequence
 
 from apollo_common.assignment import Split
+from apollo_coordinator.core.spec import JobSpec
 
 WORDS = ("ash", "birch", "cedar", "elm", "fir", "oak", "pine", "yew")
 
@@ -19,6 +20,13 @@ def mapped(split: Split) -> list[Pair]:
     return [
         (WORDS[(piece.offset * 7 + n * n) % len(WORDS)], f"{piece.offset}.{n}") for n in range(piece.offset % 11 + 3)
     ]
+
+
+def bad_records(spec: JobSpec, split: Split) -> list[bytes]:
+    """Those of a split that its mapper fails on, if the job may skip any; no pair comes of them."""
+    (piece,) = split.pieces
+    count = piece.offset // piece.length_bytes % 3 if spec.max_bad_records else 0
+    return [f"bad {piece.offset}.{n}".encode() for n in range(count)]
 
 
 def partition_of(word: str, partitions: int, splitters: Sequence[bytes] | None) -> int:

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from apollo_common.assignment import Split
-from apollo_common.errors import ObjectNotFound, StorageUnavailable
+from apollo_common.errors import ObjectNotFound, StorageUnavailable, VolumeFull
+from apollo_common.ids import AttemptId
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.order import BadRecord
 from apollo_coordinator.pools.memory import MemoryPool
 from apollo_coordinator.store.commit import StoredOutput
-from apollo_coordinator.store.memory import MemoryInput
+from apollo_coordinator.store.memory import MemoryBadRecords, MemoryInput
 from simulation.cluster import Cluster
 from simulation.engine_under_watch import WatchedEngine
 from simulation.faults import Faults
@@ -38,6 +40,17 @@ class FaultyInput(MemoryInput):
         return await super().plan(spec, access)
 
 
+class FaultyQuarantine(MemoryBadRecords):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self._faults = faults
+
+    async def put(self, attempt: AttemptId, record: BadRecord) -> None:
+        if self._faults.meets("full_quarantine"):
+            raise VolumeFull("no space is left on the coordinator's volume")
+        await super().put(attempt, record)
+
+
 class SimulatedSite(Site):
     def __init__(
         self, faults: Faults, inputs: Mapping[str, list[Split]], kind: PoolKind, capacity: int, seed: object
@@ -53,6 +66,7 @@ class SimulatedSite(Site):
         self.input = FaultyInput(faults, inputs)
         self.output = StoredOutput(self.store)
         self.intermediate = self.cluster
+        self.bad_records = FaultyQuarantine(faults)
         self.make_engine = functools.partial(
             WatchedEngine, faults=faults, journal=journal, seen=self.seen, defects=self.defects
         )

@@ -38,34 +38,34 @@ class CoordinatorProcess:
     """Leaving the context kills it and everything that it has started."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str], workers: int = 2) -> None:
-        self._directory = directory
+        self.directory = directory
         self._settings = settings
         self._workers = workers
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._directory.mkdir(parents=True)
+        self.directory.mkdir(parents=True)
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        while left := below(self._directory):
+        while left := below(self.directory):
             for process in left:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
 
     def start(self) -> None:
-        with (self._directory / "coordinator.log").open("ab") as log:
+        with (self.directory / "coordinator.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command("up", "--port", self.port, "--workers", self._workers, "--data-dir", self._directory / "data"),
+                command("up", "--port", self.port, "--workers", self._workers, "--data-dir", self.directory / "data"),
                 env=environment(**self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self._directory,
+                cwd=self.directory,
             )
         wait_for(self._ready, "the coordinator")
 
@@ -80,7 +80,7 @@ class CoordinatorProcess:
             self._process.wait()
 
     def worker_pids(self) -> list[int]:
-        return [each.pid for each in below(self._directory) if "apollo-worker" in each.command]
+        return [each.pid for each in below(self.directory) if "apollo-worker" in each.command]
 
     @property
     def dead(self) -> bool:
@@ -128,7 +128,7 @@ class CoordinatorProcess:
                 return refused
 
     def _ready(self) -> bool:
-        assert not self.dead, (self._directory / "coordinator.log").read_text()[-3000:]
+        assert not self.dead, (self.directory / "coordinator.log").read_text()[-3000:]
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
                 ready: bool = answer.status == 200

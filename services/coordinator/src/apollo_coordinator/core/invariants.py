@@ -5,6 +5,7 @@ from functools import reduce
 from apollo_common.assignment import Counters
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.admission import output_key
+from apollo_coordinator.core.bad_records import bad_records
 from apollo_coordinator.core.failures import MAX_FAILURE_GROUPS, failed_alike
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, JobStatus, Task, TaskKind, TaskStatus, TaskTally
 from apollo_coordinator.core.state import (
@@ -67,6 +68,7 @@ def _check_job(state: State, job: Job) -> None:
     }
     told = {group: {n: v for n, v in names.items() if v} for group, names in total.items() if any(names.values())}
     _require(kept == told, "a job's counters are those of its accepted attempts and adopted outputs", at=job.id)
+    _require(bad_records(job.counters) <= job.spec.max_bad_records, "no more bad records than allowed", at=job.id)
     for tasks, timings in (([*job.samplers, *job.maps], job.map_timings), (job.reduces, job.reduce_timings)):
         accepted = [attempt for task in tasks for attempt in task.attempts if attempt.status is AttemptStatus.SUCCEEDED]
         spent = reduce(Timings.plus, (attempt.timings for attempt in accepted), NO_TIMINGS)
