@@ -58,7 +58,11 @@ def test_one_cause_is_told_once_and_ends_the_job_early(tmp_path: Path) -> None:
         first_ms = min(attempt["endTime"] for attempt in failed)
         assert group["firstTime"] == first_ms
         assert group["firstTask"] in {attempt["task"] for attempt in failed if attempt["endTime"] == first_ms}
-        assert group["firstRecord"]["input"].startswith(f"file://{tmp_path}/in/")
+        record = group["firstRecord"]
+        source = Path(record["input"].removeprefix("file://"))
+        assert source.parent == tmp_path / "in"
+        assert record["offset"] == source.read_bytes().index(b"bad")
+        assert record["preview"] == f"bad{int(source.stem)}"
         assert ended["failures"] == [group]
 
         logged = (tmp_path / "site/coordinator.log").read_text()
@@ -68,6 +72,7 @@ def test_one_cause_is_told_once_and_ends_the_job_early(tmp_path: Path) -> None:
         alike = f"{len(failed)} attempts of {len(failed) - 1} tasks on {group['workers']} workers failed alike"
         assert said.status == 1
         assert alike in said.stderr
+        assert f"record: {record['preview']} at byte {record['offset']} of {record['input']}" in said.stderr
         listed = apollo("failures", name, APOLLO_COORDINATOR=site.url)
         assert listed.stdout.startswith(f"{alike}: the map program"), listed
         assert apollo("failures", name, "--json", APOLLO_COORDINATOR=site.url).documents == [group]

@@ -15,7 +15,7 @@ from apollo_common.timings import Timings
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.adoption import AdoptedOutput, Adoption, BadRecordRange
 from apollo_coordinator.core.codec import encode
-from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, LargestGroup, TaskTotals
+from apollo_coordinator.core.model import AttemptOutput, Failure, JobStatus, LargestGroup, RecordPlace, TaskTotals
 from apollo_coordinator.core.plan import SplitPolicy
 from apollo_coordinator.core.pod_overrides import PodOverrides, Toleration
 from apollo_coordinator.core.spec import JobInput, JobSpec, KeyRules, ProgramRef, ProgramSource, SideFileRef, TextFields
@@ -152,6 +152,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptFailed(
         33, MAP, replace(FAILURE, reason="volume_full", full_volume="the intermediate volume", needed_bytes=1 << 20)
     ),
+    facts.AttemptFailed(34, MAP, replace(FAILURE, bad_record=RecordPlace("s3://bucket/in", 9, 4, "bad\n"))),
     facts.AttemptStarted(80, MAP, WORKER, workers=4, worker_joined_ms=3),
     facts.AttemptAccepted(
         81, REDUCE, OUTPUT, {"apollo": {}}, replace(TIMINGS, start_ms=9), 12, LargestGroup("hot", 7, 9)

@@ -74,13 +74,15 @@ def a_group(fingerprint="f1", attempts=1, **more):
 
 def test_a_failed_job_says_how_many_failed_alike_and_what_else_failed():
     failure = {"message": "it gave up.", "fingerprint": "f1", "stderrTail": "boom\n"}
+    record = {"input": "s3://in/a", "offset": 7, "size": 4, "preview": "b\x1bd\n"}
     groups = [
-        a_group("f1", 1200, tasks=300, workers=2, message="it gave up."),
+        a_group("f1", 1200, tasks=300, workers=2, message="it gave up.", firstRecord=record),
         a_group("f2", message="set maxAttempts to 3", lines=["KeyError: 1"]),
         a_group("f3", 3, message="KeyError: 2", lines=["in map.py", "KeyError: 2"]),
     ]
     assert failure_lines({"id": "j1", "status": "failed", "failure": failure, "failures": groups}) == [
         "Job j1 failed: it gave up.",
+        "  record: b\\x1bd\\n at byte 7 of s3://in/a",
         "  1,200 attempts of 300 tasks on 2 workers failed alike",
         "  The program's last words on standard error:",
         "  | boom",

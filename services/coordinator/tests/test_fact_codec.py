@@ -9,7 +9,7 @@ from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core import facts
 from apollo_coordinator.core.codec import KINDS, UnreadableFact, decode, decode_summary, encode, encode_summary
-from apollo_coordinator.core.model import Failure, FailureGroup, JobStatus
+from apollo_coordinator.core.model import Failure, FailureGroup, JobStatus, RecordPlace
 from support.scheduling import splits
 from support.stored_facts import FACTS, STORED, STORED_SUMMARY, SUMMARY, TIMINGS
 
@@ -51,6 +51,7 @@ def test_a_summary_keeps_groups_of_failures_and_an_older_one_has_none():
     group = FailureGroup(
         "0123456789abcdef",
         *("program_exited", "it ended", ATTEMPT, 5, 6, "map.py", 1, 9, ("line 1", "line 2"), "s3://in", 7, 800, 200, 3),
+        RecordPlace("s3://in", 9, 4, "bad\n"),
     )
     failed = replace(SUMMARY, failures=(group, replace(group, fingerprint="other", lines=())))
     assert decode_summary(encode_summary(failed)) == failed

@@ -7,8 +7,8 @@ import pytest
 from apollo_common.errors import OutOfMemory, ProgramTimeout
 from apollo_common.ids import WorkerId
 from apollo_coordinator.core import events, facts
-from apollo_coordinator.core.failures import MAX_COUNTED_WORKERS, MAX_FAILURE_GROUPS, OTHER
-from apollo_coordinator.core.model import Failure, FailureGroup, Job, JobStatus
+from apollo_coordinator.core.failures import MAX_COUNTED_WORKERS, MAX_FAILURE_GROUPS, OTHER, seeks_bad_record
+from apollo_coordinator.core.model import Failure, FailureGroup, Job, JobStatus, RecordPlace
 from apollo_coordinator.core.summary import restored, summarise
 from support.scheduling import World
 
@@ -159,6 +159,42 @@ def test_a_backup_attempt_that_runs_may_still_be_done(world):
     assert slow.attempts[1:] == [again, backup]
     world.done(backup.id)
     assert slow.accepted == backup.id
+
+
+def sought(job: Job) -> bool:
+    return seeks_bad_record(job, job.maps[0])
+
+
+def test_the_second_failure_of_a_map_by_its_program_finds_a_record(world):
+    job = world.job(maps=2)
+    world.workers("w0")
+    assert not sought(job)
+    fail(world, job, a_crash())
+    assert sought(job)
+    record = RecordPlace("file:///in", 4, 3, "bad")
+    fail(world, job, a_crash(1, bad_record=record), task=1)
+    assert not sought(job)  # one is known of this cause
+    assert only(job).bad_record == record
+    fail(world, job, a_crash(2, bad_record=RecordPlace("file:///in", 9, 3, "worse")), task=1)
+    assert only(job).bad_record == record
+    fail(world, job, a_crash(exit_status=2))
+    assert sought(job)  # none is of the other
+
+
+@pytest.mark.parametrize(
+    ("spec", "failure"),
+    [
+        ({"max_bad_records": 1}, a_crash()),
+        ({}, Failure(ProgramTimeout.reason, "it did nothing")),
+        ({}, Failure("storage_unavailable", "no answer")),
+    ],
+    ids=["skips", "timeout", "storage"],
+)
+def test_no_record_is_sought_where_one_is_skipped_or_it_would_take_long_or_none_is_to_blame(world, spec, failure):
+    job = world.job(**spec)
+    world.workers("w0")
+    fail(world, job, failure)
+    assert not sought(job)
 
 
 def test_causes_beyond_a_bounded_number_are_counted_together(world):

@@ -7,7 +7,7 @@ from apollo_common.assignment import Counters, MapOutputRef, PartUpload, encode_
 from apollo_common.ids import AttemptId, TaskId
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_common.timings import NO_TIMINGS, Timings
-from apollo_coordinator.core.model import LargestGroup, Task
+from apollo_coordinator.core.model import LargestGroup, RecordPlace, Task
 from apollo_coordinator.core.spec import JobSpec
 
 
@@ -52,6 +52,7 @@ class AttemptOrder:
     map_outputs: MapOutputs = NO_MAP_OUTPUTS  # reduce attempts
     splitters: bytes = b""  # map attempts under the range partitioner: packed keys
     max_bad_records: int = 0  # over 0: a skipping attempt, which may find so many
+    find_bad_record: bool = False  # map attempts: should the program fail, look for a record on which it does
     records: bytes = b""  # map attempts of a redrive: packed, in place of the split's
     output: OutputTarget | None = None  # reduce and map-only attempts
     output_path: str = ""  # shuffling map attempts
@@ -113,6 +114,7 @@ class AttemptFailed:
     lost_map_attempt: AttemptId | None = None
     full_volume: str = ""  # which, in the words of apollo_common.volumes
     needed_bytes: int = 0  # about how much more room on it would do; 0: unknown
+    bad_record: RecordPlace | None = None  # that was looked for, and found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from apollo_common.bad_records import (
     BAD_RECORDS,
@@ -28,7 +28,7 @@ from apollo_worker.core.record_chunks import Chunk, Chunker
 from apollo_worker.core.record_rows import RecordRows, without
 from apollo_worker.failure import failed_event
 from apollo_worker.ports import Mapper
-from apollo_worker.reporting import AttemptReporter, check_counter_group
+from apollo_worker.reporting import check_counter_group
 from apollo_worker.steps import Timed
 
 MAX_CHUNK_BYTES: Final = 16 << 20  # of input, or one block: what the mapper is run on first
@@ -37,6 +37,14 @@ _BUDGET_SHARE: Final = (
 )
 
 Tell = Callable[[v1.BadRecord], None]
+
+
+class SearchReporter(Protocol):
+    """Who hears how a search goes: an AttemptReporter, where what is found counts."""
+
+    def add(self, name: str, increment: int) -> None: ...
+
+    def status(self, message: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -51,7 +59,7 @@ class BadRecordSearch:
     """Looks once through one attempt's input."""
 
     def __init__(
-        self, mapper: Mapper, reporter: AttemptReporter, budget_bytes: int, *, allowed: int, tell: Tell | None
+        self, mapper: Mapper, reporter: SearchReporter, budget_bytes: int, *, allowed: int, tell: Tell | None
     ) -> None:
         """`allowed`: how many bad records there may be. `tell`: who hears of each; None: nobody keeps them."""
         self._mapper = mapper

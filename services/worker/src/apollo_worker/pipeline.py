@@ -23,6 +23,7 @@ from apollo_worker.bad_records import BadRecordSearch, Found, Unheard, skipping,
 from apollo_worker.core.columns import PairBatch, RecordBlock
 from apollo_worker.core.line_fields import TAB_SEPARATED
 from apollo_worker.core.slices import bounded_slices
+from apollo_worker.first_bad_record import first_bad_record
 from apollo_worker.input.cutter import InputLimits
 from apollo_worker.input.inline import InlineReader
 from apollo_worker.input.reader import SplitReader
@@ -89,6 +90,14 @@ class Pipeline:
         if self._assignment.map.partitions:
             return await self._map_to_shuffle(self._assignment.map)
         return await self._map_to_part(self._assignment.map)
+
+    async def first_bad_record(self, failed: v1.Failed) -> v1.RecordPlace | None:
+        """A record on which the program fails as the attempt has, if it was to be looked for."""
+        work = self._assignment.map
+        if work is None or not work.find_bad_record:
+            return None
+        mapper, blocks = self._programs.mapper(Unheard()), self._reader(work).blocks()
+        return await first_bad_record(mapper, blocks, failed, self._reporter.status, self._budget_bytes)
 
     async def _sample(self, work: v1.MapWork) -> v1.Done:
         sampler = KeySampler(self._keys.order)

@@ -62,11 +62,15 @@ class Runner:
                 programs = AttemptPrograms(
                     assignment, self._cache, self._work_root, reporter, budget_bytes, self._sandbox
                 )
-                return await Pipeline(assignment, programs, self._places, reporter, budget_bytes).run()
-        except ProgramError as error:
-            if await in_thread(self._meter.kills) > kills:
-                tell_of_memory(error, self._memory.limit_bytes, await in_thread(self._meter.peak_bytes))
-            return failed_event(error)
+                pipeline = Pipeline(assignment, programs, self._places, reporter, budget_bytes)
+                try:
+                    return await pipeline.run()
+                except ProgramError as error:
+                    if await in_thread(self._meter.kills) > kills:
+                        tell_of_memory(error, self._memory.limit_bytes, await in_thread(self._meter.peak_bytes))
+                    failed = failed_event(error)
+                failed.bad_record = await pipeline.first_bad_record(failed)
+                return failed
         except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
             return failed_event(error, reporter.stderr_tail)
         finally:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apollo_client.cli.bad_records import preview
 from apollo_client.cli.output import counted
 from apollo_client.cli.wording import in_command_words
 
@@ -28,7 +29,11 @@ def how_many(group: Group) -> str:
 def first_record(group: Group) -> str:
     """Where the first attempt failed, as far as that is known; empty of what reads no input."""
     record = group.get("firstRecord")
-    return f"{record['input']} from byte {record['offset']}" if record else ""
+    if not record:
+        return ""
+    if "preview" in record:
+        return f"{preview(record['preview'])} at byte {record['offset']} of {record['input']}"
+    return f"after byte {record['offset']} of {record['input']}"
 
 
 def foremost(groups: list[Group]) -> list[Group]:

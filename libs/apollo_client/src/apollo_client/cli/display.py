@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 import click
 
-from apollo_client.cli.causes import cause_lines, how_many
+from apollo_client.cli.causes import cause_lines, first_record, how_many
 from apollo_client.cli.output import counted
 from apollo_client.cli.wording import in_command_words
 from apollo_common.ids import parse_attempt_id
@@ -166,9 +166,10 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
 
 
 def _alike(job: dict[str, Any], failure: dict[str, Any]) -> list[str]:
-    """How many attempts failed as the one by which the job did, if it was not alone."""
+    """A record on which attempts failed as the one did by which the job failed, and how many those were."""
     same = [group for group in job.get("failures", []) if group["fingerprint"] == failure.get("fingerprint")]
-    return [f"  {how_many(group)} failed alike" for group in same if group["attempts"] > 1]
+    lines = [f"  record: {first_record(group)}" for group in same if "preview" in group.get("firstRecord", {})]
+    return lines + [f"  {how_many(group)} failed alike" for group in same if group["attempts"] > 1]
 
 
 def _other_causes(job: dict[str, Any], failure: dict[str, Any]) -> list[str]:

@@ -325,8 +325,17 @@ def view_failure_group(group: FailureGroup) -> FailureGroupView:
         first_attempt=group.attempt,
         first_task=parse_attempt_id(group.attempt).task,
         lines=list(group.lines),
-        first_record=FirstRecordView(input=group.input, offset=group.offset) if group.input else None,
+        first_record=_first_record(group),
     )
+
+
+def _first_record(group: FailureGroup) -> FirstRecordView | None:
+    found = group.bad_record
+    if found is not None:
+        return FirstRecordView(input=found.input, offset=found.offset, size=found.size_bytes, preview=found.preview)
+    if not group.input:
+        return None
+    return FirstRecordView(input=group.input, offset=group.offset, size=None, preview=None)
 
 
 def _foremost(job: Job) -> list[FailureGroup]:

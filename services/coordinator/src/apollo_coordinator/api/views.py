@@ -88,10 +88,12 @@ class FailureView(View):
 
 
 class FirstRecordView(View):
-    """The record that the first attempt failed on or, as long as that is not known, where its split begins."""
+    """A record on which the program fails alone; as long as none is known, where the first attempt's split begins."""
 
     input: str
-    offset: int
+    offset: Annotated[int, Field(description="In the decoded object, in bytes")]
+    size: Annotated[Maybe[int], Field(description="Of the record, in bytes, where it is known")]
+    preview: Annotated[Maybe[str], Field(description="Its beginning, as UTF-8: at most 1 KiB")]
 
 
 class FailureGroupView(View):

@@ -55,6 +55,10 @@ _OF_A_PROGRAM: Final = frozenset(
 """Reasons by which a program may fail on the same input wherever it runs: it had memory and time enough."""
 
 
+SOUGHT_REASONS: Final = frozenset((errors.ProgramExited.reason, errors.ProgramProtocolError.reason))
+"""By which a program fails that one record may have broken, and that are met soon when it is tried again."""
+
+
 def program_of(job: Job, task: Task, reason: str) -> str:
     """The program that a failure is put down to, as the user named it; empty where it comes from none."""
     ran: ProgramRef | None = job.spec.reducer if task.kind is TaskKind.REDUCE else job.spec.mapper_of(task.split)
@@ -94,6 +98,21 @@ def _may_be_determined(failure: Failure) -> bool:
     return failure.reason in _OF_A_PROGRAM and failure.signal != SIGKILL
 
 
+def seeks_bad_record(job: Job, task: Task) -> bool:
+    """Whether the task's next attempt, should it fail too, looks for a record on which its program does.
+
+    That takes a while, and so comes only with the second failure, once for each cause. Where bad records are skipped,
+    a skipping attempt finds them all.
+    """
+    if task.kind is not TaskKind.MAP or job.spec.max_bad_records:
+        return False
+    failures = [attempt.failure for attempt in task.attempts if attempt.status is AttemptStatus.FAILED]
+    return any(
+        failure is not None and failure.reason in SOUGHT_REASONS and group_of(job, failure).bad_record is None
+        for failure in failures
+    )
+
+
 def note_failure(queue: JobQueue, task: Task, attempt: Attempt, failure: Failure, at_ms: int) -> None:
     """Count an attempt that has failed, as it is in `task.attempts` already, in the group of its cause."""
     job = queue.job
@@ -111,6 +130,7 @@ def note_failure(queue: JobQueue, task: Task, attempt: Attempt, failure: Failure
         attempts=group.attempts + 1,
         tasks=group.tasks + (not _failed_so_before(job, task, attempt, key)),
         workers=len(workers),
+        bad_record=group.bad_record or failure.bad_record,
     )
 
 
@@ -152,4 +172,5 @@ def _new_group(key: str, job: Job, task: Task, attempt: Attempt, failure: Failur
         lines=telling_lines(failure.stderr_tail).lines,
         input=piece.url if piece is not None else "",
         offset=piece.offset if piece is not None else 0,
+        bad_record=failure.bad_record,
     )

@@ -71,6 +71,16 @@ class AttemptStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordPlace:
+    """A record of the input."""
+
+    input: str
+    offset: int  # where it begins in the decoded object, in bytes
+    size_bytes: int
+    preview: str  # its beginning, as UTF-8
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why an attempt or a job failed, in words and in parts."""
 
@@ -87,6 +97,7 @@ class Failure:
     fingerprint: str = ""  # equal for failures with one cause
     full_volume: str = ""  # volume_full: which, in the words of apollo_common.volumes
     needed_bytes: int = 0  # volume_full: about how much more room on it would do; 0: unknown
+    bad_record: RecordPlace | None = None  # on which the program fails alone, where an attempt has looked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,7 @@ class FailureGroup:
     attempts: int = 1
     tasks: int = 1
     workers: int = 1
+    bad_record: RecordPlace | None = None  # the first that was found
 
 
 @dataclass(frozen=True, slots=True)

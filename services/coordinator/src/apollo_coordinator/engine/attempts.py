@@ -239,6 +239,7 @@ def _failed(attempt: AttemptId, worker: WorkerId, report: AttemptFailed) -> even
         exit_status=report.exit_status,
         signal=report.signal,
         stderr_tail=report.stderr_tail,
+        bad_record=report.bad_record,
         full_volume=report.full_volume,
         needed_bytes=report.needed_bytes,
     )

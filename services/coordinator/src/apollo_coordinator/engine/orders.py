@@ -12,6 +12,7 @@ from apollo_common.storage.location import endpoint_of, resolve_inputs, resolve_
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_coordinator.core.adoption import BadRecordRange
 from apollo_coordinator.core.bad_records import allowance, skips
+from apollo_coordinator.core.failures import seeks_bad_record
 from apollo_coordinator.core.model import Job, TaskKind
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import JobQueue, State, locate, task_of
@@ -169,6 +170,7 @@ class OrderBook:
             map_outputs=map_outputs,
             splitters=base64.b64decode(queue.job.splitters or ""),
             max_bad_records=allowance(queue.job) if skips(queue.job.spec, task) else 0,
+            find_bad_record=seeks_bad_record(queue.job, task),
             records=records,
             output=None if shuffles else OutputTarget(attempt.output_url, attempt.upload_id),
             output_path=output_path(attempt_id) if shuffles else "",

@@ -8,7 +8,7 @@ from apollo_common.ids import AttemptId, TaskId
 from apollo_common.key_samples import SAMPLED_BYTES, unpack_keys
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_common.timings import NO_TIMINGS, Step, Timings
-from apollo_coordinator.core.model import LargestGroup, TaskKind
+from apollo_coordinator.core.model import LargestGroup, RecordPlace, TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource, TextFields
 from apollo_coordinator.order import (
     AttemptCancelled,
@@ -149,6 +149,7 @@ def _map_work(order: AttemptOrder) -> v1.MapWork:
         splitters=order.splitters,
         sample_bytes=SAMPLED_BYTES if task.kind is TaskKind.SAMPLE else 0,
         max_bad_records=order.max_bad_records,
+        find_bad_record=order.find_bad_record,
         records=order.records,
     )
 
@@ -248,4 +249,10 @@ def _failed(failed: v1.Failed) -> AttemptFailed:
         lost_map_attempt=AttemptId(failed.lost_map_attempt_id) if failed.lost_map_attempt_id else None,
         full_volume=failed.full_volume,
         needed_bytes=max(0, failed.needed_bytes),
+        bad_record=_place(failed.bad_record) if failed.bad_record is not None else None,
     )
+
+
+def _place(found: v1.RecordPlace) -> RecordPlace:
+    preview = found.preview.decode(errors="replace")
+    return RecordPlace(found.input_url, found.offset, found.size_bytes, preview)

@@ -26,6 +26,7 @@ __all__ = (
     "Progress",
     "Protocol",
     "PutArtifactResponse",
+    "RecordPlace",
     "ReduceWork",
     "RenewAccessRequest",
     "RenewAccessResponse",
@@ -419,6 +420,11 @@ class Failed(betterproto2.Message):
 
     lost_map_attempt_id: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
 
+    bad_record: "RecordPlace | None" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    map work that was to find it: the first on which the program fails alone
+    """
+
     full_volume: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
     """
     volume_full: which, in the words of apollo_common.volumes; empty: the message says it
@@ -562,6 +568,11 @@ class MapWork(betterproto2.Message):
     apollo_common.inline_records: mapped in place of the split's, at most 2 MiB
     """
 
+    find_bad_record: "bool" = betterproto2.field(11, betterproto2.TYPE_BOOL)
+    """
+    should the program fail, look for a record on which it does
+    """
+
 
 default_message_pool.register_message("apollo.v1", "MapWork", MapWork)
 
@@ -672,6 +683,26 @@ class PutArtifactResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("apollo.v1", "PutArtifactResponse", PutArtifactResponse)
+
+
+@dataclass(eq=False, repr=False)
+class RecordPlace(betterproto2.Message):
+    input_url: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+
+    offset: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    where it begins in the decoded object, in bytes
+    """
+
+    size_bytes: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+
+    preview: "bytes" = betterproto2.field(4, betterproto2.TYPE_BYTES)
+    """
+    its beginning, at most 1 KiB
+    """
+
+
+default_message_pool.register_message("apollo.v1", "RecordPlace", RecordPlace)
 
 
 @dataclass(eq=False, repr=False)
