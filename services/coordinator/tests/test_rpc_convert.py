@@ -28,6 +28,7 @@ from apollo_coordinator.order import (
     AttemptOrder,
     AttemptProgress,
     AttemptStarted,
+    BadRecord,
     MapOutputs,
     OutputTarget,
 )
@@ -214,3 +215,32 @@ def test_a_repr_of_credentials_shows_none():
 )
 def test_an_event_reads_back_as_the_report_it_is(event, report):
     assert to_report(v1.TaskEvent.parse(bytes(event))) == report
+
+
+def test_a_bad_record_reads_back_as_it_was_found():
+    sent = v1.BadRecord(
+        number=3,
+        input_url="s3://b/ü",
+        offset=1 << 40,
+        content=b"\xff\0",
+        line=True,
+        reason="program_exited",
+        message="the program was killed by SIGSEGV",
+        exit_status=-1,
+        signal=11,
+        stderr_tail=b"oh\xff",
+    )
+    event = v1.TaskEvent.parse(bytes(v1.TaskEvent(sequence=2, bad_record=sent)))
+    assert to_report(event) == BadRecord(
+        *(3, "s3://b/ü", 1 << 40, 2, b"\xff\0"),
+        line=True,
+        reason="program_exited",
+        message="the program was killed by SIGSEGV",
+        signal=11,
+        stderr_tail="oh\N{REPLACEMENT CHARACTER}",
+    )
+
+
+def test_a_skipping_attempt_is_told_how_many_bad_records_there_may_be():
+    order = AttemptOrder(JOB, MAP, attempt_id(MAP.id, 2), 2, SPEC, StorageAccess(), StorageAccess(), max_bad_records=7)
+    assert v1.TaskAssignment.parse(bytes(to_assignment(order))).map.max_bad_records == 7

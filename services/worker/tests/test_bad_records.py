@@ -1,5 +1,7 @@
 """A search finds the records that a mapper fails on, whatever blocks they come in, and the second pass goes without."""
 
+import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from math import ceil, log2
 
@@ -25,8 +27,9 @@ from apollo_worker.core.columns import RecordBlock
 from apollo_worker.core.record_chunks import MAX_CHUNK_RECORDS, Chunk, Chunker
 from apollo_worker.core.record_rows import RecordRows
 from apollo_worker.events import EventLog
-from apollo_worker.ports import PairSink, ProgramResult
+from apollo_worker.ports import Mapper, PairSink, ProgramResult
 from apollo_worker.reporting import AttemptReporter
+from support.sessions import Bench
 
 URL = "s3://bucket/in.txt"
 BUDGET_BYTES = 64 << 20
@@ -89,7 +92,7 @@ def in_blocks(
 
 
 def a_search(
-    mapper: PickyMapper, *, allowed: int = 100, budget_bytes: int = BUDGET_BYTES, told: list[v1.BadRecord] | None = None
+    mapper: Mapper, *, allowed: int = 100, budget_bytes: int = BUDGET_BYTES, told: list[v1.BadRecord] | None = None
 ) -> tuple[BadRecordSearch, AttemptReporter]:
     reporter = AttemptReporter(EventLog(v1.TaskAssignment(attempt_id="j-m-00000-2")))
     tell = told.append if told is not None else None
@@ -242,3 +245,37 @@ def test_a_chunk_finds_the_block_of_a_record():
     chunk = Chunk([lines_block([b"a", b"b"], 10), lines_block([b"c"], 20)])
     found = [chunk.row(record) for record in range(3)]
     assert [(rows.content(row), rows.offset(row)) for rows, row in found] == [(b"a", 10), (b"b", 12), (b"c", 20)]
+
+
+async def test_a_real_program_is_run_on_its_own_for_each_try(tmp_path):
+    """Its log and its counters are nobody's; what it said of the one record is kept."""
+    script = (
+        """{ print "reporter:counter:mine,lines,1" > "/dev/stderr" } /x/ { print "no: " $0 > "/dev/stderr"; exit 4 }"""
+    )
+    text = f"awk '{script}'"
+    bench = Bench(tmp_path, text)
+    told: list[v1.BadRecord] = []
+    search, _ = a_search(bench.session, told=told)
+    found = await search.find(stream([lines_block([b"a", b"b", b"cx", b"d"])]))
+    assert found == Found([2], 4)
+    (record,) = told
+    assert (record.exit_status, record.stderr_tail, record.reason) == (4, b"no: cx\n", "program_exited")
+    assert bench.sink.emitted == []
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_cancelled_search_leaves_nothing_that_runs(tmp_path):
+    work, started = tmp_path / "work", tmp_path / "started"
+    bench = Bench(work, f"touch {started}; exec sleep 600")
+    search, _ = a_search(bench.session)
+    searching = asyncio.create_task(search.find(stream([lines_block([b"a", b"b"])])))
+    async with asyncio.timeout(60):
+        while not started.exists():
+            await asyncio.sleep(0.01)
+    searching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await searching
+    (process,) = bench.observer.process_ids
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert list(work.iterdir()) == []

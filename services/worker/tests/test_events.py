@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from apollo_proto.apollo.v1 import Accepted, Done, LogChunk, Progress, TaskAssignment, TaskEvent
+from apollo_proto.apollo.v1 import Accepted, BadRecord, Done, LogChunk, Progress, TaskAssignment, TaskEvent
 from apollo_worker.events import LOG_CHUNK_BYTES, RETAINED_LOG_BYTES, EventLog
 
 
@@ -73,3 +73,12 @@ async def test_nothing_follows_the_end(log):
     log.publish(Done())
     with pytest.raises(RuntimeError, match="after the end"):
         log.publish(Accepted())
+
+
+async def test_bad_records_are_told_again_to_every_reader(log):
+    log.publish(BadRecord(number=1, content=b"a"))
+    log.publish(Progress(input_bytes=1))
+    log.publish(BadRecord(number=2, content=b"b"))
+    log.publish(Done())
+    assert [event.bad_record.number for event in await told(log) if event.bad_record is not None] == [1, 2]
+    assert [event.bad_record.number for event in await told(log, after=1) if event.bad_record is not None] == [2]

@@ -83,7 +83,7 @@ async def tell_of_bad_records(client: RestClient, job: Document, *, save_to: Pat
         said = "The bad records go" if failed_for_them else f"{skipped}; they go"
         click.echo(f"{said} with this command: give it `--bad-records DIR` to save them.", err=True)
     elif not failed_for_them:
-        click.echo(f"{skipped}: see them with `apollo bad {job['id']}`.", err=True)
+        click.echo(f"{skipped}: see `apollo bad {job['id']}`.", err=True)
 
 
 def _bad_records(count: int) -> str:

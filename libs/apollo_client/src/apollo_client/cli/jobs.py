@@ -155,6 +155,11 @@ def _description(job: Document, tasks: list[Document]) -> list[str]:
         *(f"{role:<9} {job[role]['name']}" for role in ("combiner", "reducer") if job.get(role)),
         f"reducers  {job['nReducers']}",
         *_key_lines(job),
+        *(
+            [f"bad       {job['badRecords']} of at most {job['maxBadRecords']} records skipped"]
+            if job["badRecords"]
+            else []
+        ),
         f"started   {local_time(job['startTime'])}",
         f"took      {duration(job)}",
     ]

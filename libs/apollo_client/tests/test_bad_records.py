@@ -1,0 +1,61 @@
+"""Bad records for people: what a terminal shows of them, and what a job says of them at its end."""
+
+import pytest
+
+from apollo_client.cli.bad_records import preview, tell_of_bad_records, where, why
+
+JOB = {"id": "j", "status": "succeeded", "badRecords": 2}
+FAILED = {"id": "j", "status": "failed", "badRecords": 0, "failure": {"reason": "too_many_bad_records"}}
+
+
+def test_where_it_is():
+    assert where({"input": "file:///data/in.txt", "offset": 12}) == "/data/in.txt:12"
+    assert where({"input": "s3://bucket/in.txt", "offset": 0}) == "s3://bucket/in.txt:0"
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"reason": "program_exited", "exitStatus": 3}, "exit status 3"),
+        ({"reason": "program_exited", "signal": 11}, "SIGSEGV"),
+        ({"reason": "program_exited", "signal": 99}, "signal 99"),
+        ({"reason": "program_timeout"}, "timeout"),
+        ({"reason": "program_protocol_error"}, "protocol error"),
+    ],
+)
+def test_why_it_is_bad(record, told):
+    assert why(record) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a,b", "a,b"),
+        ("a\tb", "a\\tb"),
+        ("\x1b[2J\nb", "\\x1b[2J\\nb"),
+        ("\u202eevil", "\\u202eevil"),
+        ("x" * 60, "x" * 48 + "..."),
+    ],
+)
+def test_a_preview_does_nothing_to_the_terminal(text, shown):
+    assert preview(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("job", "stays", "said"),
+    [
+        (JOB, True, "2 bad records were skipped: see `apollo bad j`.\n"),
+        (JOB | {"badRecords": 1}, True, "1 bad record was skipped: see `apollo bad j`.\n"),
+        (
+            JOB,
+            False,
+            "2 bad records were skipped; they go with this command: give it `--bad-records DIR` to save them.\n",
+        ),
+        (FAILED, True, ""),  # its failure names the command
+        (FAILED, False, "The bad records go with this command: give it `--bad-records DIR` to save them.\n"),
+        (JOB | {"badRecords": 0}, True, ""),
+    ],
+)
+async def test_what_a_job_says_of_them_at_its_end(job, stays, said, capsys):
+    await tell_of_bad_records(None, job, save_to=None, stays=stays)
+    assert capsys.readouterr().err == said
