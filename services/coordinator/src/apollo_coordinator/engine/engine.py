@@ -504,8 +504,8 @@ class Engine:
 
     async def explanation(self, job: JobId) -> Sequence[Line]:
         found = await self._with_tasks(job)
-        cap = self._settings.limits.max_workers_per_job
-        return await asyncio.to_thread(explain, look_at(found, worker_cap=cap, now_ms=self._ports.clock.now_ms()))
+        cap, now_ms = self._settings.limits.max_workers_per_job, self._ports.clock.now_ms()
+        return await asyncio.to_thread(lambda: explain(look_at(found, worker_cap=cap, now_ms=now_ms)))
 
     def workers(self) -> Sequence[Worker]:
         return list(self._state.workers.values())

@@ -4,10 +4,12 @@ Of each phase the task that was done last is followed back: it waited, was perha
 waited, the workers were at work for other tasks, or not there, or held by somebody else.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
+from typing import NamedTuple
 
 from apollo_common.errors import VolumeFull
 from apollo_common.timings import NO_TIMINGS, Step
@@ -130,9 +132,9 @@ def _waiting(seen: Seen, phase: Phase, until_ms: int) -> Iterator[Cost]:
 
 def _held_up(seen: Seen, phase: Phase, until_ms: int) -> Iterator[tuple[Cause, float]]:
     """From one change to the next: by what, and for how long."""
-    joined_ms = {run.worker: run.worker_joined_ms for run in phase.runs}
-    marks = [_Mark(until_ms), *(_Mark(at_ms) for at_ms in joined_ms.values())]
-    for began_ms, ended_ms in phase.stretches():
+    joined_ms = sorted({run.worker: run.worker_joined_ms for run in phase.runs}.values())
+    marks = [_Mark(until_ms), *(_Mark(at_ms) for at_ms in joined_ms)]
+    for began_ms, ended_ms in phase.stretches:
         marks += [_Mark(began_ms, change=1), _Mark(ended_ms, change=-1)]
     for run in phase.runs:
         marks.append(_Mark(run.started_ms, workers=run.workers, full=False))
@@ -144,7 +146,7 @@ def _held_up(seen: Seen, phase: Phase, until_ms: int) -> Iterator[tuple[Cause, f
     for mark in sorted(marks, key=lambda mark: mark.at_ms):
         passed_ms = min(mark.at_ms, until_ms) - at_ms
         if passed_ms > 0:
-            coming = sum(1 for joined in joined_ms.values() if joined > at_ms)
+            coming = len(joined_ms) - bisect_right(joined_ms, at_ms)
             for cause, share in _holding(seen, running, there, coming, full=full):
                 yield cause, passed_ms * share
             at_ms += passed_ms
@@ -153,8 +155,7 @@ def _held_up(seen: Seen, phase: Phase, until_ms: int) -> Iterator[tuple[Cause, f
         full = full if mark.full is None else mark.full
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(NamedTuple):
     """Something changes."""
 
     at_ms: int
@@ -188,7 +189,7 @@ class Work:
 
 
 def work_of(phase: Phase) -> Work:
-    total_ms = sum(ended_ms - began_ms for began_ms, ended_ms in phase.stretches())
+    total_ms = sum(ended_ms - began_ms for began_ms, ended_ms in phase.stretches)
     wasted_ms = sum(run.duration_ms for run in phase.runs if run.wasted)
     useful_ms = sum(_useful_ms(run) for run in phase.runs if not run.wasted)
     wasted = min(1.0, wasted_ms / total_ms) if total_ms else 0.0

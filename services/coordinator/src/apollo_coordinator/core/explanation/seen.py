@@ -1,7 +1,9 @@
 """What a job's tasks tell of its run at one moment: plain and frozen, to be studied while the job goes on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.timings import Timings
@@ -22,9 +24,8 @@ SAME_STRETCH_MS = 500
 """Between two attempts on a worker: a shorter gap is the cost of another attempt, and no waiting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """An attempt, as far as it has come."""
+class Run(NamedTuple):
+    """An attempt, as far as it has come. A job may have a hundred thousand, and a tuple is made quickly."""
 
     id: AttemptId
     task: int
@@ -68,6 +69,7 @@ class Phase:
     tasks: int
     untried: int  # of those, how many no attempt has begun of
     runs: tuple[Run, ...]  # in order of their start
+    stretches: tuple[tuple[int, int], ...]  # when a worker was at work for it, from beginning to end, for each anew
     whole_objects: bool  # none of its inputs can be cut into more splits
     packed: bool  # splits are smaller than they might be, for their objects are
 
@@ -79,21 +81,6 @@ class Phase:
     def workers(self) -> int:
         """The most that were there at once, as far as is known."""
         return max((run.workers for run in self.runs), default=0) or len({run.worker for run in self.runs})
-
-    def stretches(self) -> list[tuple[int, int]]:
-        """When a worker was at work for the phase, from beginning to end; several at once are listed one by one."""
-        by_worker = sorted(self.runs, key=lambda run: (run.worker, run.started_ms))
-        found: list[tuple[int, int]] = []
-        for _, runs in groupby(by_worker, key=lambda run: run.worker):
-            began_ms, ended_ms = -1, -1
-            for run in runs:
-                if ended_ms < 0 or run.started_ms - ended_ms > SAME_STRETCH_MS:
-                    if ended_ms >= 0:
-                        found.append((began_ms, ended_ms))
-                    began_ms = run.started_ms
-                ended_ms = max(ended_ms, run.ended_ms)
-            found.append((began_ms, ended_ms))
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +106,10 @@ class Seen:
 
 
 def look_at(job: Job, *, worker_cap: int, now_ms: int) -> Seen:
-    """`job` has its tasks at hand. `worker_cap`: of the operator; a job's own may be lower."""
+    """`job` has its tasks at hand. `worker_cap`: of the operator; a job's own may be lower.
+
+    May be called in a thread while the job goes on: then it is as if some tasks were looked at a moment later.
+    """
     until_ms = now_ms if job.ended_ms is None else job.ended_ms
     phases: list[Phase] = []
     if job.planned_ms is not None:
@@ -162,9 +152,22 @@ def _phase(job: Job, tasks: list[Task], began_ms: int, until_ms: int) -> Phase:
         len(tasks),
         sum(1 for task in tasks if not task.attempts),
         tuple(runs),
+        tuple(_stretches(runs)),
         whole_objects=bool(pieces) and all(piece.length_bytes == piece.object_size_bytes for piece in pieces),
         packed=bool(sizes) and sizes[len(sizes) // 2] * 2 < job.spec.split_size_bytes,
     )
+
+
+def _stretches(runs: list[Run]) -> Iterator[tuple[int, int]]:
+    for _, of_worker in groupby(sorted(runs, key=lambda run: (run.worker, run.started_ms)), key=lambda run: run.worker):
+        first, *later = of_worker
+        began_ms, ended_ms = first.started_ms, first.ended_ms
+        for run in later:
+            if run.started_ms - ended_ms > SAME_STRETCH_MS:
+                yield began_ms, ended_ms
+                began_ms = run.started_ms
+            ended_ms = max(ended_ms, run.ended_ms)
+        yield began_ms, ended_ms
 
 
 def _run(task: Task, attempt: Attempt, until_ms: int) -> Run:
