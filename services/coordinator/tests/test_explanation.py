@@ -145,7 +145,7 @@ CASES = {
     "tiny splits": (
         a_job(in_rounds(400, 2, 0.1, program=0.1, sort=0.1, size=1000), spec=replace(SPEC, split_size_bytes=1000)),
         "attempt-starts", "400 map tasks of about 1.0 KiB; 80 % of their time",
-        "Raise splitSize from 1000 to 128KiB.",
+        "Raise splitSize from 1000 to 1MiB.",
     ),
     "tiny objects": (
         a_job(in_rounds(400, 2, 0.1, program=0.1, sort=0.1, size=1000)), "attempt-starts",
@@ -169,7 +169,7 @@ CASES = {
         "map task 2 ran 60 s on w2, where others took 5.0 s, and had no more to read", "See `apollo logs j-m-00002-0`.",
     ),
     "overtaken straggler": (a_job([[A(0, 10, "w2")], BACKUP]), "straggler", "map task 1 ran 40 s", ""),
-    "other jobs": (a_job(BUSY_ELSEWHERE), "other-jobs", "maps waited 30 s of 40 s", "Raise priority from 0 to 1"),
+    "other jobs": (a_job(BUSY_ELSEWHERE), "other-jobs", "maps waited 30 s of 40 s", "raise priority from 0 to 1"),
     "late workers": (a_job(STARTING), "worker-start", "maps waited 30 s of 40 s", "image"),
     "retries": (
         a_job([[A(0, 10, **FAILED), A(10, 20, "w2", **FAILED), A(20, 30)], [A(0, 10, "w2")]]), "retries",
@@ -267,6 +267,30 @@ def test_who_needs_larger_splits_is_not_told_to_take_more_workers():
     tiny = {"program": 0.3, "sort": 0.1, "size": 1000}
     job = a_job(in_rounds(400, 2, 0.1, **tiny))
     assert [line.finding for line in lines_of(job)] == ["attempt-starts"]
+
+
+@pytest.mark.parametrize("of", [{"codec": "gzip"}, {"format": "whole"}])
+def test_input_that_cannot_be_cut_is_not_told_to_be(of):
+    job = a_job([[A(0, 80, workers=8, size=600 * MIB)]])
+    (piece,) = job.maps[0].split.pieces
+    job.maps[0].split = Split((replace(piece, codec=of.get("codec", "")),), of.get("format", "lines"))
+    first = lines_of(job)[0]
+    assert (first.finding, first.setting) == ("few-tasks", "")
+    assert first.fix == "Its objects cannot be cut: store the input as more, smaller ones."
+
+
+def test_many_small_objects_are_packed_into_a_few_splits_for_each_worker():
+    job = a_job(in_rounds(600, 4, 0.1, program=0.1, sort=0.1, size=100_000))
+    assert lines_of(job)[0].fix == "Set splitPolicy to packed and splitSize to 8MiB, for 8 splits instead of 600."
+
+
+def test_a_job_that_failed_names_the_attempts_that_did():
+    """A task that was done before them is not what it ended with."""
+    job = a_job([[A(0, 1)], [A(0, 5, "w2", **FAILED), A(6, 20, **FAILED), A(21, 40, "w2", **FAILED)]])
+    job.status, job.committing_ms, job.ended_ms = JobStatus.FAILED, None, 40_000
+    first = lines_of(job)[0]
+    assert (first.finding, first.figures["failed"]) == ("retries", 3)
+    assert "took 40 s of 40 s" in first.text
 
 
 def test_a_built_in_is_as_fast_as_it_is():

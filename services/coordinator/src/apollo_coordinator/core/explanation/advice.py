@@ -6,7 +6,8 @@ from typing import NamedTuple
 from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
 from apollo_coordinator.core.explanation.words import count, setting_size
 from apollo_coordinator.core.model import TaskKind
-from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, ProgramRef
+from apollo_coordinator.core.plan import SplitPolicy
+from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, MIB, ProgramRef
 
 LARGEST_STEP = 8
 """No more than so many times the workers are advised at once: what holds a job up then is another matter."""
@@ -67,12 +68,11 @@ def for_tiny_tasks(seen: Seen, phase: Phase) -> Advice:
         return Advice(f"Lower nReducers from {phase.tasks} to {enough}.", "nReducers")
     total_bytes = sum(split_bytes(phase))
     now = seen.spec.split_size_bytes
-    if phase.packed:
-        splits = max(1, ceil(total_bytes / now))
-        return Advice(
-            f"Set splitPolicy to packed, for {count(splits, 'split')} instead of {phase.tasks}.", "splitPolicy"
-        )
-    wanted = min(_round_up(total_bytes / enough), DEFAULT_SPLIT_SIZE_BYTES)
+    wanted = min(max(_round_up(total_bytes / enough), MIB), DEFAULT_SPLIT_SIZE_BYTES)
+    if phase.small_objects and seen.spec.split_policy is not SplitPolicy.PACKED:
+        smaller = f" and splitSize to {setting_size(wanted)}" if wanted < min(now, total_bytes) else ""
+        splits = count(max(1, ceil(total_bytes / min(wanted, now))), "split")
+        return Advice(f"Set splitPolicy to packed{smaller}, for {splits} instead of {phase.tasks}.", "splitPolicy")
     if wanted < 2 * now:
         return NO_ADVICE
     return Advice(f"Raise splitSize from {setting_size(now)} to {setting_size(wanted)}.", "splitSize")
@@ -82,22 +82,26 @@ def for_few_tasks(seen: Seen, phase: Phase) -> Advice:
     """To have more tasks of a phase, for workers that have none."""
     if phase.kind is TaskKind.REDUCE:
         return Advice(f"Raise nReducers from {phase.tasks} to {phase.workers}.", "nReducers")
-    largest = max(split_bytes(phase), default=0)
-    if phase.whole_objects and largest < seen.spec.split_size_bytes:
-        wanted = setting_size(_round_up(sum(split_bytes(phase)) / phase.workers))
-        return Advice(f"Lower splitSize from {setting_size(seen.spec.split_size_bytes)} to {wanted}.", "splitSize")
-    if phase.whole_objects:
-        return Advice("Its objects cannot be cut: store the input as more, smaller objects.")
-    wanted = setting_size(max(1, _round_up(sum(split_bytes(phase)) / phase.workers)))
-    return Advice(f"Lower splitSize from {setting_size(seen.spec.split_size_bytes)} to {wanted}.", "splitSize")
+    if not phase.can_be_cut:
+        return Advice("Its objects cannot be cut: store the input as more, smaller ones.")
+    return _smaller_splits(seen, phase, sum(split_bytes(phase)))
+
+
+def _smaller_splits(seen: Seen, phase: Phase, shared_bytes: int) -> Advice:
+    """So that all workers share these bytes."""
+    now = seen.spec.split_size_bytes
+    wanted = max(_round_up(shared_bytes / max(2, phase.workers)), MIB)
+    if wanted >= now:
+        return NO_ADVICE
+    return Advice(f"Lower splitSize from {setting_size(now)} to {setting_size(wanted)}.", "splitSize")
 
 
 def for_skew(seen: Seen, phase: Phase, run: Run) -> Advice:
     """What makes one task's share smaller: more partitions where it has many keys, a combiner where one is large."""
     if phase.kind is not TaskKind.REDUCE:
-        if phase.whole_objects:
-            return Advice("Its object is not cut: store it as several, or in a format that can be cut.")
-        return NO_ADVICE
+        if not phase.can_be_cut:
+            return Advice("Its object cannot be cut: store it as several.")
+        return _smaller_splits(seen, phase, run.input_bytes)
     largest = run.largest_group
     if largest is None:
         return Advice("Give the job a combiner if few keys are large, or more reducers if many share the partition.")

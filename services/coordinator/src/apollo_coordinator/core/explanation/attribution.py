@@ -98,6 +98,9 @@ def _of_phase(seen: Seen, phase: Phase) -> Iterator[Cost]:
         return
     first = next(run for run in phase.runs if run.task == last.task)
     yield from _waiting(seen, phase, first.started_ms)
+    if last.wasted:
+        yield Cost(Cause.RETRIES, last.ended_ms - first.started_ms, run=first)
+        return
     if last is not first:
         backs_up = last.speculative and not first.wasted
         yield Cost(Cause.STRAGGLER if backs_up else Cause.RETRIES, last.started_ms - first.started_ms, run=first)
@@ -108,7 +111,7 @@ def last_run(phase: Phase) -> Run | None:
     """The attempt that the phase ended with; of one that goes on, that which has run longest. None while tasks wait."""
     if phase.untried:
         return None
-    candidates = [run for run in phase.runs if run.useful]
+    candidates = [run for run in phase.runs if run.useful or (run.wasted and not phase.over)]
     return max(candidates, key=lambda run: (run.ended_ms, -run.started_ms), default=None)
 
 
@@ -219,7 +222,7 @@ def _running(phase: Phase, last: Run) -> Iterator[Cost]:
     timed_ms = 0
     for step, spent_ms in last.timings.by_step().items():
         timed_ms += spent_ms
-        if step is Step.START or not spare or not can_be_cut(phase):
+        if step is Step.START or not spare or not may_have_more_tasks(phase):
             yield Cost(_OF_STEP[step], spent_ms * scale, run=last)
         else:
             yield Cost(Cause.FEW_TASKS, spent_ms * scale * spare, run=last)
@@ -246,7 +249,7 @@ def has_more_to_do(phase: Phase, run: Run) -> bool:
     return run.input_bytes > 0 and run.input_bytes >= UNLIKE_OTHERS * usual_bytes(phase, run)
 
 
-def can_be_cut(phase: Phase) -> bool:
+def may_have_more_tasks(phase: Phase) -> bool:
     """Whether a setting makes more tasks of it."""
     if phase.kind is TaskKind.REDUCE:
         return sum(run.groups for run in phase.runs if run.useful) > phase.tasks

@@ -9,7 +9,14 @@ from typing import NamedTuple
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core.explanation import advice
 from apollo_coordinator.core.explanation.advice import NO_ADVICE, Advice
-from apollo_coordinator.core.explanation.attribution import Cause, Cost, usual_bytes, usual_duration_ms, work_of
+from apollo_coordinator.core.explanation.attribution import (
+    Cause,
+    Cost,
+    has_more_to_do,
+    usual_bytes,
+    usual_duration_ms,
+    work_of,
+)
 from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
 from apollo_coordinator.core.explanation.words import count, percent, rate, size, span, times
 from apollo_coordinator.core.model import AttemptStatus, TaskKind
@@ -142,10 +149,9 @@ def _wanted(phase: Phase, workers: int) -> Figures:
 
 def _other_jobs(matter: Matter) -> Told:
     priority = matter.seen.spec.priority
-    text = f"Other jobs had the workers: {matter.attempts} waited {matter.of_wall} for one."
-    fix = (
-        f"Raise priority from {priority} to {priority + 1}, for twice the share of the {matter.phase.workers} workers."
-    )
+    workers = count(matter.phase.workers, "worker")
+    text = f"Workers were taken: {matter.attempts} waited {matter.of_wall}, while some of {workers} had none of them."
+    fix = f"If other jobs had them, raise priority from {priority} to {priority + 1}, for twice the share."
     return Told(text, {"workers": matter.phase.workers}, Advice(fix, "priority"))
 
 
@@ -171,7 +177,7 @@ def _attempt_starts(matter: Matter) -> Told:
     given = advice.for_tiny_tasks(matter.seen, phase)
     took = f"{percent(work.starting)} of their time went into starting and ending them, {span(each_ms)} each"
     if given is NO_ADVICE:
-        return Told(f"Attempts are slow to start: of the {matter.attempts}, {took}.", figures)
+        return Told(f"Starting: of the {matter.attempts}, {took}.", figures)
     usual = median([run.input_bytes for run in phase.runs])
     what = "Tiny partitions" if phase.kind is TaskKind.REDUCE else "Tiny splits"
     text = f"{what}: {count(phase.tasks, matter.tasks)} of about {size(usual)}; {took}."
@@ -224,10 +230,9 @@ def _shown(key: str) -> str:
 def _straggler(matter: Matter) -> Told:
     phase, run = matter.phase, matter.run
     usual_ms = usual_duration_ms(phase, run)
-    text = (
-        f"A straggler: {matter.tasks} {run.task} ran {span(run.duration_ms)} on {run.worker}, "
-        f"where others took {span(usual_ms)}, and had no more to read."
-    )
+    usual = f", where others took {span(usual_ms)}" if usual_ms else ""
+    no_more = "" if has_more_to_do(phase, run) else ", and had no more to read"
+    text = f"A straggler: {matter.tasks} {run.task} ran {span(run.duration_ms)} on {run.worker}{usual}{no_more}."
     figures: Figures = {
         "task": run.id.rpartition("-")[0],
         "worker": run.worker,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
+from apollo_common.assignment import Split
 from apollo_common.ids import AttemptId, JobId, WorkerId
+from apollo_common.record_format import parse_record_format
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import (
     Attempt,
@@ -66,12 +68,13 @@ class Phase:
     kind: TaskKind
     began_ms: int
     ended_ms: int  # now, of one that goes on
+    over: bool  # all of its tasks have a result
     tasks: int
     untried: int  # of those, how many no attempt has begun of
     runs: tuple[Run, ...]  # in order of their start
     stretches: tuple[tuple[int, int], ...]  # when a worker was at work for it, from beginning to end, for each anew
-    whole_objects: bool  # none of its inputs can be cut into more splits
-    packed: bool  # splits are smaller than they might be, for their objects are
+    can_be_cut: bool  # into more splits: some of its input is neither compressed nor of a format that is read whole
+    small_objects: bool  # most splits are of less than half the split size
 
     @property
     def duration_ms(self) -> int:
@@ -143,19 +146,24 @@ def _phase(job: Job, tasks: list[Task], began_ms: int, until_ms: int) -> Phase:
     runs = [_run(task, attempt, until_ms) for task in tasks for attempt in task.attempts]
     runs.sort(key=lambda run: run.started_ms)
     ended_ms = max(task.ended_ms or 0 for task in tasks) if _completed(tasks) else until_ms
-    pieces = [piece for task in tasks if task.split is not None for piece in task.split.pieces]
-    sizes = sorted(task.split.size_bytes for task in tasks if task.split is not None)
+    splits = [task.split for task in tasks if task.split is not None]
+    sizes = sorted(split.size_bytes for split in splits)
     return Phase(
         tasks[0].kind,
         began_ms,
         max(began_ms, ended_ms),
+        _completed(tasks),
         len(tasks),
         sum(1 for task in tasks if not task.attempts),
         tuple(runs),
         tuple(_stretches(runs)),
-        whole_objects=bool(pieces) and all(piece.length_bytes == piece.object_size_bytes for piece in pieces),
-        packed=bool(sizes) and sizes[len(sizes) // 2] * 2 < job.spec.split_size_bytes,
+        can_be_cut=any(_can_be_cut(split) for split in splits),
+        small_objects=bool(sizes) and sizes[len(sizes) // 2] * 2 < job.spec.split_size_bytes,
     )
+
+
+def _can_be_cut(split: Split) -> bool:
+    return parse_record_format(split.format).splittable and not all(piece.codec for piece in split.pieces)
 
 
 def _stretches(runs: list[Run]) -> Iterator[tuple[int, int]]:
