@@ -102,7 +102,11 @@ def _terminal(document: Document, words: Sequence[str]) -> Iterator[int]:
     if not words or program.get("protocol") != "PROTOCOL_FRAMES" or not sys.stdin.isatty():
         yield _NO_TERMINAL
         return
-    descriptor = os.open("/dev/tty", os.O_RDWR)
+    try:
+        descriptor = os.open("/dev/tty", os.O_RDWR)
+    except OSError:  # what it reads from is a terminal, but not its own
+        yield _NO_TERMINAL
+        return
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
     try:
         yield descriptor

@@ -13,7 +13,6 @@ from apollo_common.settings import SandboxMode
 from apollo_proto.apollo import v1
 from apollo_worker.artifact.context import UNWATCHED, Watch
 from apollo_worker.cache import ArtifactCache
-from apollo_worker.core.budget import MemoryLimit
 from apollo_worker.events import EventLog
 from apollo_worker.failure import STDERR_TAIL_BYTES, failed_event
 from apollo_worker.memory import memory_limit
@@ -50,7 +49,6 @@ class ReplayEnd:
     """How the attempt went here. `failure` is None when it succeeded."""
 
     counters: Counters
-    output_records: int = 0
     failure: v1.Failed | None = None
 
 
@@ -71,7 +69,6 @@ class Replay:
         options: Options,
         *,
         stderr: Callable[[bytes], None],
-        limit: MemoryLimit | None = None,
     ) -> None:
         """`document` is the coordinator's answer; `stderr` hears what the programs write there, as it comes.
 
@@ -87,7 +84,7 @@ class Replay:
             self._assignment.timeout_ms = 0  # whoever looks at it in a debugger takes longer
         self._sandbox = establish(options.sandbox)
         self._cache = ArtifactCache(directory / "artifacts", UNLIMITED)
-        self._budget_bytes = (limit or memory_limit()).budget_bytes(self._assignment.memory_budget_bytes)
+        self._budget_bytes = memory_limit().budget_bytes(self._assignment.memory_budget_bytes)
         part = options.output if self._assignment.output is not None else None
         self._stores = ReplayStores(source, part)
         self._places = Places(self._stores, directory / "volume", directory / "scratch", UNLIMITED)
@@ -136,11 +133,11 @@ class Replay:
             self._watch,
         )
         try:
-            done = await Pipeline(self._assignment, programs, self._places, self._reporter, self._budget_bytes).run()
+            await Pipeline(self._assignment, programs, self._places, self._reporter, self._budget_bytes).run()
         except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
             return ReplayEnd(self._reporter.counters(), failure=failed_event(error, self._reporter.stderr_tail))
         await self._write_map_output()
-        return ReplayEnd(self._reporter.counters(), done.output_records)
+        return ReplayEnd(self._reporter.counters())
 
     async def _write_map_output(self) -> None:
         """To the user's file, where the attempt has left its output on what it takes for a volume."""
@@ -189,4 +186,4 @@ def _watch(options: Options) -> Watch:
     found = shutil.which(command)
     if found is None:
         raise ProgramStartFailed(f"`{command}`, which is to run the program, is not on your PATH: install it")
-    return Watch((found, *others), options.terminal)
+    return Watch((str(Path(found).absolute()), *others), options.terminal)  # programs run in directories of their own
