@@ -1,5 +1,6 @@
 """Jobs with bad records, and their redrives, on real workers: what comes out is what the better mapper gives of all."""
 
+import json
 import os
 import secrets
 import shutil
@@ -141,6 +142,9 @@ def test_a_redrive_gives_what_the_fixed_mapper_gives_of_everything(site):
     assert sum("adoptedFrom" in task for task in tasks) == whole["progress"]["maps"]["total"]
     assert {task["attempts"] for task in tasks if "adoptedFrom" in task} == {0}
     assert all(task["badRecordsOf"].startswith(job) for task in tasks if "badRecordsOf" in task)
+    manifest = json.loads((site.directory / "sums-redriven/_SUCCESS").read_text())
+    assert (manifest["job"], manifest["spec"]["redriveOf"]) == (shown["id"], job)
+    assert site.coordinator.request("GET", f"/jobs/{shown['id']}/explanation")["lines"]
 
 
 def _is_good(pair: bytes) -> bool:
@@ -184,32 +188,23 @@ def test_a_map_only_job_gives_what_its_bad_records_give(on_volume):
     assert len(b"".join(on_volume.parts("map-only-redriven")).splitlines()) == LINES // BAD_EVERY
 
 
-def test_without_map_outputs_one_is_told_the_cost_and_may_map_all_again(on_volume):
-    job = on_volume.first("dropped", keepIntermediate=False)
-    refused = on_volume.redrive(job, "dropped-redriven")
+def test_map_outputs_that_are_damaged_or_gone_are_told_with_what_to_do(on_volume):
+    job = on_volume.first("harmed")
+    for file in on_volume.map_outputs(job).glob("*-m-00001/*/*"):
+        os.truncate(file, 3)
+    answer = on_volume.redrive(job, "harmed-redriven")
+    shown = on_volume.coordinator.ended(answer["job"]["id"])
+    assert (shown["status"], shown["failure"]["reason"]) == ("failed", "fetch_failed")
+    assert f"apollo redrive {job} --remap" in shown["failure"]["message"]
+    shutil.rmtree(on_volume.map_outputs(job))
+    refused = on_volume.redrive(job, "harmed-redriven")
     assert (refused["status"], refused["type"]) == (409, "urn:apollo:problem:map_outputs_gone")
     assert refused["inputBytes"] == on_volume.input.stat().st_size
     assert refused["mapTasks"] == -(-refused["inputBytes"] // SPLIT_BYTES)
     assert refused["mapMilliseconds"] > 0
-    shown = on_volume.redriven(job, "dropped-redriven", remap=True)
+    shown = on_volume.redriven(job, "harmed-redriven", remap=True)
     assert "redriveOf" not in shown
-    assert in_order(b"".join(on_volume.parts("dropped-redriven"))) == sums(on_volume.mapped(FIXED))
-
-
-def test_map_outputs_that_somebody_has_removed_are_missed(on_volume):
-    job = on_volume.first("removed")
-    shutil.rmtree(on_volume.map_outputs(job))
-    assert on_volume.redrive(job, "removed-redriven")["type"] == "urn:apollo:problem:map_outputs_gone"
-
-
-def test_one_map_output_that_is_missing_fails_the_redrive_with_what_to_do(on_volume):
-    job = on_volume.first("damaged")
-    for file in on_volume.map_outputs(job).glob("*-m-00001/*/*"):
-        os.truncate(file, 3)
-    answer = on_volume.redrive(job, "damaged-redriven")
-    shown = on_volume.coordinator.ended(answer["job"]["id"])
-    assert (shown["status"], shown["failure"]["reason"]) == ("failed", "fetch_failed")
-    assert f"apollo redrive {job} --remap" in shown["failure"]["message"]
+    assert in_order(b"".join(on_volume.parts("harmed-redriven"))) == sums(on_volume.mapped(FIXED))
 
 
 def test_a_record_that_is_still_bad_is_skipped_again_and_a_redrive_is_not_redriven(on_volume):

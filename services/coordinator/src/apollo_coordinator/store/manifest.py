@@ -72,6 +72,7 @@ def _spec(spec: JobSpec) -> dict[str, Any]:
         "partitioner": spec.partitioner,
         "outputFormat": spec.output_format,
         "compression": spec.compression,
+        **({"redriveOf": spec.redrive_of} if spec.redrive_of else {}),
         **_keys(spec.keys),
         **_differing(spec.text, TextFields()),
     }
