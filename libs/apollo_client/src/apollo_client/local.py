@@ -18,6 +18,7 @@ from apollo_common.settings import LogLevel, Settings
 # For jobs to end and be cleaned up, and commits that have begun.
 WIND_UP_SECONDS = 10
 CLOSE_SECONDS = 10
+PROBE_SECONDS = 3  # who sits before a job that waits for room sees soon that there is some
 # Of jobs of a command that was killed, when their storage does not answer.
 ABANDONED_SECONDS = 10
 # What goes wrong is told by the job; the user of a command wants no log lines between.
@@ -63,6 +64,7 @@ async def embedded_coordinator(workers: int) -> AsyncIterator[str]:
             unix_socket=socket,
             workers=workers,
             worker_orphan_seconds=0,
+            full_volume_probe_seconds=PROBE_SECONDS,
             file_roots=None,
             storage_endpoints=None,
             allow_network=True,
