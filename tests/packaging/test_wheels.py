@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -81,6 +82,14 @@ def test_the_command_runs_from_wheels(wheels, tmp_path):
     assert (out / "part-r-00000").read_text() == "be\t2\nnot\t1\nor\t1\nto\t2\n"
     assert run(tmp_path / "venv/bin/apollo-hadoop", "version").startswith("Hadoop ")
     assert (tmp_path / "venv/share/apollo/hadoop-streaming-apollo.jar").exists()  # mrjob looks for it there
+
+
+def test_the_coordinators_wheel_holds_the_web_page(wheels):
+    (wheel,) = wheels.glob("apollo_coordinator-*.whl")
+    source = REPOSITORY / "services/coordinator/src"
+    files = {str(path.relative_to(source)) for path in (source / "apollo_coordinator/web").glob("*.*")}
+    assert "apollo_coordinator/web/index.html" in files
+    assert files <= set(ZipFile(wheel).namelist())
 
 
 @pytest.mark.parametrize("folder", PACKAGES)

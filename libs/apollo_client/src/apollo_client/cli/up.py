@@ -20,7 +20,7 @@ _NOT_ASKED_FOR = (
     "set APOLLO_TOKENS_FILE."
 )
 _EXAMPLE = """\
-In another terminal:
+Look at its jobs with a browser at {url}. In another terminal:
   export APOLLO_COORDINATOR={url}
   apollo submit --wait --mapper 'shell:tr -s " " "\\n"' --reducer builtin:count --input FILE --output DIRECTORY"""
 

@@ -9,6 +9,7 @@ import { Timeline } from "./timeline.js";
 import { now } from "./words.js";
 
 const REFRESH_MS = 1000; // at least, between looks at what the events do not tell
+const EXPLAIN_MS = 5000; // the same, of what takes the coordinator a look at every task
 const PAINT_MS = 250; // at least, between paintings of the timeline
 const MOST_BAD_RECORDS = 10; // that are shown
 
@@ -33,22 +34,19 @@ export async function showJob({ main, signal, connected, title }, id) {
     show(part.phases, [job.status, job.nReducers, maps, reduces, story.progress], phases);
   }
 
+  const ask = (what) => call(path + what, { signal });
   const refresh = paced(async () => {
-    try {
-      const [shown, counters, timings, why, failures, bad] = await Promise.all([
-        "", "/counters", "/timings", "/explanation", "/failures", `/bad-records?limit=${MOST_BAD_RECORDS}`,
-      ].map((what) => call(path + what, { signal })));
-      job = shown;
-      show(part.explanation, why, explanation);
-      show(part.failures, failures, causes);
-      show(part.bad, [job, bad], badRecords);
-      show(part.counters, counters, counterTables);
-      show(part.timings, timings, timingBars);
-      render();
-    } catch (error) {
-      if (error instanceof Refused && !signal.aborted) console.warn(error.message);
-    }
+    const [shown, counters, timings, failures, bad] = await Promise.all(
+      ["", "/counters", "/timings", "/failures", `/bad-records?limit=${MOST_BAD_RECORDS}`].map(ask));
+    job = shown;
+    show(part.failures, failures, causes);
+    show(part.bad, [job, bad], badRecords);
+    show(part.counters, counters, counterTables);
+    show(part.timings, timings, timingBars);
+    render();
   }, REFRESH_MS, signal);
+
+  const explain = paced(async () => show(part.explanation, await ask("/explanation"), explanation), EXPLAIN_MS, signal);
 
   const paint = paced(async () => {
     const slow = story.stragglers(now());
@@ -66,6 +64,7 @@ export async function showJob({ main, signal, connected, title }, id) {
       story.tell(data);
       if (data.kind === "progress") render();
       refresh();
+      explain();
       paint();
     },
     isLast: ({ kind }) => kind === "job-ended",
@@ -99,7 +98,11 @@ function paced(work, ms, signal) {
     busy = true;
     while (asked && !signal.aborted) {
       asked = false;
-      await work();
+      try {
+        await work();
+      } catch (error) {
+        if (error instanceof Refused && !signal.aborted) console.warn(error.message);
+      }
       await rest(ms, signal);
     }
     busy = false;
