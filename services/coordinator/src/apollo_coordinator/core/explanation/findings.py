@@ -149,8 +149,8 @@ def _wanted(phase: Phase, workers: int) -> Figures:
 
 def _other_jobs(matter: Matter) -> Told:
     priority = matter.seen.spec.priority
-    workers = count(matter.phase.workers, "worker")
-    text = f"Workers were taken: {matter.attempts} waited {matter.of_wall}, while some of {workers} had none of them."
+    there = count(matter.phase.workers, "worker was", "workers were")
+    text = f"Other work had the workers: {matter.attempts} waited {matter.of_wall}, though {there} there."
     fix = f"If other jobs had them, raise priority from {priority} to {priority + 1}, for twice the share."
     return Told(text, {"workers": matter.phase.workers}, Advice(fix, "priority"))
 
