@@ -38,7 +38,7 @@ def test_a_job_is_followed_on_its_page(browser, desk):
     browser.open(desk.at(f"jobs/{job}"))
     browser.shows("0 of 1 task, 1 running", ".part-phases")
     browser.evaluate(STAY)
-    browser.until("document.querySelector('canvas').ariaLabel?.startsWith('1 attempts on 1 workers')", "the attempt")
+    browser.until("document.querySelector('canvas').ariaLabel?.startsWith('1 attempt on 1 worker ')", "the attempt")
     gate.touch()
     browser.shows("succeeded", ".part-head")
     browser.shows("done", ".part-phases")

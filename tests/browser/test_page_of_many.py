@@ -54,22 +54,39 @@ async def test_a_list_of_many_jobs_is_paged_and_filtered(api, browser):
     await in_thread(look)
 
 
-async def test_thousands_of_attempts_are_one_drawing(api, browser):
+async def ended_job(api, workers, rounds):
+    """Each worker ran one attempt after the other."""
     job = await submit(api)
     api.jobs.start(job, maps=1, reduces=0)
     job.created_ms = 1_000
-    for round_ in range(ROUNDS):
-        names = [attempt_id(map_task_id(job.id, round_ * WORKERS + worker), 0) for worker in range(WORKERS)]
+    for round_ in range(rounds):
+        names = [attempt_id(map_task_id(job.id, round_ * workers + worker), 0) for worker in range(workers)]
         for worker, name in enumerate(names):
             api.jobs.tell(job, "attempt-started", task=name.rpartition("-")[0], attempt=name, worker=f"w{worker}")
         for name in names:
             api.jobs.tell(job, "attempt-accepted", task=name.rpartition("-")[0], attempt=name)
     job.status, job.ended_ms = JobStatus.SUCCEEDED, 30_000
     api.jobs.tell(job, "job-ended", last=True, status="succeeded")
+    return job
+
+
+async def test_workers_beyond_the_bound_are_counted(api, browser):
+    job = await ended_job(api, workers=2_010, rounds=1)
 
     def look():
         browser.open(f"http://127.0.0.1:{api.port}/#/jobs/{job.id}")
-        total = WORKERS * ROUNDS
+        browser.shows("10 more attempts not drawn", "figure")
+        browser.until("document.querySelector('canvas').ariaLabel.startsWith('2,010 attempts on 2,000 ')", "the label")
+
+    await in_thread(look)
+
+
+async def test_thousands_of_attempts_are_one_drawing(api, browser):
+    job = await ended_job(api, WORKERS, ROUNDS)
+
+    def look():
+        browser.open(f"http://127.0.0.1:{api.port}/#/jobs/{job.id}")
+        total = f"{WORKERS * ROUNDS:,}"
         browser.until(f"document.querySelector('canvas')?.ariaLabel?.startsWith('{total} attempts')", "the timeline")
         assert browser.evaluate("return document.querySelectorAll('main *').length") < 1_000
         browser.evaluate("document.querySelector('canvas').focus()")

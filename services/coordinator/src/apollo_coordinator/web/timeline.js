@@ -1,7 +1,7 @@
 // The attempts of a job over time, a lane for each worker, drawn on a canvas: ten thousand cost no more than ten.
 
 import { make } from "./dom.js";
-import { duration, now, short } from "./words.js";
+import { count, duration, now, short } from "./words.js";
 
 const MOST_LANES = 2_000; // workers that are drawn
 const AXIS = 22; // px
@@ -16,6 +16,7 @@ export class Timeline {
     this.open = open;
     this.lanes = new Map(); // worker -> {attempts}
     this.seen = 0;
+    this.undrawn = 0; // attempts of workers that have no lane
     this.chosen = null;
     this.canvas = make("canvas", {
       tabindex: 0, role: "application", "aria-roledescription": "timeline", "aria-describedby": "timeline-chosen",
@@ -25,8 +26,9 @@ export class Timeline {
     });
     this.caption = make("p", { id: "timeline-chosen", class: "note caption", "aria-live": "polite" });
     this.legend = make("ul", { class: "legend" });
+    this.omitted = make("p", { class: "note", hidden: true });
     this.element = make("figure", { class: "timeline" },
-      make("div", { class: "canvas" }, this.canvas), this.caption, this.legend);
+      make("div", { class: "canvas" }, this.canvas), this.caption, this.legend, this.omitted);
     this.say(null);
   }
 
@@ -47,7 +49,10 @@ export class Timeline {
       place += 1;
       if (place <= this.seen) continue;
       if (!this.lanes.has(attempt.worker)) {
-        if (this.lanes.size >= MOST_LANES) continue;
+        if (this.lanes.size >= MOST_LANES) {
+          this.undrawn += 1;
+          continue;
+        }
         this.lanes.set(attempt.worker, []);
       }
       this.lanes.get(attempt.worker).push(attempt);
@@ -175,9 +180,12 @@ export class Timeline {
   }
 
   label(met) {
-    const words = `${this.seen} attempts on ${this.lanes.size} workers over ${duration(this.end - this.start)}. `
+    const words = `${count(this.seen, "attempt")} on ${count(this.lanes.size, "worker")} over ${duration(this.end - this.start)}. `
       + "Arrow keys go from attempt to attempt, Enter opens its log.";
     if (this.canvas.getAttribute("aria-label") !== words) this.canvas.setAttribute("aria-label", words);
+    const omitted = this.undrawn + this.story.untold;
+    this.omitted.hidden = omitted === 0;
+    if (omitted) this.omitted.textContent = `${count(omitted, "more attempt")} not drawn: there are too many.`;
     const kinds = LEGEND.filter(([name]) => met.has(name));
     if (this.story.committing !== null) kinds.push(["commit", "commit"]);
     const shown = kinds.map(([name]) => name).join();
