@@ -41,11 +41,11 @@ async def succeeded(api, **changes):
 
 @pytest.fixture
 def redrive(api, tmp_path):
-    async def redrive(*arguments, answer: str | None = None):
+    async def redrive(*arguments, answer: str | None = None, verb: str = "redrive"):
         """Status, standard output and error. `answer`: what a terminal's user types; None: there is no terminal."""
         ours, theirs = pty.openpty() if answer is not None else (-1, asyncio.subprocess.DEVNULL)
         process = await asyncio.create_subprocess_exec(
-            *command("redrive", *arguments), cwd=tmp_path, stdin=theirs,
+            *command(verb, *arguments), cwd=tmp_path, stdin=theirs,
             env=environment(APOLLO_COORDINATOR=f"http://127.0.0.1:{api.port}"),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
@@ -74,6 +74,7 @@ async def test_a_program_is_uploaded_and_the_new_job_is_told(api, redrive, tmp_p
     spec = made(api, out)
     assert spec.mapper.name.startswith("mended-")
     assert (spec.redrive_of, spec.output_path, spec.name, spec.overwrite) == (job, "s3://out/again", "mine", False)
+    assert f"redrives  {job}" in (await redrive(out.strip(), verb="job"))[1].splitlines()
     status, out, _ = await redrive(job, "--mapper", "shell:cat", "--output", "there", "--overwrite", "--json")
     document = json.loads(out)
     assert (status, document["redriveOf"], document["name"]) == (0, job, "words")

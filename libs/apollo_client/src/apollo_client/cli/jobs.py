@@ -149,6 +149,7 @@ def _description(job: Document, tasks: list[Document]) -> list[str]:
     lines = [
         f"job       {job['id']}" + (f" ({job['name']})" if job["name"] else ""),
         *([f"user      {job['user']}"] if "user" in job else []),
+        *([f"redrives  {job['redriveOf']}"] if "redriveOf" in job else []),
         f"status    {progress_line(job)}",
         *_input_lines(job),
         f"output    {job['outputLocation']['location']}",
