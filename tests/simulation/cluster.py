@@ -114,7 +114,7 @@ class Cluster:
         if order.output is not None:
             return await self._upload(order, written(pairs), len(pairs), counters)
         if self.volume_full:
-            return AttemptFailed("volume_full", "no space is left on the volume", retryable=True)
+            return _full("the intermediate volume")
         corrupt = self.faults.meets("corrupt_segment")
         splitters = unpack_keys(order.splitters) if order.spec.partitioner == "range" else None
         self.volume[order.output_path] = MapOutput(partitioned(pairs, order.spec.n_reducers, splitters), corrupt)
@@ -142,6 +142,8 @@ class Cluster:
         self, order: AttemptOrder, content: bytes, records: int, counters: dict[str, dict[str, int]]
     ) -> AttemptReport:
         assert order.output is not None
+        if self.volume_full:
+            return _full("the output's volume")
         upload = Upload(order.output.url, order.output.upload_id)
         try:
             if self.faults.meets("removed_upload"):
@@ -159,3 +161,7 @@ class Cluster:
             output_sha256=hashlib.sha256(content).hexdigest(),
             timings=TIMINGS,
         )
+
+
+def _full(volume: str) -> AttemptFailed:
+    return AttemptFailed("volume_full", f"{volume} is full", retryable=True, full_volume=volume, needed_bytes=1 << 20)
