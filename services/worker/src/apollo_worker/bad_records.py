@@ -32,9 +32,7 @@ from apollo_worker.reporting import check_counter_group
 from apollo_worker.steps import Timed
 
 MAX_CHUNK_BYTES: Final = 16 << 20  # of input, or one block: what the mapper is run on first
-_BUDGET_SHARE: Final = (
-    4  # of the memory budget, for a chunk; and for the records found, which are kept to be told again
-)
+_BUDGET_SHARE: Final = 4  # of the memory budget, for a chunk; and for what was found, which is kept to be told again
 
 Tell = Callable[[v1.BadRecord], None]
 
