@@ -152,7 +152,7 @@ DATA = Place("the coordinator's volume", "services/volume/data")
 
 def test_the_coordinators_full_volume_loses_no_job_and_takes_none(tmp_path):
     with site(tmp_path, DATA) as here:
-        job = here.submit(mapperName="shell:cat; sleep 0.2")
+        job = here.submit(mapperName="shell:cat; sleep 0.5")
         here.disk.fill()
         trouble = wait_for(lambda: here.job(job).get("trouble"), "the job's trouble")
         assert (
@@ -173,11 +173,11 @@ def test_the_coordinators_full_volume_loses_no_job_and_takes_none(tmp_path):
 
 def test_a_coordinator_that_is_killed_while_its_volume_is_full_starts_there_and_goes_on(tmp_path):
     with site(tmp_path, DATA) as here:
-        job = here.submit(mapperName="shell:cat; sleep 0.2")
+        job = here.submit(mapperName="shell:cat; sleep 0.5")
         here.disk.fill()
         wait_for(lambda: here.job(job).get("trouble"), "the job's trouble")
         here.services.kill("coordinator")
-        assert here.disk.free_bytes == 0
+        assert here.disk.free_bytes < 64 << 10
         here.services.start_coordinator(takes_jobs=False)
         assert here.job(job)["status"] in ("running", "committing", "succeeded")  # with what was kept for a start
         assert here.answer("GET", "/readyz") == 503

@@ -47,8 +47,8 @@ class SmallDisk:
         """Take what is free but for so much, beside what was taken before."""
         ballast = os.open(self.place / _BALLAST, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            while (taken := self.free_bytes - leave_bytes) >= _BLOCK_BYTES:
-                _take(ballast, taken)
+            while _take(ballast, self.free_bytes - leave_bytes):
+                pass
         finally:
             os.close(ballast)
 
@@ -74,15 +74,16 @@ class SmallDisk:
         return True
 
 
-def _take(file: int, size_bytes: int) -> None:
-    """Append so much, or half of it while that is too much: a file system needs some blocks for itself."""
+def _take(file: int, size_bytes: int) -> bool:
+    """Append so much, or half of it while that is too much: a file system needs some blocks for itself. Whether any."""
     while size_bytes >= _BLOCK_BYTES:
         try:
             os.posix_fallocate(file, os.fstat(file).st_size, size_bytes)
         except OSError:
             size_bytes //= 2
         else:
-            return
+            return True
+    return False
 
 
 def _run(*command: str | Path) -> None:

@@ -21,7 +21,7 @@ def test_what_is_reserved_is_there_when_the_volume_is_full(disk):
     reserve = Reserve(disk.place)
     reserve.keep()
     disk.fill()
-    assert free_bytes(disk.place) == 0
+    assert free_bytes(disk.place) < 64 << 10
     Reserve(disk.place).give_back()  # by the next process
     assert free_bytes(disk.place) >= MIB
 
