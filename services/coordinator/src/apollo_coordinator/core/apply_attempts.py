@@ -4,7 +4,7 @@ from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId, job_of
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.core import facts
-from apollo_coordinator.core.failures import note_failure
+from apollo_coordinator.core.failures import note_failure, with_fingerprint
 from apollo_coordinator.core.indexes import (
     fire_timers,
     move_task,
@@ -94,8 +94,8 @@ def attempt_accepted(state: State, fact: facts.AttemptAccepted) -> None:
 
 def attempt_failed(state: State, fact: facts.AttemptFailed) -> None:
     queue, task, attempt = _end_running(state, fact.attempt, AttemptStatus.FAILED, fact)
-    attempt.failure = fact.failure
-    note_failure(queue, task, attempt, fact.failure, fact.at_ms)
+    attempt.failure = with_fingerprint(queue.job, task, fact.failure)
+    note_failure(queue, task, attempt, attempt.failure, fact.at_ms)
     if fact.failure.reason == VolumeFull.reason:
         pause(state, queue, fact.at_ms)
         trouble(state, queue.job.id, fact.failure.message)

@@ -65,9 +65,11 @@ def program_of(job: Job, task: Task, reason: str) -> str:
     return ran.given_name if ran is not None and reason not in _NOT_OF_A_PROGRAM else ""
 
 
-def fingerprint_of(job: Job, task: Task, failure: Failure) -> str:
-    """The failure's own, or, in a journal of before there were fingerprints, the one it would have had."""
-    return failure.fingerprint or fingerprint(
+def with_fingerprint(job: Job, task: Task, failure: Failure) -> Failure:
+    """As it is if it has one: failures in a journal of before there were fingerprints have not."""
+    if failure.fingerprint:
+        return failure
+    made = fingerprint(
         reason=failure.reason,
         program=failure.program or program_of(job, task, failure.reason),
         message=failure.message,
@@ -75,6 +77,7 @@ def fingerprint_of(job: Job, task: Task, failure: Failure) -> str:
         signal=failure.signal,
         stderr=failure.stderr_tail,
     )
+    return replace(failure, fingerprint=made)
 
 
 def failed_alike(job: Job, task: Task, attempts: Sequence[Attempt]) -> Attempt | None:
@@ -89,7 +92,7 @@ def failed_alike(job: Job, task: Task, attempts: Sequence[Attempt]) -> Attempt |
         failure = attempt.failure
         if attempt.status is AttemptStatus.FAILED and failure is not None and _may_be_determined(failure):
             worker = known_as(attempt.worker)
-            if first_on.setdefault(fingerprint_of(job, task, failure), worker) != worker:
+            if first_on.setdefault(failure.fingerprint, worker) != worker:
                 return attempt
     return None
 
@@ -114,9 +117,12 @@ def seeks_bad_record(job: Job, task: Task) -> bool:
 
 
 def note_failure(queue: JobQueue, task: Task, attempt: Attempt, failure: Failure, at_ms: int) -> None:
-    """Count an attempt that has failed, as it is in `task.attempts` already, in the group of its cause."""
+    """Count an attempt that has failed, as it is in `task.attempts` already, in the group of its cause.
+
+    `failure` has a fingerprint.
+    """
     job = queue.job
-    key = _group_key(job, fingerprint_of(job, task, failure))
+    key = _group_key(job, failure.fingerprint)
     group = job.failures.get(key)
     workers = queue.failed_workers.setdefault(key, {})
     if len(workers) < MAX_COUNTED_WORKERS:
@@ -149,7 +155,7 @@ def _failed_so_before(job: Job, task: Task, attempt: Attempt, key: str) -> bool:
         other is not attempt
         and other.status is AttemptStatus.FAILED
         and other.failure is not None
-        and _group_key(job, fingerprint_of(job, task, other.failure)) == key
+        and _group_key(job, other.failure.fingerprint) == key
         for other in task.attempts
     )
 

@@ -14,7 +14,7 @@ from apollo_common import errors
 from apollo_common.ids import job_of
 from apollo_coordinator.core import commands, facts
 from apollo_coordinator.core.decide_jobs import end_job
-from apollo_coordinator.core.failures import failed_alike, fingerprint_of, program_of
+from apollo_coordinator.core.failures import failed_alike, program_of, with_fingerprint
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, JobStatus, Task, TaskStatus
 from apollo_coordinator.core.outcome import Outcome
 from apollo_coordinator.core.state import (
@@ -35,7 +35,7 @@ def fail(state: State, running: Running, failure: Failure, now_ms: int, out: Out
     """The attempt failed. A failure that every further attempt would meet ends the job at once."""
     task, attempt = running
     queue = state.queues[job_of(attempt.id)]
-    failure = replace(failure, fingerprint=fingerprint_of(queue.job, task, failure))
+    failure = with_fingerprint(queue.job, task, failure)
     out.facts.append(facts.AttemptFailed(now_ms, attempt.id, failure))
     if attempt.upload_id:
         out.commands.append(commands.DiscardPart(attempt.id))
