@@ -1,5 +1,6 @@
 """What bounded a job: runs in which one thing is wrong, as attempts would tell them, and the line that names it."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
 import pytest
@@ -8,9 +9,10 @@ from apollo_common.assignment import Split, SplitPiece
 from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_common.timings import NO_TIMINGS, Timings
+from apollo_coordinator.clock import SystemClock
 from apollo_coordinator.core.explanation.explain import MAX_LINES, explain
 from apollo_coordinator.core.explanation.findings import Line
-from apollo_coordinator.core.explanation.seen import look_at
+from apollo_coordinator.core.explanation.seen import Look, Seen
 from apollo_coordinator.core.model import (
     Attempt,
     AttemptOutput,
@@ -24,6 +26,7 @@ from apollo_coordinator.core.model import (
     TaskStatus,
 )
 from apollo_coordinator.core.spec import MIB, JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.engine.explaining import TASKS_AT_ONCE, Explainer
 from support.scheduling import World
 
 MAPPER = ProgramRef(ProgramSource.ARTIFACT, "map.py")
@@ -102,8 +105,15 @@ def a_job(maps: list[list[A]], reduces: list[A] | None = None, *, commit: float 
     return job
 
 
+def seen_of(job: Job, now_ms: int = 0) -> Seen:
+    look = Look(job, worker_cap=CAP, now_ms=now_ms)
+    while look.go_on(100):
+        pass
+    return look.seen()
+
+
 def lines_of(job: Job, now: float = 0) -> list[Line]:
-    return explain(look_at(job, worker_cap=CAP, now_ms=round(1000 * now)))
+    return explain(seen_of(job, round(1000 * now)))
 
 
 def in_rounds(tasks: int, workers: int, seconds: float, *, there: int = 0, **attempt) -> list[list[A]]:
@@ -300,6 +310,38 @@ def test_a_built_in_is_as_fast_as_it_is():
     assert [line.finding for line in lines_of(job)] == ["balanced", "attempt-starts"]
 
 
+def test_what_was_looked_at_stands_however_the_job_goes_on():
+    job = a_job(in_rounds(3, 1, 10))
+    before = seen_of(job)
+    look = Look(job, worker_cap=CAP, now_ms=0)
+    look.go_on(1)
+    first = job.maps[0]
+    first.status, first.accepted, first.output, first.ended_ms = TaskStatus.SCHEDULED, None, None, None
+    first.attempts.clear()
+    job.maps, job.reduces, job.ended_ms = [], [], 99_000
+    while look.go_on(1):
+        pass
+    assert look.seen() == before
+
+
+async def test_a_job_that_goes_on_meanwhile_is_explained_as_it_was_and_another_one_waits():
+    jobs = {name: a_job(in_rounds(2 * TASKS_AT_ONCE, 1, 10)) for name in ("j", "k")}
+    expected = lines_of(jobs["j"])
+    asked_for = []
+
+    async def with_tasks(name: JobId) -> Job:
+        asked_for.append(name)
+        return jobs[name]
+
+    explainer = Explainer(with_tasks, SystemClock(), worker_cap=CAP)
+    first = asyncio.create_task(explainer.explain(JobId("j")))
+    second = asyncio.create_task(explainer.explain(JobId("k")))
+    await asyncio.sleep(0)
+    jobs["j"].maps = []
+    assert asked_for == ["j"]
+    assert await first == expected == await second
+
+
 def test_what_the_scheduler_journals_is_enough():
     """Driven event by event, and again from the facts alone."""
     world = World()
@@ -313,7 +355,7 @@ def test_what_the_scheduler_journals_is_enough():
     world.progress("j-r-00000-0", 500, 500)
     world.done("j-r-00000-0")
     again = world.restart().state.jobs[job.id]
-    seen = [look_at(each, worker_cap=CAP, now_ms=world.now_ms) for each in (job, again)]
+    seen = [seen_of(each, world.now_ms) for each in (job, again)]
     assert seen[0] == seen[1]
     assert seen[0].phases[1].runs[0].input_bytes == 500
     assert {run.workers for phase in seen[0].phases for run in phase.runs} == {1}

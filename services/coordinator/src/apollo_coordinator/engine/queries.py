@@ -1,6 +1,5 @@
 """What the job service answers about jobs, their tasks, attempts and workers. Nothing here changes anything."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 
@@ -9,14 +8,13 @@ from apollo_common.errors import UnknownJob
 from apollo_common.ids import AttemptId, JobId, TaskId, job_of
 from apollo_common.timings import Timings
 from apollo_coordinator.core.adoption import BadRecordRange
-from apollo_coordinator.core.explanation.explain import explain
 from apollo_coordinator.core.explanation.findings import Line
-from apollo_coordinator.core.explanation.seen import look_at
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind, Worker, add_counters
 from apollo_coordinator.core.redrive import check_redrivable, mapper_to_replace
 from apollo_coordinator.core.spec import ProgramRef
 from apollo_coordinator.core.state import KINDS, State
 from apollo_coordinator.engine.changes import ChangeFeed
+from apollo_coordinator.engine.explaining import Explainer
 from apollo_coordinator.engine.feed import EventFeed
 from apollo_coordinator.engine.past_tasks import PastTasks
 from apollo_coordinator.engine.ports import EnginePorts
@@ -37,6 +35,8 @@ class JobQueries:
         self._feed = EventFeed(ports.journal, ports.clock, settings, self._state)
         self._changes = ChangeFeed(settings, self._state)
         self._past_tasks = PastTasks(ports.journal, settings.limits)
+        worker_cap = settings.limits.max_workers_per_job
+        self._explainer = Explainer(self._with_tasks, ports.clock, worker_cap=worker_cap)
 
     @property
     def state(self) -> State:
@@ -129,9 +129,7 @@ class JobQueries:
         return await whole(self._ports.bad_records, await self._with_tasks(job), number)
 
     async def explanation(self, job: JobId) -> Sequence[Line]:
-        found = await self._with_tasks(job)
-        cap, now_ms = self._settings.limits.max_workers_per_job, self._ports.clock.now_ms()
-        return await asyncio.to_thread(lambda: explain(look_at(found, worker_cap=cap, now_ms=now_ms)))
+        return await self._explainer.explain(job)
 
     def workers(self) -> Sequence[Worker]:
         return list(self._state.workers.values())

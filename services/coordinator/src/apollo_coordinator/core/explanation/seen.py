@@ -1,8 +1,8 @@
 """What a job's tasks tell of its run at one moment: plain and frozen, to be studied while the job goes on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from apollo_common.assignment import Split
@@ -21,6 +21,9 @@ from apollo_coordinator.core.model import (
 )
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.core.state import size_bytes
+
+_ORDER = (TaskKind.SAMPLE, TaskKind.MAP, TaskKind.REDUCE)
+"""One phase after another."""
 
 SAME_STRETCH_MS = 500
 """Between two attempts on a worker: a shorter gap is the cost of another attempt, and no waiting."""
@@ -108,57 +111,88 @@ class Seen:
         return max(1, self.until_ms - self.created_ms)
 
 
-def look_at(job: Job, *, worker_cap: int, now_ms: int) -> Seen:
-    """`job` has its tasks at hand. `worker_cap`: of the operator; a job's own may be lower.
+class _TaskSeen(NamedTuple):
+    """A task, as it was when it was looked at."""
 
-    May be called in a thread while the job goes on: then it is as if some tasks were looked at a moment later.
+    kind: TaskKind
+    completed: bool
+    ended_ms: int
+    split: Split | None
+    output_bytes: int
+    runs: tuple[Run, ...]
+
+
+class Look:
+    """Looks at a job that goes on, at some of its tasks each time: there may be a hundred thousand.
+
+    What was looked at stands, however the job goes on: it is as if some tasks were looked at a moment later.
     """
-    until_ms = now_ms if job.ended_ms is None else job.ended_ms
-    phases: list[Phase] = []
-    if job.planned_ms is not None:
-        began_ms: int | None = job.planned_ms
-        for all_tasks in (job.samplers, job.maps, job.reduces):
-            tasks = [task for task in all_tasks if task.attempts or task.status is not TaskStatus.COMPLETED]
+
+    def __init__(self, job: Job, *, worker_cap: int, now_ms: int) -> None:
+        """`job` has its tasks at hand. `worker_cap`: of the operator; a job's own may be lower."""
+        self._seen = Seen(
+            job.id,
+            job.spec,
+            job.status,
+            job.trouble,
+            min(job.spec.max_workers or worker_cap, worker_cap),
+            job.created_ms,
+            job.started_ms,
+            job.planned_ms,
+            job.committing_ms,
+            max(now_ms if job.ended_ms is None else job.ended_ms, job.created_ms),
+            phases=(),
+            map_output_bytes=0,
+        )
+        self._left = iter(job.tasks if job.planned_ms is not None else ())
+        self._tasks: dict[TaskKind, list[_TaskSeen]] = {kind: [] for kind in _ORDER}
+
+    def go_on(self, most: int) -> bool:
+        """Look at so many more tasks; whether any were left."""
+        looked_at = list(islice(self._left, most))
+        for task in looked_at:
+            self._tasks[task.kind].append(
+                _TaskSeen(
+                    task.kind,
+                    task.status is TaskStatus.COMPLETED,
+                    task.ended_ms or 0,
+                    task.split,
+                    task.output.size_bytes if task.output is not None else 0,
+                    tuple(_run(task, attempt, self._seen.until_ms) for attempt in task.attempts),
+                )
+            )
+        return bool(looked_at)
+
+    def seen(self) -> Seen:
+        """All that was looked at. Takes long for many tasks, and may be asked for in a thread."""
+        phases: list[Phase] = []
+        began_ms = self._seen.planned_ms
+        for kind in _ORDER:
+            tasks = [task for task in self._tasks[kind] if task.runs or not task.completed]  # no adopted ones
             if tasks and began_ms is not None:
-                phases.append(_phase(job, tasks, began_ms, until_ms))
-                began_ms = phases[-1].ended_ms if _completed(tasks) else None
-    return Seen(
-        job.id,
-        job.spec,
-        job.status,
-        job.trouble,
-        min(job.spec.max_workers or worker_cap, worker_cap),
-        job.created_ms,
-        job.started_ms,
-        job.planned_ms,
-        job.committing_ms,
-        max(until_ms, job.created_ms),
-        tuple(phases),
-        max((task.output.size_bytes for task in job.maps if task.output is not None), default=0),
-    )
+                phases.append(_phase(self._seen, tasks, began_ms))
+                began_ms = phases[-1].ended_ms if phases[-1].over else None
+        largest = max((task.output_bytes for task in self._tasks[TaskKind.MAP]), default=0)
+        return replace(self._seen, phases=tuple(phases), map_output_bytes=largest)
 
 
-def _completed(tasks: list[Task]) -> bool:
-    return all(task.status is TaskStatus.COMPLETED for task in tasks)
-
-
-def _phase(job: Job, tasks: list[Task], began_ms: int, until_ms: int) -> Phase:
-    runs = [_run(task, attempt, until_ms) for task in tasks for attempt in task.attempts]
-    runs.sort(key=lambda run: run.started_ms)
-    ended_ms = max(task.ended_ms or 0 for task in tasks) if _completed(tasks) else until_ms
+def _phase(seen: Seen, tasks: list[_TaskSeen], began_ms: int) -> Phase:
+    runs = sorted((run for task in tasks for run in task.runs), key=lambda run: run.started_ms)
+    over = all(task.completed for task in tasks)
+    ended_ms = max(task.ended_ms for task in tasks) if over else seen.until_ms
     splits = [task.split for task in tasks if task.split is not None]
     sizes = sorted(split.size_bytes for split in splits)
     return Phase(
         tasks[0].kind,
         began_ms,
         max(began_ms, ended_ms),
-        _completed(tasks),
+        over,
         len(tasks),
-        sum(1 for task in tasks if not task.attempts),
+        sum(1 for task in tasks if not task.runs),
         tuple(runs),
         tuple(_stretches(runs)),
         can_be_cut=any(_can_be_cut(split) for split in splits),
-        small_objects=bool(sizes) and sizes[len(sizes) // 2] * 2 < job.spec.split_size_bytes,
+        small_objects=bool(sizes) and sizes[len(sizes) // 2] * 2 < seen.spec.split_size_bytes,
     )
 
 
