@@ -57,6 +57,9 @@ async def test_records_come_in_order_of_their_numbers(store: BadRecordStore) -> 
         await store.put(ATTEMPT, replace(RECORD, number=number))
     await store.put(OTHER, replace(RECORD, number=5))
     assert [record.number for record in await store.of_attempt(ATTEMPT)] == [1, 2, 11]
+    assert [record.number for record in await store.of_attempt(ATTEMPT, after=1, limit=1)] == [2]
+    assert [record.number for record in await store.of_attempt(ATTEMPT, after=2, limit=5)] == [11]
+    assert await store.count(ATTEMPT) == 3
 
 
 async def test_a_record_that_is_told_again_is_kept_once(store: BadRecordStore) -> None:
@@ -74,6 +77,7 @@ async def test_of_a_record_that_is_looked_at_only_the_beginning_is_read(store: B
 async def test_what_is_not_there_is_empty(store: BadRecordStore) -> None:
     await store.put(ATTEMPT, RECORD)
     assert await store.of_attempt(OTHER) == []
+    assert await store.count(OTHER) == 0
     assert await store.get(ATTEMPT, 2) is None
     assert await store.get(OTHER, 1) is None
     await store.retain(JobId("3a7c00000009"), [OTHER])

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from apollo_common.errors import UnknownJob
+from apollo_common.errors import QuarantineFull, UnknownJob
 from apollo_common.ids import AttemptId, JobId
 from apollo_coordinator.core.limits import Limits
 from apollo_coordinator.core.model import JobStatus
 from apollo_coordinator.engine import EngineSettings
-from apollo_coordinator.engine.quarantine import PREVIEW_BYTES
+from apollo_coordinator.engine.quarantine import MAX_TOLD_BYTES, PREVIEW_BYTES, Intake
 from apollo_coordinator.order import (
     AttemptDone,
     AttemptFailed,
@@ -178,3 +179,54 @@ async def test_a_job_without_bad_records_has_none(site):
         assert await engine.bad_records(job) == []
         with pytest.raises(UnknownJob):
             await engine.bad_records(JobId("nobody"))
+
+
+@pytest.mark.parametrize("numbers", [[1, 3], [2], [1, 1]], ids=["a gap", "a late one", "a repeated one"])
+async def test_a_worker_that_makes_records_up_is_not_heard(site, numbers):
+    async def made_up(_order: AttemptOrder) -> AsyncIterator[AttemptReport]:
+        yield AttemptStarted()
+        for number in numbers:
+            yield record(number)
+        yield AttemptDone({})
+
+    site.add_workers(1, made_up)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine, max_bad_records=5)
+        failed = await ended(engine, job)
+        assert failed.failure is not None
+        assert (failed.status, failed.failure.reason) == (JobStatus.FAILED, "quarantine_full")
+
+
+async def test_what_one_attempt_may_tell_is_bounded(site):
+    kept: list[int] = []
+
+    async def keep(_attempt: AttemptId, found: BadRecord) -> None:
+        kept.append(found.number)
+
+    intake = Intake(AttemptId("k3v9d2m7q4xa-m-00001-2"), keep)
+    large = bytes(MAX_TOLD_BYTES // 4)
+    for number in (1, 2, 3):
+        await intake.keep(replace(record(number), content=large))
+    with pytest.raises(QuarantineFull):
+        await intake.keep(replace(record(4), content=large))
+    assert kept == [1, 2, 3]
+
+
+async def test_a_sampler_that_finds_too_many_shows_them(site):
+    async def sampled(order: AttemptOrder) -> AsyncIterator[AttemptReport]:
+        yield AttemptStarted()
+        if not order.max_bad_records:
+            yield AttemptFailed("program_exited", "status 1", retryable=True, exit_status=1)
+            return
+        for number in (1, 2):
+            yield record(number)
+        yield AttemptFailed("too_many_bad_records", "too many", retryable=False)
+
+    site.add_workers(1, sampled)
+    async with site.coordinator(QUICK) as engine:
+        job = await submit(engine, max_bad_records=1, partitioner="range", n_reducers=2)
+        assert (await ended(engine, job)).status is JobStatus.FAILED
+        found = await engine.bad_records(job)
+        assert [(bad.number, bad.task) for bad in found] == [(1, f"{job}-s-00000"), (2, f"{job}-s-00000")]
+        await until(lambda: not engine.state.queues)
+        assert (await engine.bad_record(job, 2)).record == record(2)

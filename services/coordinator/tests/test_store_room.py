@@ -4,6 +4,8 @@ import pytest
 
 from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId
+from apollo_coordinator.order import BadRecord
+from apollo_coordinator.store.bad_records import BadRecordFiles
 from apollo_coordinator.store.logs import LogFiles
 from apollo_coordinator.store.room import MIN_FREE_BYTES, Reserve, free_bytes, has_room
 from support.small_disk import MIB, SmallDisk, needs_root
@@ -54,3 +56,24 @@ async def test_logs_leave_the_last_room_to_facts(disk):
     disk.make_room()
     await logs.append(attempt, b"kept, too\n", 13)
     assert await logs.read(attempt) == b"kept\n\n... 8 bytes left out ...\nkept, too\n"
+
+
+async def test_bad_records_leave_the_last_room_to_facts(disk):
+    store, attempt = BadRecordFiles(disk.place / "bad-records"), AttemptId("k3v9d2m7q4xa-m-00001-2")
+    content = bytes(MIB)
+    record = BadRecord(1, "file:///in", 0, len(content), content, line=False, reason="program_exited", message="")
+    disk.fill(leave_bytes=MIN_FREE_BYTES + len(content) // 2)
+    with pytest.raises(VolumeFull, match="the coordinator's volume is full"):
+        await store.put(attempt, record)
+    assert has_room(disk.place)
+    disk.make_room()
+    await store.put(attempt, record)
+    assert await store.of_attempt(attempt) == [record]
+
+
+def test_a_reserve_that_cannot_be_made_is_done_without(disk):
+    """Whatever the reason, such as a quota: facts are being written."""
+    (disk.place / "reserve").mkdir()
+    reserve = Reserve(disk.place)
+    reserve.keep()
+    assert (has_room(disk.place), reserve.kept) == (True, False)

@@ -95,7 +95,7 @@ def a_search(
     mapper: Mapper, *, allowed: int = 100, budget_bytes: int = BUDGET_BYTES, told: list[v1.BadRecord] | None = None
 ) -> tuple[BadRecordSearch, AttemptReporter]:
     reporter = AttemptReporter(EventLog(v1.TaskAssignment(attempt_id="j-m-00000-2")))
-    tell = told.append if told is not None else None
+    tell = (told if told is not None else []).append
     return BadRecordSearch(mapper, reporter, budget_bytes, allowed=allowed, tell=tell), reporter
 
 
@@ -170,10 +170,24 @@ async def test_more_bad_records_than_allowed_end_the_search_with_those_told():
 
 
 async def test_a_program_that_fails_on_many_records_together_is_given_up():
+    """However many may be skipped."""
     mapper = PickyMapper(lambda records: ProgramExited("too many", exit_status=1) if len(records) > 1 else None)
-    search, _ = a_search(mapper, allowed=2)
+    search, _ = a_search(mapper, allowed=10_000)
     assert await search.find(stream([lines_block([b"a"] * 4096)])) == Found([], 4096)
-    assert mapper.runs == 1 + 2 * 3 * 12
+    assert mapper.runs == 1 + 2 * 12
+
+
+@given(bad=st.sets(st.integers(0, 63)), limit=st.integers(2, 64))
+async def test_failures_that_no_record_explains_cost_no_more_than_one_bad_record(bad, limit):
+    def fails(records: list[bytes]) -> Exception | None:
+        broken = len(records) > limit or any(int(record) in bad for record in records)
+        return ProgramExited("broken", exit_status=1) if broken else None
+
+    mapper = PickyMapper(fails)
+    search, _ = a_search(mapper)
+    found = await search.find(stream([lines_block([b"%d" % number for number in range(64)])]))
+    assert set(found.bad) <= bad
+    assert mapper.runs <= 1 + 2 * (len(found.bad) + 1) * 6
 
 
 async def test_a_record_over_a_mebibyte_is_not_skipped():
@@ -191,16 +205,12 @@ async def test_the_records_found_take_a_bounded_share_of_the_memory_budget():
         await search.find(stream([lines_block(records)]))
 
 
-async def test_a_sampler_keeps_none_and_so_needs_no_room():
-    records = [b"x" * 1000] * 100
-    search, _ = a_search(fails_on(lambda record: record == records[0]), budget_bytes=200_000)
-    assert (await search.find(stream([lines_block(records)]))).bad == list(range(100))
-
-
 async def test_progress_says_what_is_going_on():
     events = EventLog(v1.TaskAssignment(attempt_id="j-m-00000-2"))
     reporter = AttemptReporter(events)
-    search = BadRecordSearch(fails_on(lambda record: record == b"x"), reporter, BUDGET_BYTES, allowed=1, tell=None)
+    search = BadRecordSearch(
+        fails_on(lambda record: record == b"x"), reporter, BUDGET_BYTES, allowed=1, tell=lambda _: None
+    )
     await search.find(stream([lines_block([b"a", b"x"])]))
     reporter.finish()
     assert (await anext(events.follow())).progress.status == "skips 1 bad record of 2"

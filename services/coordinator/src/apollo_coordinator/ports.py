@@ -289,9 +289,13 @@ class BadRecordStore(Protocol):
         """Keep a record. It survives a crash once this has returned; one whose number is there stays as it is."""
         ...
 
-    async def of_attempt(self, attempt: AttemptId, *, content_bytes: int | None = None) -> list[BadRecord]:
-        """In order of their numbers; of each content `content_bytes` at most."""
+    async def of_attempt(
+        self, attempt: AttemptId, *, after: int = 0, limit: int | None = None, content_bytes: int | None = None
+    ) -> list[BadRecord]:
+        """The first `limit` with numbers over `after`, in order; of each content `content_bytes` at most."""
         ...
+
+    async def count(self, attempt: AttemptId) -> int: ...
 
     async def get(self, attempt: AttemptId, number: int) -> BadRecord | None: ...
 

@@ -57,9 +57,9 @@ class BadRecordSearch:
     """Looks once through one attempt's input."""
 
     def __init__(
-        self, mapper: Mapper, reporter: SearchReporter, budget_bytes: int, *, allowed: int, tell: Tell | None
+        self, mapper: Mapper, reporter: SearchReporter, budget_bytes: int, *, allowed: int, tell: Tell
     ) -> None:
-        """`allowed`: how many bad records there may be. `tell`: who hears of each; None: nobody keeps them."""
+        """`allowed`: how many bad records there may be. `tell`: who hears of each, also of the one too many."""
         self._mapper = mapper
         self._reporter = reporter
         self._allowed = allowed
@@ -83,14 +83,18 @@ class BadRecordSearch:
         return self._found
 
     async def _search(self, chunk: Chunk) -> None:
-        """Runs of the mapper are bounded, also if it fails in ways that no single records explain."""
+        """Where the mapper fails in ways that no single records explain, a search is given up once it has taken more
+        runs than the next bad record would have.
+        """
         search = bisection(Span(0, chunk.records))
-        span = next(search)
+        span, runs, found = next(search), 0, 0
         with suppress(StopIteration):
-            for _ in range(max_runs(chunk.records, self._allowed + 1)):
+            while runs < max_runs(chunk.records, found + 1):
                 error = await self._try(chunk, span)
+                runs += 1
                 if error is not None and span.records == 1:
                     self._quarantine(chunk, span.start, error)
+                    found += 1
                 span = search.send(error is not None)
         self._found.records += chunk.records
 
@@ -122,7 +126,7 @@ class BadRecordSearch:
         failed = failed_event(error)
         size_bytes = len(content) + len(failed.stderr_tail)
         self._room_bytes -= size_bytes
-        if self._tell is not None and self._room_bytes < 0:
+        if self._room_bytes < 0:
             raise QuarantineFull(
                 f"the bad records of the attempt take more room than there is to keep them, up to {where}: mend the "
                 f"program, which fails with: {error}"
@@ -130,21 +134,20 @@ class BadRecordSearch:
         self._found.bad.append(self._found.records + record)
         self._reporter.add(BAD_RECORDS, 1)
         self._reporter.add(QUARANTINED_BYTES, size_bytes)
-        if self._tell is not None:
-            self._tell(
-                v1.BadRecord(
-                    number=len(self._found.bad),
-                    input_url=block.input_url,
-                    offset=rows.offset(row),
-                    content=content,
-                    line=block.lengths is None,
-                    reason=failed.reason,
-                    message=failed.message,
-                    exit_status=failed.exit_status,
-                    signal=failed.signal,
-                    stderr_tail=failed.stderr_tail,
-                )
+        self._tell(
+            v1.BadRecord(
+                number=len(self._found.bad),
+                input_url=block.input_url,
+                offset=rows.offset(row),
+                content=content,
+                line=block.lengths is None,
+                reason=failed.reason,
+                message=failed.message,
+                exit_status=failed.exit_status,
+                signal=failed.signal,
+                stderr_tail=failed.stderr_tail,
             )
+        )
         if len(self._found.bad) > self._allowed:
             raise TooManyBadRecords(f"the program fails on more than {_bad_records(self._allowed)}; the last: {error}")
 

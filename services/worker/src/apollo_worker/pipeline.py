@@ -161,13 +161,13 @@ class Pipeline:
                 raise
 
     async def _bad_records(self, work: v1.MapWork) -> Found:
-        """The first of two passes over the split; a sampler keeps nothing of what it finds."""
+        """The first of two passes over the split."""
         search = BadRecordSearch(
             self._programs.mapper(Unheard()),
             self._reporter,
             self._budget_bytes,
             allowed=work.max_bad_records,
-            tell=None if work.sample_bytes else self._reporter.found,
+            tell=self._reporter.found,
         )
         async with aclosing(self._records(work, self._reader(work))) as blocks:
             return await search.find(blocks)

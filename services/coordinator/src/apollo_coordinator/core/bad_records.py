@@ -74,7 +74,7 @@ def quarantining(job: Job) -> list[tuple[Task, AttemptId]]:
     """The attempts whose bad records count, in order of their tasks: accepted ones, and one that found too many."""
     blamed = job.failure.attempt if job.failure is not None and job.failure.reason in _OF_THE_QUARANTINE else ""
     found: list[tuple[Task, AttemptId]] = []
-    for task in job.maps:
+    for task in (*job.samplers, *job.maps):  # what an accepted sampler has found, the maps find again
         if task.accepted is not None and bad_records(task.counters):
             found.append((task, task.accepted))
         elif task.accepted is None and blamed:

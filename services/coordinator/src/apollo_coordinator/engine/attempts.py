@@ -28,7 +28,7 @@ from apollo_coordinator.core.state import task_of
 from apollo_coordinator.engine.credentials import keep_renewed
 from apollo_coordinator.engine.orders import OrderBook, output_path
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
-from apollo_coordinator.engine.quarantine import Quarantine
+from apollo_coordinator.engine.quarantine import Intake, Quarantine
 from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.order import (
@@ -156,17 +156,20 @@ class AttemptRunner:
     async def _follow(
         self, attempt: AttemptId, worker: WorkerId, reports: AsyncIterator[AttemptReport]
     ) -> events.AttemptEvent:
+        intake = self._quarantine.intake(attempt)
         try:
             async with aclosing(cast(AsyncGenerator[AttemptReport, None], reports)) as stream:
                 async for report in stream:
-                    end = await self._hear(attempt, worker, report)
+                    end = await self._hear(attempt, worker, report, intake)
                     if end is not None:
                         return end
         finally:
             await self._close_log(attempt)
         raise WorkerUnreachable("the worker stopped speaking of the attempt before its end")
 
-    async def _hear(self, attempt: AttemptId, worker: WorkerId, report: AttemptReport) -> events.AttemptEvent | None:
+    async def _hear(
+        self, attempt: AttemptId, worker: WorkerId, report: AttemptReport, intake: Intake
+    ) -> events.AttemptEvent | None:
         match report:
             case AttemptStarted():
                 _log.debug("attempt runs", process=report.process_id)
@@ -185,7 +188,7 @@ class AttemptRunner:
             case AttemptLog():
                 await self._keep_log(attempt, report)
             case BadRecord():
-                await self._quarantine.keep(attempt, report)
+                await intake.keep(report)
             case AttemptDone():
                 return _done(attempt, worker, report)
             case AttemptFailed():

@@ -16,6 +16,7 @@ from apollo_common.ids import AttemptId, JobId, parse_attempt_id
 from apollo_common.storage.files import fsync_directory
 from apollo_coordinator.order import BadRecord
 from apollo_coordinator.store.files import volume_errors, write_atomically
+from apollo_coordinator.store.room import coordinator_full, has_room
 
 _NUMBER_DIGITS = 6
 
@@ -29,8 +30,13 @@ class BadRecordFiles:
     async def put(self, attempt: AttemptId, record: BadRecord) -> None:
         await asyncio.to_thread(self._put, attempt, record)
 
-    async def of_attempt(self, attempt: AttemptId, *, content_bytes: int | None = None) -> list[BadRecord]:
-        return await asyncio.to_thread(self._of_attempt, attempt, content_bytes)
+    async def of_attempt(
+        self, attempt: AttemptId, *, after: int = 0, limit: int | None = None, content_bytes: int | None = None
+    ) -> list[BadRecord]:
+        return await asyncio.to_thread(self._of_attempt, attempt, after, limit, content_bytes)
+
+    async def count(self, attempt: AttemptId) -> int:
+        return len(await asyncio.to_thread(self._numbers, attempt))
 
     async def get(self, attempt: AttemptId, number: int) -> BadRecord | None:
         return await asyncio.to_thread(_read, self._directory(attempt) / _name(number), None)
@@ -51,14 +57,27 @@ class BadRecordFiles:
             return
         known = asdict(replace(record, content=b""))
         del known["content"]
+        content = json.dumps(known).encode() + b"\n" + record.content
         with volume_errors():
             _make_durably(directory, below=self._root)
-        write_atomically(path, json.dumps(known).encode() + b"\n" + record.content, mode=0o600)
+        if not has_room(directory, len(content)):
+            raise coordinator_full()
+        write_atomically(path, content, mode=0o600)
 
-    def _of_attempt(self, attempt: AttemptId, content_bytes: int | None) -> list[BadRecord]:
+    def _of_attempt(
+        self, attempt: AttemptId, after: int, limit: int | None, content_bytes: int | None
+    ) -> list[BadRecord]:
         directory = self._directory(attempt)
-        paths = sorted(path for path in directory.iterdir() if path.name.isdecimal()) if directory.is_dir() else []
-        return [record for path in paths if (record := _read(path, content_bytes)) is not None]
+        wanted = [number for number in self._numbers(attempt) if number > after][:limit]
+        found = (_read(directory / _name(number), content_bytes) for number in wanted)
+        return [record for record in found if record is not None]
+
+    def _numbers(self, attempt: AttemptId) -> list[int]:
+        """In order."""
+        try:
+            return sorted(int(path.name) for path in self._directory(attempt).iterdir() if path.name.isdecimal())
+        except FileNotFoundError:
+            return []
 
     def _retain(self, job: JobId, attempts: frozenset[str]) -> None:
         directory = self._root / job

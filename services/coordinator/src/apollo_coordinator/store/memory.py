@@ -142,9 +142,15 @@ class MemoryBadRecords:
             raise VolumeFull("the coordinator's volume is full; free some space on it")
         self.records.setdefault(attempt, {}).setdefault(record.number, record)
 
-    async def of_attempt(self, attempt: AttemptId, *, content_bytes: int | None = None) -> list[BadRecord]:
+    async def of_attempt(
+        self, attempt: AttemptId, *, after: int = 0, limit: int | None = None, content_bytes: int | None = None
+    ) -> list[BadRecord]:
         found = self.records.get(attempt, {})
-        return [replace(found[number], content=found[number].content[:content_bytes]) for number in sorted(found)]
+        wanted = [found[number] for number in sorted(found) if number > after][:limit]
+        return [replace(record, content=record.content[:content_bytes]) for record in wanted]
+
+    async def count(self, attempt: AttemptId) -> int:
+        return len(self.records.get(attempt, {}))
 
     async def get(self, attempt: AttemptId, number: int) -> BadRecord | None:
         return self.records.get(attempt, {}).get(number)

@@ -6,7 +6,9 @@ from pathlib import Path
 from apollo_common.errors import VolumeFull
 from apollo_common.volumes import Volume, shortage
 
-MIN_FREE_BYTES = 1 << 20  # below it no job, upload or log is taken, so that jobs which run can still be journaled
+MIN_FREE_BYTES = (
+    1 << 20
+)  # below it no job, upload, log or bad record is taken, so that jobs which run can still be journaled
 RESERVE_BYTES = 1 << 20
 START_BYTES = 128 << 10  # what opening a journal may write
 
@@ -18,8 +20,9 @@ def free_bytes(directory: Path) -> int:
     return volume.f_bavail * volume.f_frsize
 
 
-def has_room(directory: Path) -> bool:
-    return free_bytes(directory) >= MIN_FREE_BYTES
+def has_room(directory: Path, for_bytes: int = 0) -> bool:
+    """Whether there is enough left for facts, beside what `for_bytes` are to be written for."""
+    return free_bytes(directory) - for_bytes >= MIN_FREE_BYTES
 
 
 def coordinator_full() -> VolumeFull:
@@ -49,7 +52,10 @@ class Reserve:
         size_bytes = min(RESERVE_BYTES, free_bytes(self._directory) // 2)
         if size_bytes < START_BYTES:
             return
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:  # a quota, or no inode is left
+            return
         try:
             os.posix_fallocate(file, 0, size_bytes)
             self.kept = True
