@@ -68,6 +68,7 @@ def test_failures_are_told_by_cause(browser, desk):
     browser.shows("The job failed.")
     browser.shows("ValueError: no such number", ".cause pre")
     browser.shows("2 attempts of 1 task", ".cause")
+    browser.shows("First record: byte 0 of ", ".cause")
     browser.click(".cause a.row")
     browser.shows("ValueError: no such number", "pre.log")
 
@@ -138,9 +139,14 @@ def test_what_users_write_is_text(browser, desk):
 
 def test_nothing_is_asked_of_anybody_else(browser, desk, done):
     browser.requests()
-    for view in ("", "workers", f"jobs/{done}", f"attempts/{done}-m-00000-0"):
+    for view, words in (
+        ("", "words of today"),
+        ("workers", "2 workers: "),
+        (f"jobs/{done}", "Counters"),
+        (f"attempts/{done}-m-00000-0", "This is all."),
+    ):
         browser.open(desk.at(view))
-        browser.until("document.querySelector('h1')", "the view")
+        browser.shows(words)
     asked = [url for url in browser.requests() if not url.startswith(("about:", "data:"))]
     assert len(asked) > 20
     assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in asked} == {desk.coordinator.url}

@@ -6,6 +6,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from apollo_common.ids import JobId, attempt_id, map_task_id
+from apollo_coordinator.api.problem import ApiProblem
 from apollo_coordinator.auth.static_tokens import TokensFile
 from apollo_coordinator.core.model import JobStatus
 from support.api_server import running_api
@@ -52,6 +53,31 @@ async def test_a_list_of_many_jobs_is_paged_and_filtered(api, browser):
         browser.shows("No job is like that.")
 
     await in_thread(look)
+
+
+async def test_a_list_that_is_not_given_at_once_is_asked_for_again(api, tab, monkeypatch):
+    """The browser complains of the refusals, and may."""
+    await submit(api, name="known at last")
+    given, refusals = api.jobs.jobs, [1, 2]
+
+    def jobs(**asked):
+        if refusals:
+            refusals.pop()
+            raise ApiProblem(503, "Not now.")
+        return given(**asked)
+
+    monkeypatch.setattr(api.jobs, "jobs", jobs)
+
+    def look():
+        tab.open(f"http://127.0.0.1:{api.port}/")
+        tab.shows("known at last")
+        tab.until("document.getElementById('connection').hidden", "the end of the notice")
+        tab.open(f"http://127.0.0.1:{api.port}/#/jobs/%")
+        tab.shows("Try again")  # no address of the page
+        tab.open("about:blank")
+
+    await in_thread(look)
+    assert not refusals
 
 
 async def ended_job(api, workers, rounds):

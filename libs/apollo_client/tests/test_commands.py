@@ -255,6 +255,24 @@ async def test_explain_says_why_a_job_is_slow_in_the_words_of_the_command_line(a
     assert (refused.status, refused.out) == (1, "")
 
 
+async def test_a_replay_that_does_not_begin_leaves_its_output_as_it_was(apollo, tmp_path):
+    (tmp_path / "kept").write_text("of yesterday")
+    refused = await apollo("replay", "nosuchjob", "m-0", "--output", "kept")
+    assert (refused.status, refused.out) == (1, "")
+    assert "nosuchjob" in refused.err
+    assert (tmp_path / "kept").read_text() == "of yesterday"
+    refused = await apollo("replay", "nosuchjob", "m-0", "--output", "nowhere/new")
+    assert (refused.status, refused.err) == (1, "apollo: nowhere/new: No such file or directory.\n")
+
+
+async def test_no_job_runs_whose_bad_records_could_not_be_saved(api, apollo, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "something").touch()
+    refused = await apollo("run", *JOB, "--bad-records", "kept")
+    assert (refused.status, refused.err) == (1, "apollo: kept is not empty: name a directory that is, or a new one\n")
+    assert not api.jobs.jobs()
+
+
 async def test_the_slowest_attempts_are_in_the_order_of_what_they_took(api, apollo):
     """A task counts from its start to its end, and its attempts may have worked for only some of that time."""
     job = api.jobs.job((await apollo("submit", *JOB)).out.strip())

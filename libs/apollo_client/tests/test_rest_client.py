@@ -137,6 +137,27 @@ class TestLogs:
             received = [chunk async for chunk in client_behind.artifact_bytes(artifact["hash"])]
         assert (b"".join(received), proxy.cuts_left) == (content, 0)
 
+    async def test_bytes_of_an_empty_file_are_none(self, client, tmp_path):
+        (tmp_path / "none.txt").touch()
+        digest = (await client.upload(tmp_path / "none.txt", side_file=True))["hash"]
+        assert [chunk async for chunk in client.artifact_bytes(digest)] == []
+
+    async def test_bytes_are_not_resumed_by_what_sends_them_all_again(self):
+        asked = []
+
+        async def stranger(reader, writer):
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + b"abcd" * len(asked))
+            writer.close()
+
+        server = await asyncio.start_server(stranger, "127.0.0.1", 0)
+        async with server, RestClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+            content = client.artifact_bytes("digest")
+            assert await anext(content) == b"abcd"
+            with pytest.raises(NotACoordinator, match="drops Range"):
+                await anext(content)
+        assert b"Range: bytes=4-" in asked[1]
+
     async def test_of_an_unknown_attempt_is_an_error_at_once(self, client):
         with pytest.raises(RequestRefused) as refused:
             await anext(client.log("nojob-m-00000-0"))

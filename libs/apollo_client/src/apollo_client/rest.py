@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -279,8 +280,15 @@ class RestClient:
         last = "" if length_bytes is None else offset + length_bytes - 1
         deadline, pause = None, FIRST_PAUSE_SECONDS
         while length_bytes is None or offset <= int(last):
+            # Of a file that may be empty nothing but the whole can be asked for.
+            headers = {"Range": f"bytes={offset}-{last}"} if offset or last else {}
             try:
-                async with self._answer("GET", path, headers={"Range": f"bytes={offset}-{last}"}) as response:
+                async with self._answer("GET", path, headers=headers) as response:
+                    if offset and response.status != HTTPStatus.PARTIAL_CONTENT:
+                        raise NotACoordinator(
+                            f"What answers at {self.url} sends files only from their beginning: is there a proxy in "
+                            "between that drops Range?"
+                        )
                     async for chunk in response.content.iter_any():
                         deadline, pause = None, FIRST_PAUSE_SECONDS
                         offset += len(chunk)

@@ -56,10 +56,15 @@ async def save(client: RestClient, job: str, directory: Path) -> int:
     return len(known)
 
 
+def check_empty(directory: Path) -> None:
+    """BadRecordsNotSaved unless nothing is in it; it need not be there. OSError."""
+    if directory.exists() and any(directory.iterdir()):
+        raise BadRecordsNotSaved(f"{directory} is not empty: name a directory that is, or a new one")
+
+
 def _make_empty(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    if any(directory.iterdir()):
-        raise BadRecordsNotSaved(f"{directory} is not empty: name a directory that is, or a new one")
+    check_empty(directory)
 
 
 async def tell_of_bad_records(client: RestClient, job: Document, *, save_to: Path | None, stays: bool) -> None:

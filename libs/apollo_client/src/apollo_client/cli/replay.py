@@ -70,11 +70,13 @@ def replay(
     asked = _asked(job_id, task, attempt)
     words = _words(under)
     keep = _empty(keep) if keep is not None else None
-    output = _begun(output) if output is not None else None
+    output = _writable(output) if output is not None else None
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
             document = await client.replay(asked.task, asked.attempt)
+            if output is not None:
+                output.write_bytes(b"")
             click.echo(_announcement(document["attempt"]), err=True)
             end = await run_again(
                 client,
@@ -126,9 +128,9 @@ def _empty(directory: Path) -> Path:
     return directory.absolute()
 
 
-def _begun(file: Path) -> Path:
-    """Written to now, and not only when the program has run: perhaps it cannot be."""
-    file.write_bytes(b"")
+def _writable(file: Path) -> Path:
+    """Perhaps it is not, which is better known before the program runs. What is in it stays. OSError."""
+    file.open("ab").close()
     return file.absolute()
 
 

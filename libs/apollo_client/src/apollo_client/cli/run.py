@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from apollo_client.cli.bad_records import check_empty
 from apollo_client.cli.connection import RUN_HERE, coordinator_or_here_option, is_local, rest_client
 from apollo_client.cli.following import see_through, stop_and_wait
 from apollo_client.cli.joboptions import JobRequest, job_options, job_request
@@ -47,6 +48,8 @@ def run(
     \b
     apollo run --mapper ./map.py --reducer ./reduce.py --input 'data/*.txt' --output out/ --reducers 4
     """  # noqa: D301  # \\b tells click not to wrap the lines below
+    if save_bad_records is not None:
+        check_empty(save_bad_records)  # at the job's end, its records would be gone with it
     request = job_request(options, embedded=coordinator is None, local_paths=is_local(coordinator))
     try:
         return run_async(

@@ -27,6 +27,24 @@ export async function page(path, { signal } = {}) {
   return { items: await answer.json(), next: next && new URL(next[1], BASE).href.slice(BASE.href.length) };
 }
 
+/** What `ask` gives, asked again while the coordinator is away and it is `wanted`; `onLost` hears of every try in vain. */
+export async function patiently(ask, { signal, onLost, wanted = () => true }) {
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted || !wanted() || isFinal(error)) throw error;
+    }
+    onLost();
+    await rest(pause * (0.5 + Math.random()), signal);
+  }
+}
+
+/** Whether the same call would be refused again. */
+export function isFinal(error) {
+  return error instanceof Refused && error.status < 500;
+}
+
 /** A whole list, at most `most` items of it. */
 export async function all(path, { signal, most = 10_000 } = {}) {
   const items = [];
@@ -68,7 +86,7 @@ export async function follow(path, { signal, onEvent, onOpen = () => {}, onLost 
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof Refused && error.status < 500) throw error;
+      if (isFinal(error)) throw error;
     } finally {
       clearTimeout(watchdog);
       stop();

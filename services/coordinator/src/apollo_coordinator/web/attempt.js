@@ -1,6 +1,6 @@
 // One attempt: where and how long it ran, how it ended, and what its program writes to standard error.
 
-import { all, Refused, rest, text } from "./api.js";
+import { all, isFinal, rest, text } from "./api.js";
 import { make, section, show } from "./dom.js";
 import { attemptLink } from "./job_parts.js";
 import { elapsed, moment, prose, short, size, status } from "./words.js";
@@ -83,7 +83,7 @@ class Log {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof Refused && error.status < 500) throw error;
+        if (isFinal(error)) throw error;
         connected(false);
         await rest(PAUSE_MS, signal);
       }

@@ -1,6 +1,6 @@
 // One job: how far it is, its attempts over time, what went wrong, what held it up, its counters and tasks.
 
-import { call, follow, Refused, rest } from "./api.js";
+import { call, follow, isFinal, rest } from "./api.js";
 import { make, section, show } from "./dom.js";
 import { badRecords, causes, counterTables, explanation, head, notices, phases, stragglers, timingBars } from "./job_parts.js";
 import { Story } from "./story.js";
@@ -88,7 +88,10 @@ function watch(element, signal, paint, goesOn) {
   });
 }
 
-/** Does `work` whenever it is asked for, but no sooner than `ms` after the last time; asked for twice it is done once. */
+/**
+ * Does `work` whenever it is asked for, but no sooner than `ms` after the last time; asked for twice it is done once.
+ * In vain it is done again, unless it was refused.
+ */
 function paced(work, ms, signal) {
   let asked = false;
   let busy = false;
@@ -101,7 +104,8 @@ function paced(work, ms, signal) {
       try {
         await work();
       } catch (error) {
-        if (error instanceof Refused && !signal.aborted) console.warn(error.message);
+        asked ||= !isFinal(error);
+        if (!signal.aborted) console.warn(error.message);
       }
       await rest(ms, signal);
     }

@@ -84,7 +84,7 @@ export function explanation(why) {
 
 export function causes(found) {
   if (!found.length) return [];
-  return section("Failures", found.map(cause));
+  return section("Failures", [...found].sort((one, other) => other.attempts - one.attempts).map(cause));
 }
 
 function cause(failure) {
@@ -94,8 +94,15 @@ function cause(failure) {
     make("h3", {}, prose(failure.message)),
     make("p", { class: "note" }, `${times}, first `, make("a", { class: "row", href: attemptLink(failure.firstAttempt) }, short(failure.firstAttempt)),
       " at ", moment(failure.firstTime), ` · ${failure.reason} · ${failure.fingerprint}`),
-    firstRecord && make("p", { class: "note" }, "First record: ", make("span", { class: "path" }, firstRecord.input), ` at ${number(firstRecord.offset)}`),
-    lines.length > 0 && make("pre", { class: "lines" }, lines.join("\n")));
+    lines.length > 0 && make("pre", { class: "lines" }, lines.join("\n")),
+    firstRecord && make("p", { class: "note" }, place(firstRecord)),
+    firstRecord?.preview !== undefined && make("pre", { class: "lines" }, firstRecord.preview));
+}
+
+/** Of a record that was found, or else of the split that has it. */
+function place({ input, offset, preview }) {
+  const path = make("span", { class: "path" }, input);
+  return preview === undefined ? ["First in the split of ", path, ` from byte ${number(offset)}`] : [`First record: byte ${number(offset)} of `, path];
 }
 
 export function badRecords([job, records]) {

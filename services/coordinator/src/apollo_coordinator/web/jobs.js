@@ -1,10 +1,11 @@
 // The list of jobs, the newest first, as they come, go on and end.
 
-import { follow, page } from "./api.js";
+import { follow, page, patiently } from "./api.js";
 import { make, showEach, table } from "./dom.js";
 import { bar, count, elapsed, moment, prose, status } from "./words.js";
 
 const PAGE = 100;
+const LONGEST_SEARCH = 255; // characters
 const TYPING_MS = 200; // pause after which the filter is asked for
 const STATUSES = ["queued", "running", "committing", "succeeded", "failed", "stopped"];
 
@@ -14,8 +15,9 @@ export async function showJobs({ main, signal, connected, title }) {
   let next = null; // path of the page after the last one that is shown
   let waiting = null; // changes that come while a list is on its way: it may be older than they are
   let loads = 0;
+  let told = false; // of changes
 
-  const search = make("input", { type: "search", placeholder: "Name, user, input, output", "aria-label": "Filter jobs" });
+  const search = make("input", { type: "search", placeholder: "Name, user, input, output", "aria-label": "Filter jobs", maxlength: LONGEST_SEARCH });
   const only = make("select", { "aria-label": "Status" }, make("option", { value: "" }, "any status"),
     STATUSES.map((word) => make("option", { value: word }, word)));
   const { whole, body } = table("Jobs", ["Job", "Status", "Progress", ["Started", "wide-only"], "Took", ["Output", "wide-only"]]);
@@ -48,17 +50,27 @@ export async function showJobs({ main, signal, connected, title }) {
     goneJobs.forEach((id) => jobs.delete(id));
   }
 
+  /** Shows the list at the path, unless another one is asked for meanwhile. */
   async function load(path) {
     const mine = (loads += 1);
+    const wanted = () => mine === loads;
     waiting ??= [];
-    const found = await page(path, { signal });
-    if (mine !== loads) return; // another list was asked for meanwhile
-    if (!path.includes("after=")) jobs.clear();
-    found.items.forEach((job) => jobs.set(job.id, job));
-    next = found.next;
-    waiting.forEach(change);
-    waiting = null;
-    render();
+    try {
+      const found = await patiently(() => page(path, { signal }), { signal, wanted, onLost: () => connected(false) });
+      if (!wanted()) return;
+      connected(told);
+      if (!path.includes("after=")) jobs.clear();
+      found.items.forEach((job) => jobs.set(job.id, job));
+      next = found.next;
+    } catch (error) {
+      if (wanted()) throw error;
+    } finally {
+      if (wanted()) {
+        waiting.forEach(change);
+        waiting = null;
+        render();
+      }
+    }
   }
 
   const reload = () => {
@@ -67,24 +79,31 @@ export async function showJobs({ main, signal, connected, title }) {
     if (only.value) query.set("status", only.value);
     return load(`jobs?${query}`);
   };
-  const lost = (error) => signal.aborted || connected(false) || console.warn(error.message);
+  const refused = (error) => {
+    if (signal.aborted) return;
+    empty.hidden = false;
+    empty.textContent = error.message;
+  };
+  const list = () => reload().catch(refused);
 
   let typing = 0;
   search.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => reload().catch(lost), TYPING_MS);
+    typing = setTimeout(list, TYPING_MS);
   });
-  only.addEventListener("change", () => reload().catch(lost));
-  more.addEventListener("click", () => load(next).catch(lost));
+  only.addEventListener("change", list);
+  more.addEventListener("click", () => load(next).catch(list)); // the job that the page begins behind may be gone
 
-  let listed = false;
-  const list = () => reload().then(() => (listed = true));
   await follow("events", {
     signal,
-    onOpen: () => list().then(() => connected(true)).catch(lost),
+    onOpen: () => {
+      told = true;
+      list();
+    },
     onLost: () => {
+      told = false;
       connected(false);
-      if (!listed) list().catch(lost);
+      if (!loads) list(); // perhaps nobody is told any more, and a list is still to be had
     },
     onEvent: ({ data }) => {
       if (waiting) waiting.push(data);

@@ -37,8 +37,11 @@ function route() {
   scrollTo(0, 0);
   if (!view) return fail(new Error("There is nothing at this address."));
   const page = { main, signal, connected, title, leadsUpTo: (hash) => (up = hash) };
-  const parts = pattern.exec(location.hash).slice(1).map(decodeURIComponent);
-  return view(page, ...parts).catch((error) => signal.aborted || fail(error));
+  return show(view, page, pattern.exec(location.hash).slice(1)).catch((error) => signal.aborted || fail(error));
+}
+
+async function show(view, page, parts) {
+  await view(page, ...parts.map(decodeURIComponent));
 }
 
 function title(text) {

@@ -1,6 +1,6 @@
 // The workers, and what each is doing.
 
-import { all, follow } from "./api.js";
+import { all, follow, patiently } from "./api.js";
 import { make, showEach, table } from "./dom.js";
 import { count, elapsed, short, status } from "./words.js";
 
@@ -10,6 +10,7 @@ export async function showWorkers({ main, signal, connected, title }) {
   title("Workers");
   const workers = new Map();
   let waiting = null; // changes that come while the list is on its way
+  let loads = 0;
   const summary = make("p", { class: "note", role: "status" });
   const { whole, body } = table("Workers", ["Worker", "Status", "Attempt", ["Here for", "wide-only"], ["Sandbox", "wide-only"]]);
   main.replaceChildren(make("h1", {}, "Workers"), summary, whole);
@@ -28,18 +29,22 @@ export async function showWorkers({ main, signal, connected, title }) {
   }
 
   async function load() {
+    const mine = (loads += 1);
+    const wanted = () => mine === loads;
     waiting = [];
-    const found = await all("workers", { signal, most: MOST });
+    const found = await patiently(() => all("workers", { signal, most: MOST }), { signal, wanted, onLost: () => connected(false) });
+    if (!wanted()) return;
     workers.clear();
     found.forEach((worker) => workers.set(worker.id, worker));
     waiting.forEach(change);
     waiting = null;
     render();
+    connected(true);
   }
 
   await follow("events", {
     signal,
-    onOpen: () => load().then(() => connected(true)).catch(() => signal.aborted || connected(false)),
+    onOpen: () => load().catch((error) => signal.aborted || console.warn(error.message)),
     onLost: () => connected(false),
     onEvent: ({ data }) => {
       if (waiting) waiting.push(data);

@@ -87,8 +87,8 @@ class _InputFile:
 
     async def _write(self, chunks: Chunks) -> ProgramResult:
         records = 0
+        self._path.touch(_OWNERS)
         with self._path.open("wb") as file:
-            self._path.chmod(_OWNERS)
             async with aclosing(chunks):
                 async for chunk in chunks:
                     for buffer in chunk.buffers:
