@@ -136,6 +136,16 @@ async def test_identity_maps_lines_only(api):
     assert (status, fields(problem)) == (422, ["mapperName"])
 
 
+async def test_what_the_bad_records_of_a_map_only_job_give_does_not_replace_its_output(api):
+    job = await succeeded(api, nReducers=0, reducerName=None)
+    same = {"outputPath": f"{job.spec.output_path}/", "overwrite": True}
+    status, problem = await redrive(api, job, **same)
+    assert (status, fields(problem)) == (422, ["outputPath"])
+    assert (await redrive(api, job, **same, remap=True))[0] == 201
+    reduced = await succeeded(api, outputPath="s3://out/sums")
+    assert (await redrive(api, reduced, outputPath="s3://out/sums", overwrite=True))[0] == 201
+
+
 async def test_an_unknown_job_is_404(api):
     status, _ = await api.call("POST", "/api/v1/jobs/nobody/redrive", json=REDRIVE)
     assert status == 404

@@ -64,7 +64,7 @@ class CoordinatorSettings(Settings):
     sandbox: SandboxMode = "prefer"  # process pool: of the workers' programs
     max_artifact_bytes: ByteSize = ByteSize(256 * MIB)
     retention_days: float = Field(default=30, gt=0)
-    full_volume_probe_seconds: float = Field(default=15, gt=0)  # of a job that waits for room: until it looks again
+    full_volume_probe_seconds: float = Field(default=15, ge=0.1)  # of a job that waits for room: until it looks again
 
     log_format: LogFormat = "json"
     log_level: LogLevel = "INFO"

@@ -11,6 +11,7 @@ from apollo_coordinator.api.schemas import RedriveBody
 from apollo_coordinator.api.settings import ApiSettings
 from apollo_coordinator.api.submission import Submission, to_secrets
 from apollo_coordinator.api.text_fields import check_text_fields
+from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.model import Job
 from apollo_coordinator.core.redrive import with_mapper
 from apollo_coordinator.core.spec import JobSpec, ProgramRef
@@ -61,6 +62,13 @@ def _check_locations(body: RedriveBody, spec: JobSpec, settings: ApiSettings) ->
     """Reads the disk. The input is read only if all of it is mapped again."""
     if (wrong := check_form("outputPath", body.output_path)) is not None:
         return [wrong]
+    if (
+        not spec.n_reducers
+        and not body.remap
+        and output_key(replace(spec, output_path=body.output_path)) == output_key(spec)
+    ):
+        message = "This is the output of the job itself, in whose place only what its bad records give would be left."
+        return [FieldError(field="outputPath", message=message, fix="Name another output.")]
     credentials = body.output_storage_credentials is not None
     sides = [Side("outputPath", "outputStorageCredentials", [("outputPath", body.output_path)], credentials)]
     if body.remap:
