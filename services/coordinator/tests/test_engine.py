@@ -20,7 +20,7 @@ from apollo_common.ids import AttemptId, JobId, TaskId
 from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core import events
 from apollo_coordinator.core.limits import Limits
-from apollo_coordinator.core.model import AttemptStatus, JobStatus
+from apollo_coordinator.core.model import AttemptStatus, JobStatus, RecordPlace
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource
 from apollo_coordinator.engine import EngineSettings
 from apollo_coordinator.order import (
@@ -540,11 +540,32 @@ async def test_the_log_says_why_attempts_and_jobs_fail(site):
             job = await ended(engine, await submit(engine))
     why = {"log_level": "warning", "reason": "program_exited", "error": "the mapper exited with status 3"}
     task = f"{job.id}-m-00000"
-    group = {"fingerprint": job.failure.fingerprint, "attempts": 1, "tasks": 1, "workers": 1}
+    group = {"fingerprint": job.failure.fingerprint, "attempts": 1, "tasks": 1, "workers": 1, "lines": "", "record": ""}
     assert [line for line in lines if line["log_level"] == "warning"] == [
         {"event": "attempt failed", "job": job.id, "task": task, "attempt": f"{task}-0", **why, **group},
         {"event": "job failed", "job": job.id, **why},
     ]
+
+
+async def test_the_log_says_in_the_end_how_many_attempts_failed_alike_and_on_what(site):
+    site.input = MemoryInput({"file:///in": list(splits(2))})
+    record = RecordPlace("file:///in", 7, 4, "b\x1bad")
+
+    async def program(order: AttemptOrder):
+        stderr = f"Traceback:\nno such word: '{order.attempt_id}'\n"
+        yield AttemptFailed(
+            "program_exited", "it failed", retryable=True, exit_status=3, stderr_tail=stderr, bad_record=record
+        )
+
+    site.add_workers(2, program)
+    with capture_logs() as lines:
+        async with site.coordinator(QUICK) as engine:
+            job = await ended(engine, await submit(engine, max_attempts=50))
+    (group,) = job.failures.values()
+    (told,) = [line for line in lines if line["event"] == "attempts failed alike"]
+    assert group.attempts > 1
+    assert (told["attempts"], told["tasks"], told["workers"]) == (group.attempts, group.tasks, group.workers)
+    assert (told["lines"], told["record"]) == (group.lines[0], r"'b\x1bad' at byte 7 of file:///in")
 
 
 async def test_the_log_tells_of_attempts_that_fail_alike_at_every_tenth_power(site):

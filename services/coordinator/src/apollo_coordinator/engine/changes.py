@@ -49,6 +49,8 @@ class ChangeFeed:
         if not self._readers or isinstance(fact, _UNSHOWN):
             return
         jobs, worker = self._subjects(fact)
+        if not jobs and worker is None:
+            return
         for reader in self._readers:
             reader.jobs.update(dict.fromkeys(jobs))
             if worker is not None:

@@ -15,7 +15,6 @@ from apollo_common.volumes import Volume, shortage
 from apollo_coordinator.core import admission, events, facts
 from apollo_coordinator.core.admission import output_key
 from apollo_coordinator.core.apply import apply
-from apollo_coordinator.core.failures import group_of
 from apollo_coordinator.core.model import (
     Job,
     JobStatus,
@@ -25,7 +24,7 @@ from apollo_coordinator.core.scheduler import decide, step
 from apollo_coordinator.core.spec import JobSpec
 from apollo_coordinator.engine.changes import jobs_in_trouble
 from apollo_coordinator.engine.executor import Executor
-from apollo_coordinator.engine.fact_log import log_fact, log_failure
+from apollo_coordinator.engine.fact_log import log_causes, log_fact
 from apollo_coordinator.engine.observer import UNOBSERVED, EngineObserver
 from apollo_coordinator.engine.orders import named_secrets
 from apollo_coordinator.engine.ports import EnginePorts
@@ -220,8 +219,7 @@ class Engine(JobQueries):
         self._observer.handled(event, outcome.facts, self._state)
         for fact in outcome.facts:
             self._changes.noted(fact)
-            if isinstance(fact, facts.AttemptFailed):
-                log_failure(fact.attempt, group_of(self._state.jobs[fact.job], fact.failure))
+            log_causes(fact, self._state.jobs)
             if isinstance(fact, facts.ProgressSeen | facts.AttemptFailed):  # a full volume shows as the job's trouble
                 self._feed.progressed(job_of(fact.attempt))
             elif isinstance(fact, facts.TroubleSeen | facts.TroubleOver):
