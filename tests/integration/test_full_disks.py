@@ -152,8 +152,9 @@ DATA = Place("the coordinator's volume", "services/volume/data")
 
 def test_the_coordinators_full_volume_loses_no_job_and_takes_none(tmp_path):
     with site(tmp_path, DATA) as here:
-        job = here.submit(mapperName="shell:cat; sleep 0.5")
+        job = here.submit(mapperName=f"shell:cat; until test -e {tmp_path}/full; do sleep 0.1; done")
         here.disk.fill()
+        (tmp_path / "full").touch()  # what the maps have done is to be journaled now
         trouble = wait_for(lambda: here.job(job).get("trouble"), "the job's trouble")
         assert (
             trouble == "the coordinator's volume is full: it needs about 1.0 MiB more; free space on it or enlarge it"
@@ -173,8 +174,9 @@ def test_the_coordinators_full_volume_loses_no_job_and_takes_none(tmp_path):
 
 def test_a_coordinator_that_is_killed_while_its_volume_is_full_starts_there_and_goes_on(tmp_path):
     with site(tmp_path, DATA) as here:
-        job = here.submit(mapperName="shell:cat; sleep 0.5")
+        job = here.submit(mapperName=f"shell:cat; until test -e {tmp_path}/full; do sleep 0.1; done")
         here.disk.fill()
+        (tmp_path / "full").touch()  # what the maps have done is to be journaled now
         wait_for(lambda: here.job(job).get("trouble"), "the job's trouble")
         here.services.kill("coordinator")
         assert here.disk.free_bytes < 64 << 10

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 
+from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId, WorkerId, job_of
 from apollo_coordinator.core import admission, commands, events, facts, scheduler
 from apollo_coordinator.core import apply as applying
@@ -14,7 +16,9 @@ from apollo_coordinator.core.indexes import make_idle
 from apollo_coordinator.core.model import Departure, JobStatus, TaskStatus, TaskTally
 from apollo_coordinator.core.state import JobQueue, State, locate
 from apollo_coordinator.engine import orders
+from apollo_coordinator.engine.quarantine import Quarantine
 from apollo_coordinator.engine.recorder import Recorder
+from apollo_coordinator.order import BadRecord
 from apollo_coordinator.store.commit import StoredOutput
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -202,6 +206,18 @@ def a_job_that_was_redriven_is_kept_for_ever(patch: pytest.MonkeyPatch) -> None:
     swap(patch, "_let_go", lambda _: lambda _state, _job: None)
 
 
+def more_bad_records_are_accepted_than_allowed(patch: pytest.MonkeyPatch) -> None:
+    swap(patch, "refusal", lambda _: lambda _job, _found: None)
+
+
+def a_full_volume_loses_bad_records(patch: pytest.MonkeyPatch) -> None:
+    async def once(quarantine: Quarantine, attempt: AttemptId, record: BadRecord) -> None:
+        with suppress(VolumeFull):
+            await quarantine._store.put(attempt, record)
+
+    patch.setattr(Quarantine, "_keep", once)
+
+
 BUGS = (
     Bug("core", a_second_attempt_is_accepted, ("one_attempt_is_accepted", "one accepted attempt per task")),
     Bug("core", the_attempt_of_a_lost_worker_is_forgotten, ("a running attempt holds its worker",)),
@@ -226,6 +242,8 @@ BUGS = (
         a_job_that_was_redriven_is_kept_for_ever,
         ("every cleaned job waits for its retention", "jobs that redrives need are held"),
     ),
+    Bug("core", more_bad_records_are_accepted_than_allowed, ("no more bad records than allowed",)),
+    Bug("engine", a_full_volume_loses_bad_records, ("bad_records_are_kept_once",)),
     Bug("engine", unreadable_map_outputs_are_not_made_again, ("unreadable_map_outputs_are_made_again",)),
     Bug("engine", success_is_written_first, ("success_marks_a_whole_output",)),
     Bug("engine", uploads_of_stopped_jobs_are_left, ("nothing_is_left",)),
