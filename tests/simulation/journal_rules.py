@@ -216,21 +216,25 @@ def retries_are_bounded(story: Story, limits: Limits) -> None:
 def failures_alike_are_not_tried_again(story: Story) -> None:
     """Of a program, with one exit status, on two workers, whatever those were called when they came back.
 
-    A map that may skip bad records is: its next attempt looks for them.
+    A map that may skip bad records is: its next attempt looks for them. So is one that was done before.
     """
     skipping = {fact.job for fact in story if isinstance(fact, facts.JobAccepted) and fact.spec.max_bad_records}
     workers: dict[AttemptId, str] = {}
     failed: dict[TaskId, dict[int | None, set[str]]] = {}
+    done_before: set[TaskId] = set()
     for fact in story:
         if isinstance(fact, facts.AttemptStarted):
             alike = [status for status, on in failed.get(task_of(fact.attempt), {}).items() if len(on) > 1]
             may_skip = fact.job in skipping and phase_of(fact.attempt) != "r"
-            require(may_skip or not alike, failures_alike_are_not_tried_again, f"{fact} after {alike}")
+            excused = may_skip or task_of(fact.attempt) in done_before
+            require(excused or not alike, failures_alike_are_not_tried_again, f"{fact} after {alike}")
         if isinstance(fact, facts.AttemptStarted | facts.AttemptReattached):
             workers[fact.attempt] = fact.worker.partition("~")[0]
         elif isinstance(fact, facts.AttemptFailed) and fact.failure.reason == "program_exited":
             by_status = failed.setdefault(task_of(fact.attempt), {})
             by_status.setdefault(fact.failure.exit_status, set()).add(workers[fact.attempt])
+        elif isinstance(fact, facts.MapOutputLost):
+            done_before.add(task_of(fact.attempt))
 
 
 def jobs_get_the_time_they_were_given(story: Story) -> None:

@@ -9,6 +9,8 @@ from simulation.journal_rules import failures_alike_are_not_tried_again
 from simulation.rules import RuleBroken
 from support.scheduling import a_spec
 
+LOST = facts.MapOutputLost(3, AttemptId("j-m-00000-0"), Failure("fetch_failed", "it cannot be read"))
+
 
 def story(*ends: tuple[str, int], **spec: int) -> list[facts.Fact]:
     """Of one map: each attempt's worker and the exit status with which it failed, and then one more attempt."""
@@ -32,8 +34,9 @@ def test_one_attempt_too_many_is_found():
         story(("w1", 1), ("w2", 2)),
         story(("w1", 1), ("w1~2", 1)),
         story(("w1", 1), ("w2", 1), max_bad_records=5),
+        [*story(("w1", 1), ("w2", 1))[:-1], LOST, *story(("w1", 1), ("w2", 1))[-1:]],
     ],
-    ids=["another status", "the same worker", "bad records may be skipped"],
+    ids=["another status", "the same worker", "bad records may be skipped", "it was done before"],
 )
 def test_what_is_right_is_let_through(sound):
     failures_alike_are_not_tried_again(sound)

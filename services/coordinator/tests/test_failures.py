@@ -130,6 +130,27 @@ def test_what_another_attempt_may_not_meet_is_tried_again(world, first, second):
     assert len({attempt.worker for attempt in job.maps[0].attempts[:2]}) == 2
 
 
+def test_a_map_that_has_given_an_output_may_so_again(world):
+    """It fails, is done, is lost, and fails again in the same way elsewhere."""
+    job = world.job(n_reducers=1, max_attempts=3)
+    world.workers("w0", "w1")
+    (task,) = job.maps
+    fail(world, job, a_crash(1))
+    world.done(task.attempts[-1].id)
+    world.wait(500)
+    world.fetch_failed(job.reduces[0].attempts[-1].id, task.attempts[-1].id)
+    while len(task.attempts) == 2:
+        world.wait(10_000)
+    first, _, again = task.attempts
+    if again.worker == first.worker:
+        world.tell(events.WorkerLeft(again.worker, "gone"))
+        while len(task.attempts) == 3:
+            world.wait(10_000)
+    assert task.attempts[-1].worker != first.worker
+    fail(world, job, a_crash(2))
+    assert job.status is JobStatus.RUNNING
+
+
 def test_a_map_whose_bad_records_may_be_skipped_is_tried_again_and_a_reduce_is_not(world):
     job = world.job(max_bad_records=1, n_reducers=1)
     world.workers("w0", "w1")

@@ -83,9 +83,10 @@ def with_fingerprint(job: Job, task: Task, failure: Failure) -> Failure:
 def failed_alike(job: Job, task: Task, attempts: Sequence[Attempt]) -> Attempt | None:
     """The attempt by which the task's program has failed in the same way for the second time, on another worker.
 
-    Every further attempt would. But where bad records may be skipped, a map may yet succeed.
+    Every further attempt would. But where bad records may be skipped, a map may yet succeed, and one that has given an
+    output before, which was lost, may so again.
     """
-    if job.spec.max_bad_records and task.kind is not TaskKind.REDUCE:
+    if task.kind is not TaskKind.REDUCE and (job.spec.max_bad_records or any(map(_had_output, attempts))):
         return None
     first_on: dict[str, str] = {}  # by fingerprint, the worker
     for attempt in attempts:
@@ -95,6 +96,12 @@ def failed_alike(job: Job, task: Task, attempts: Sequence[Attempt]) -> Attempt |
             if first_on.setdefault(failure.fingerprint, worker) != worker:
                 return attempt
     return None
+
+
+def _had_output(attempt: Attempt) -> bool:
+    """Of a map's attempt."""
+    failure = attempt.failure
+    return attempt.status is AttemptStatus.LOST and failure is not None and failure.reason == errors.FetchFailed.reason
 
 
 def _may_be_determined(failure: Failure) -> bool:
