@@ -124,6 +124,7 @@ def in_rounds(tasks: int, workers: int, seconds: float, *, there: int = 0, **att
     ]
 
 
+COMPRESSED = replace(SPEC, compression="gzip")
 SLOW = {"program": 0.95, "sort": 0.0}
 BUSY_ELSEWHERE = [[A(30, 40, joined=-5)], [A(0, 10, "w2", joined=-5)]]
 STARTING = [[A(30, 40, joined=29)], [A(30, 40, "w2", joined=29)]]
@@ -154,12 +155,12 @@ CASES = {
     ),
     "tiny splits": (
         a_job(in_rounds(400, 2, 0.1, program=0.1, sort=0.1, size=1000), spec=replace(SPEC, split_size_bytes=1000)),
-        "attempt-starts", "400 map tasks of about 1.0 KiB; 80 % of their time",
+        "attempt-starts", "400 map tasks of about 1000 B; 80 % of their time",
         "Raise splitSize from 1000 to 1MiB.",
     ),
     "tiny objects": (
         a_job(in_rounds(400, 2, 0.1, program=0.1, sort=0.1, size=1000)), "attempt-starts",
-        "400 map tasks of about 1.0 KiB", "Set splitPolicy to packed, for 1 split instead of 400.",
+        "400 map tasks of about 1000 B", "Set splitPolicy to packed, for 1 split instead of 400.",
     ),
     "skewed keys": (
         a_job([[A(0, 10)]], [*HOT, replace(SKEWED, largest=LargestGroup("hot\x1b", 900, 1000))]), "skew",
@@ -168,11 +169,11 @@ CASES = {
     ),
     "skewed partition": (
         a_job([[A(0, 10)]], [*HOT, replace(SKEWED, largest=LargestGroup("a", 2, 1000))]), "skew",
-        "reduce task 3 had 4 GiB to read, 64 times",
+        "reduce task 3 had 4.0 GiB to read, 64 times",
         "Raise nReducers from 4 to 8, to spread its 6,400 keys.",
     ),
     "one large split": (
-        a_job([[A(0, 2)], [A(0, 2)], [A(0, 60, "w2", size=640 * MIB)]]), "skew", "map task 2 had 640 MiB", "",
+        a_job([[A(0, 2)], [A(0, 2)], [A(0, 60, "w2", size=640 * MIB)]]), "skew", "map task 2 had 640.0 MiB", "",
     ),
     "straggler": (
         a_job([[A(0, 5)], [A(5, 10)], [A(0, 60, "w2")]]), "straggler",
@@ -204,18 +205,22 @@ CASES = {
         a_job([[A(0, 5)]], [A(5, 90, write=0.9, program=0.05, sort=0.0, workers=1)]), "write",
         "90 % of the reduces' time went into writing output", "compression",
     ),
+    "slow output of compressed parts": (
+        a_job([[A(0, 5)]], [A(5, 90, write=0.9, program=0.05, sort=0.0, workers=1)], spec=COMPRESSED), "write",
+        "90 % of the reduces' time went into writing output", "Look at the output's store.",
+    ),
     "sorting, which a combiner lessens": (
         a_job(in_rounds(2, 2, 50, sort=0.6, program=0.3)), "sort", "Sorting took 60 % of the maps' time",
         "Set combinerName to builtin:sum, for fewer pairs.",
     ),
     "sorting beyond the budget": (
         a_job(in_rounds(2, 2, 50, sort=0.6, program=0.3, wrote=900 * MIB), spec=replace(SPEC, combiner=SUM)), "sort",
-        "a map wrote up to 900 MiB", "Raise memoryBudget from 256MiB to 2GiB, if workers have it.",
+        "a map wrote up to 900.0 MiB", "Raise memoryBudget from 256MiB to 2GiB, if workers have it.",
     ),
     "merging beyond the budget": (
         a_job([[A(0, 5)]], [A(5, 90, merge=0.8, program=0.1, sort=0.0, size=1000 * MIB, workers=1)],
               spec=replace(SPEC, combiner=SUM)),
-        "merge", "a reduce read up to 1.0 GiB", "Raise memoryBudget from 256MiB to 2GiB",
+        "merge", "a reduce read up to 1000.0 MiB", "Raise memoryBudget from 256MiB to 2GiB",
     ),
     "commit": (a_job([[A(0, 5)]], commit=45), "commit", "45 s of 50 s", ""),
     "balanced": (

@@ -1,12 +1,13 @@
 // One attempt: where and how long it ran, how it ended, and what its program writes to standard error.
 
-import { all, isFinal, rest, text } from "./api.js";
+import { all, isFinal, patiently, rest, text } from "./api.js";
 import { make, section, show } from "./dom.js";
 import { attemptLink } from "./job_parts.js";
 import { elapsed, moment, prose, short, size, status } from "./words.js";
 
 const SHOWN_CHARACTERS = 1_000_000; // of a log: its newest
 const PAUSE_MS = 1000; // before a log that broke off is asked for again
+const SAVING_MS = 60_000; // in which a browser takes a log that is saved
 const AT_END_PX = 40; // who is as near to the end of a log sees what comes
 
 export async function showAttempt({ main, signal, connected, title, leadsUpTo }, id) {
@@ -28,7 +29,8 @@ export async function showAttempt({ main, signal, connected, title, leadsUpTo },
   main.replaceChildren(make("p", { class: "trail" }, make("a", { href: job }, "Job")), details,
     section("Standard error of its program", log.element));
   await log.read(signal, connected); // to the attempt's end
-  await look();
+  await patiently(look, { signal, onLost: () => connected(false) });
+  connected(true);
 }
 
 function facts([attempt, attempts]) {
@@ -111,6 +113,6 @@ class Log {
     for await (const piece of text(this.path, {})) pieces.push(piece);
     const address = URL.createObjectURL(new Blob(pieces, { type: "text/plain" }));
     make("a", { href: address, download: this.name }).click();
-    URL.revokeObjectURL(address);
+    setTimeout(() => URL.revokeObjectURL(address), SAVING_MS);
   }
 }

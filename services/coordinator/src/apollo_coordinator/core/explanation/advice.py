@@ -7,7 +7,7 @@ from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
 from apollo_coordinator.core.explanation.words import count, setting_size
 from apollo_coordinator.core.model import TaskKind
 from apollo_coordinator.core.plan import SplitPolicy
-from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, MIB, ProgramRef
+from apollo_coordinator.core.spec import DEFAULT_SPLIT_SIZE_BYTES, MIB, JobSpec, ProgramRef
 
 LARGEST_STEP = 8
 """No more than so many times the workers are advised at once: what holds a job up then is another matter."""
@@ -132,6 +132,14 @@ def for_order(seen: Seen, largest_bytes: int) -> Advice:
         return NO_ADVICE
     wanted = setting_size(_round_up(2 * largest_bytes))
     return Advice(f"Raise memoryBudget from {setting_size(now)} to {wanted}, if workers have it.", "memoryBudget")
+
+
+def for_writing(spec: JobSpec, *, is_output: bool) -> Advice:
+    if is_output:
+        less, setting = ("", "") if spec.compression else ("; compression makes it less", "compression")
+        return Advice(f"Look at the output's store{less}.", setting)
+    less, setting = ("", "") if spec.combiner is not None else ("; a combiner makes it less", "combinerName")
+    return Advice(f"Look at the intermediate volume or bucket{less}.", setting)
 
 
 def split_bytes(phase: Phase) -> list[int]:

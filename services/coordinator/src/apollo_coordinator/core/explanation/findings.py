@@ -7,6 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from apollo_common.timings import NO_TIMINGS, Timings
+from apollo_common.units import format_size
 from apollo_coordinator.core.explanation import advice
 from apollo_coordinator.core.explanation.advice import NO_ADVICE, Advice
 from apollo_coordinator.core.explanation.attribution import (
@@ -18,7 +19,7 @@ from apollo_coordinator.core.explanation.attribution import (
     work_of,
 )
 from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
-from apollo_coordinator.core.explanation.words import count, percent, rate, size, span, times
+from apollo_coordinator.core.explanation.words import count, percent, rate, span, times
 from apollo_coordinator.core.model import AttemptStatus, TaskKind
 from apollo_coordinator.core.spec import ProgramRef, ProgramSource
 
@@ -180,7 +181,7 @@ def _attempt_starts(matter: Matter) -> Told:
         return Told(f"Starting: of the {matter.attempts}, {took}.", figures)
     usual = median([run.input_bytes for run in phase.runs])
     what = "Tiny partitions" if phase.kind is TaskKind.REDUCE else "Tiny splits"
-    text = f"{what}: {count(phase.tasks, matter.tasks)} of about {size(usual)}; {took}."
+    text = f"{what}: {count(phase.tasks, matter.tasks)} of about {format_size(round(usual))}; {took}."
     return Told(text, figures | {"medianBytes": round(usual)}, given)
 
 
@@ -206,8 +207,8 @@ def _skew(matter: Matter) -> Told:
         f", {times(run.input_bytes / usual)} the median of the others" if usual else ", and the others next to nothing"
     )
     text = (
-        f"{what}: {matter.tasks} {run.task} had {size(run.input_bytes)} to read{more}, and ran {span(run.duration_ms)} "
-        f"where they took {span(usual_ms)}."
+        f"{what}: {matter.tasks} {run.task} had {format_size(run.input_bytes)} to read{more}, and ran "
+        f"{span(run.duration_ms)} where they took {span(usual_ms)}."
     )
     if largest := run.largest_group:
         text += f" The key {_shown(largest.key)} has {largest.records:,} of its {largest.of_records:,} values."
@@ -285,7 +286,7 @@ def _read(matter: Matter) -> Told:
     what = "intermediate volume or bucket" if matter.phase.kind is TaskKind.REDUCE else "input's store"
     text = (
         f"Slow reading: {percent(share)} of the {matter.attempts}' time they waited for the {what}, "
-        f"which gave each {size(per_second)}/s; {matter.of_wall} on the critical path."
+        f"which gave each {format_size(per_second)}/s; {matter.of_wall} on the critical path."
     )
     figures: Figures = {"readShare": round(share, 3), "bytesPerSecond": per_second}
     fix = "Look at the store, and at the network to it; more workers help if it can serve more of them at once."
@@ -301,26 +302,20 @@ def _write(matter: Matter) -> Told:
         f"Slow writing: {percent(share)} of the {matter.attempts}' time went into writing {what} and making it last; "
         f"{matter.of_wall} on the critical path."
     )
-    fix = (
-        "Look at the output's store; compression makes it less."
-        if is_output
-        else "Look at the intermediate volume; a combiner makes it less."
-    )
-    setting = "compression" if is_output else "combinerName"
-    return Told(text, {"writeShare": round(share, 3)}, Advice(fix, setting))
+    return Told(text, {"writeShare": round(share, 3)}, advice.for_writing(matter.seen.spec, is_output=is_output))
 
 
 def _merge(matter: Matter) -> Told:
     most = max(run.input_bytes for run in matter.phase.runs)
     return _ordering(
-        matter, "Merging", "mergeShare", lambda spent: spent.merge_ms, f"a reduce read up to {size(most)}", most
+        matter, "Merging", "mergeShare", lambda spent: spent.merge_ms, f"a reduce read up to {format_size(most)}", most
     )
 
 
 def _sort(matter: Matter) -> Told:
     most = matter.seen.map_output_bytes
     return _ordering(
-        matter, "Sorting", "sortShare", lambda spent: spent.sort_ms, f"a map wrote up to {size(most)}", most
+        matter, "Sorting", "sortShare", lambda spent: spent.sort_ms, f"a map wrote up to {format_size(most)}", most
     )
 
 

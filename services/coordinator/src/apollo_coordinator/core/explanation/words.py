@@ -15,16 +15,6 @@ def span(milliseconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def size(amount_bytes: float) -> str:
-    """Such as `900 B`, `1.5 KiB`, `64 MiB`."""
-    amount, unit = amount_bytes, "B"
-    for larger in _BYTES:
-        if amount < 1000:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" or amount == int(amount) else f"{amount:.1f} {unit}"
-
-
 def setting_size(amount_bytes: int) -> str:
     """Exactly, and as a setting takes it: such as `64MiB`, `1000`."""
     amount, unit = amount_bytes, ""
