@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apollo_common.fingerprints import FINGERPRINT_DIGITS, fingerprint, worn_down
+from apollo_common.telling_lines import MAX_LINE_CHARACTERS
 
 TRACEBACK = """\
 Traceback (most recent call last):
@@ -95,6 +96,13 @@ def test_the_message_tells_where_standard_error_does_not():
         reason="storage_unavailable", message="503 of bucket 'b'"
     )
     assert of("", message="ended with exit status 1") != of("", message="was killed")
+
+
+def test_of_a_long_message_the_beginning_tells():
+    """What a worker sends may be long, and the coordinator reads it while everything else waits."""
+    beginning = "- " * (MAX_LINE_CHARACTERS // 2)
+    assert of("", message=beginning + "a" * 10_000_000) == of("", message=beginning + "b")
+    assert of("", message="a" + beginning) != of("", message="b" + beginning)
 
 
 def test_a_traceback_tells_also_of_a_program_that_said_itself_that_it_fails():

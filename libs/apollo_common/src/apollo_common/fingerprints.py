@@ -9,14 +9,14 @@ import re
 from typing import Final
 
 from apollo_common.errors import ProgramExited
-from apollo_common.telling_lines import telling_lines
+from apollo_common.telling_lines import MAX_LINE_CHARACTERS, telling_lines
 
 FINGERPRINT_DIGITS: Final = 16  # of hex
 
 _WORN_DOWN: Final = (
     (re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://\S+"), "<url>"),
     (re.compile(r"(?<!\w)[bru]{0,2}(?:'[^']*(?:'(?!\w)|$)|\"[^\"]*(?:\"|$)|`[^`]*(?:`|$))"), "<value>"),
-    (re.compile(r"(?<![\w/])~?(?:\.{1,2}|[\w@+-]+)?/(?:[^\s/:()]+/)*"), ""),  # a path's directories
+    (re.compile(r"(?<![\w/@+-])~?(?:\.{1,2}|[\w@+-]+)?/(?:[^\s/:()]+/)*"), ""),  # a path's directories
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "<id>"),
     (re.compile(r"\b[a-z0-9]{12}-[msr]-\d+(?:-\d+)?\b"), "<id>"),  # a task's or an attempt's
@@ -42,7 +42,7 @@ def fingerprint(
     """
     told = telling_lines(stderr)
     says_why = told.traceback or reason == ProgramExited.reason
-    lines = told.lines if says_why and told.lines else (message.partition("\n")[0],)
+    lines = told.lines if says_why and told.lines else (message.partition("\n")[0][:MAX_LINE_CHARACTERS],)
     parts = [reason, program, str(exit_status), str(signal), *map(_essence, lines)]
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:FINGERPRINT_DIGITS]
 
