@@ -24,7 +24,7 @@ from apollo_common.ids import JobId
 from apollo_common.lifecycle import opened, to_the_end
 from apollo_coordinator.ports import StoredFact, StoredSummary
 from apollo_coordinator.store.files import volume_errors
-from apollo_coordinator.store.room import Reserve, coordinator_full, has_room
+from apollo_coordinator.store.room import RESERVE_BYTES, Reserve, coordinator_full, has_room
 from apollo_coordinator.store.schema import JournalUnusable, damaged, prepare
 
 JOURNAL_FILE = "journal.db"
@@ -117,7 +117,7 @@ class SqliteJournal:
     async def append(self, facts: Sequence[StoredFact]) -> None:
         rows = [(f.sequence, f.job, f.job_sequence, f.at_ms, f.kind, f.body) for f in facts]
         await self._write("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", rows)
-        if not self._reserve.kept and self.has_room():
+        if not self._reserve.whole and has_room(self._path.parent, RESERVE_BYTES):
             await asyncio.to_thread(self._reserve.keep)
 
     async def last_sequence(self) -> int:

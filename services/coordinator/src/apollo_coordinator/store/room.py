@@ -38,12 +38,12 @@ class Reserve:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / _RESERVE
-        self.kept = False
+        self.whole = False  # as far as this process has seen
 
     def give_back(self) -> None:
         """Make its room free. VolumeFull when there is not enough for a start even so."""
         self._path.unlink(missing_ok=True)
-        self.kept = False
+        self.whole = False
         if free_bytes(self._directory) < START_BYTES:
             raise coordinator_full()
 
@@ -58,7 +58,7 @@ class Reserve:
             return
         try:
             os.posix_fallocate(file, 0, size_bytes)
-            self.kept = True
+            self.whole = size_bytes == RESERVE_BYTES
         except OSError:
             self._path.unlink()
         finally:
