@@ -26,7 +26,7 @@ from apollo_coordinator.core.model import (
     TaskStatus,
 )
 from apollo_coordinator.core.spec import MIB, JobSpec, ProgramRef, ProgramSource
-from apollo_coordinator.engine.explaining import TASKS_AT_ONCE, Explainer
+from apollo_coordinator.engine.explaining import KEPT_MS, TASKS_AT_ONCE, Explainer
 from support.scheduling import World
 
 MAPPER = ProgramRef(ProgramSource.ARTIFACT, "map.py")
@@ -345,6 +345,27 @@ async def test_a_job_that_goes_on_meanwhile_is_explained_as_it_was_and_another_o
     jobs["j"].maps = []
     assert asked_for == ["j"]
     assert await first == expected == await second
+
+
+async def test_everybody_who_asks_for_one_job_at_once_gets_one_explanation():
+    job = a_job(in_rounds(3, 1, 10))
+    now_ms = 0
+
+    async def with_tasks(_: JobId) -> Job:
+        return job
+
+    class Clock:
+        def now_ms(self) -> int:
+            return now_ms
+
+    explainer = Explainer(with_tasks, Clock(), worker_cap=CAP)
+    first, second = await asyncio.gather(explainer.explain(job.id), explainer.explain(job.id))
+    assert second is first
+    job.status = JobStatus.FAILED
+    failed = await explainer.explain(job.id)
+    assert failed is not first
+    now_ms = KEPT_MS
+    assert await explainer.explain(job.id) is not failed
 
 
 def test_what_the_scheduler_journals_is_enough():
