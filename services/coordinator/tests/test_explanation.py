@@ -330,7 +330,7 @@ def test_what_was_looked_at_stands_however_the_job_goes_on():
 
 
 async def test_a_job_that_goes_on_meanwhile_is_explained_as_it_was_and_another_one_waits():
-    jobs = {name: a_job(in_rounds(2 * TASKS_AT_ONCE, 1, 10)) for name in ("j", "k")}
+    jobs = {name: replace(a_job(in_rounds(2 * TASKS_AT_ONCE, 1, 10)), id=JobId(name)) for name in ("j", "k")}
     expected = lines_of(jobs["j"])
     asked_for = []
 

@@ -148,11 +148,13 @@ class RestClient:
         return self._list(f"/api/v1/jobs/{_segment(job)}/bad-records")
 
     async def bad_record(self, job: str, number: int) -> Document:
-        """What is known of one that is there."""
+        """What is known of one that is there. RequestRefused when it has gone meanwhile."""
         path = f"/api/v1/jobs/{_segment(job)}/bad-records?limit=1&after={number - 1}"
         content, _ = await self._call("GET", path)
-        document: Document = self._parsed(content, list)[0]
-        return document
+        for document in self._parsed(content, list):
+            known: Document = document
+            return known
+        raise RequestRefused(f"job {job} has no bad record {number}", status=HTTPStatus.NOT_FOUND)
 
     async def bad_record_bytes(self, job: str, number: int) -> bytes:
         """As the mapper got them, of a line without its end."""
