@@ -151,10 +151,10 @@ class RestClient:
         """What is known of one that is there. RequestRefused when it has gone meanwhile."""
         path = f"/api/v1/jobs/{_segment(job)}/bad-records?limit=1&after={number - 1}"
         content, _ = await self._call("GET", path)
-        for document in self._parsed(content, list):
-            known: Document = document
-            return known
-        raise RequestRefused(f"job {job} has no bad record {number}", status=HTTPStatus.NOT_FOUND)
+        found: list[Document] = self._parsed(content, list)
+        if not found:
+            raise RequestRefused(f"job {job} has no bad record {number}", status=HTTPStatus.NOT_FOUND)
+        return found[0]
 
     async def bad_record_bytes(self, job: str, number: int) -> bytes:
         """As the mapper got them, of a line without its end."""
