@@ -25,7 +25,7 @@ from apollo_coordinator.core.model import (
     TaskKind,
     TaskStatus,
 )
-from apollo_coordinator.core.spec import MIB, JobSpec, ProgramRef, ProgramSource
+from apollo_coordinator.core.spec import MIB, JobInput, JobSpec, ProgramRef, ProgramSource
 from apollo_coordinator.engine.explaining import KEPT_MS, TASKS_AT_ONCE, Explainer
 from support.scheduling import World
 
@@ -124,6 +124,7 @@ def in_rounds(tasks: int, workers: int, seconds: float, *, there: int = 0, **att
     ]
 
 
+IDENTITY = ProgramRef(ProgramSource.BUILTIN, "builtin:identity")
 COMPRESSED = replace(SPEC, compression="gzip")
 SLOW = {"program": 0.95, "sort": 0.0}
 BUSY_ELSEWHERE = [[A(30, 40, joined=-5)], [A(0, 10, "w2", joined=-5)]]
@@ -366,6 +367,15 @@ async def test_everybody_who_asks_for_one_job_at_once_gets_one_explanation():
     assert failed is not first
     now_ms = KEPT_MS
     assert await explainer.explain(job.id) is not failed
+
+
+def test_of_several_mappers_that_which_bounds_the_job_is_named():
+    inputs = (JobInput("file:///given", IDENTITY), JobInput("file:///slow", MAPPER))
+    job = a_job([[A(0, 40)], [A(0, 60, "w2", **SLOW)]], spec=replace(SPEC, mapper=IDENTITY, inputs=inputs))
+    job.maps[1].split = replace(job.maps[1].split, job_input=1)
+    (told,) = [line for line in lines_of(job) if line.finding == "program"]
+    assert told.text.startswith("The mapper `map.py` bounds the maps: ")
+    assert told.figures["program"] == "map.py"
 
 
 def test_what_the_scheduler_journals_is_enough():

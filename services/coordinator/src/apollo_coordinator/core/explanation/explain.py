@@ -22,7 +22,7 @@ def explain(seen: Seen) -> list[Line]:
     costs = [
         cost
         for cost in sorted(attribute(seen), key=lambda cost: -cost.spent_ms)
-        if cost.spent_ms >= LEAST_SHARE * seen.wall_ms and is_finding(seen, cost)
+        if cost.spent_ms >= LEAST_SHARE * seen.wall_ms and is_finding(cost)
     ]
     lines = [tell(seen, cost) for cost in costs if not _is_symptom(cost, costs)]
     if not any(_bounds(seen, cost) for cost in costs):

@@ -21,7 +21,7 @@ from apollo_coordinator.core.explanation.attribution import (
 from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
 from apollo_coordinator.core.explanation.words import count, percent, rate, span, times
 from apollo_coordinator.core.model import AttemptStatus, TaskKind
-from apollo_coordinator.core.spec import ProgramRef, ProgramSource
+from apollo_coordinator.core.spec import ProgramSource
 
 SHOWN_KEY_CHARS = 32
 
@@ -60,11 +60,6 @@ class Matter(NamedTuple):
     @property
     def attempts(self) -> str:
         return {TaskKind.MAP: "maps", TaskKind.REDUCE: "reduces", TaskKind.SAMPLE: "samplers"}[self.phase.kind]
-
-    @property
-    def program(self) -> ProgramRef:
-        spec = self.seen.spec
-        return spec.reducer if self.phase.kind is TaskKind.REDUCE and spec.reducer is not None else spec.mapper
 
 
 def tell(seen: Seen, cost: Cost) -> Line:
@@ -264,11 +259,13 @@ def _program(matter: Matter) -> Told:
     role = "reducer" if matter.phase.kind is TaskKind.REDUCE else "mapper"
     records = sum(run.input_records for run in matter.phase.runs)
     speed = f", at {rate(records, total)} records/s for each worker" if records else ""
+    name = matter.run.program.given_name if matter.run.program is not None else ""
+    which = f"{role} `{name}`" if matter.seen.spec.inputs and role == "mapper" else role
     text = (
-        f"The {role} bounds the {matter.attempts}: {percent(share)} of their time was the program's own{speed}; "
+        f"The {which} bounds the {matter.attempts}: {percent(share)} of their time was the program's own{speed}; "
         f"{matter.of_wall} on the critical path."
     )
-    figures: Figures = {"programShare": round(share, 3), "program": matter.program.given_name}
+    figures: Figures = {"programShare": round(share, 3), "program": name}
     if records:
         figures["recordsPerSecond"] = round(1000 * records / total)
     return Told(
@@ -350,12 +347,11 @@ def _timed(phase: Phase) -> tuple[int, Timings]:
     return max(1, sum(spent_ms.by_step().values())), spent_ms
 
 
-def is_finding(matter: Seen, cost: Cost) -> bool:
+def is_finding(cost: Cost) -> bool:
     """A built-in is as fast as it is: nobody can do anything about it."""
-    if cost.cause is not Cause.PROGRAM or cost.phase is None:
+    if cost.cause is not Cause.PROGRAM or cost.run is None:
         return True
-    spec = matter.spec
-    program = spec.reducer if cost.phase.kind is TaskKind.REDUCE else spec.mapper
+    program = cost.run.program
     return program is not None and program.source is not ProgramSource.BUILTIN
 
 

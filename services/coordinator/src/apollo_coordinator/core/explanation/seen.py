@@ -19,7 +19,7 @@ from apollo_coordinator.core.model import (
     TaskKind,
     TaskStatus,
 )
-from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.core.spec import JobSpec, ProgramRef
 from apollo_coordinator.core.state import size_bytes
 
 _ORDER = (TaskKind.SAMPLE, TaskKind.MAP, TaskKind.REDUCE)
@@ -48,6 +48,7 @@ class Run(NamedTuple):
     worker_joined_ms: int  # 0: not known
     failure: str  # its reason
     full_volume: str  # where that is a full one: which
+    program: ProgramRef | None  # that it ran
 
     @property
     def duration_ms(self) -> int:
@@ -158,7 +159,7 @@ class Look:
                     task.ended_ms or 0,
                     task.split,
                     task.output.size_bytes if task.output is not None else 0,
-                    tuple(_run(task, attempt, self._seen.until_ms) for attempt in task.attempts),
+                    tuple(_run(self._seen, task, attempt) for attempt in task.attempts),
                 )
             )
         return bool(looked_at)
@@ -212,7 +213,7 @@ def _stretches(runs: list[Run]) -> Iterator[tuple[int, int]]:
         yield began_ms, ended_ms
 
 
-def _run(task: Task, attempt: Attempt, until_ms: int) -> Run:
+def _run(seen: Seen, task: Task, attempt: Attempt) -> Run:
     accepted = attempt.id == task.accepted
     counters = (task.counters if accepted else attempt.counters or {}).get("apollo", {})
     return Run(
@@ -222,7 +223,7 @@ def _run(task: Task, attempt: Attempt, until_ms: int) -> Run:
         attempt.status,
         attempt.speculative,
         attempt.started_ms,
-        max(attempt.started_ms, until_ms if attempt.ended_ms is None else attempt.ended_ms),
+        max(attempt.started_ms, seen.until_ms if attempt.ended_ms is None else attempt.ended_ms),
         size_bytes(task, attempt),
         counters.get("input_records", 0),
         counters.get("reduce_input_groups", 0),
@@ -232,4 +233,5 @@ def _run(task: Task, attempt: Attempt, until_ms: int) -> Run:
         attempt.worker_joined_ms,
         attempt.failure.reason if attempt.failure is not None else "",
         attempt.failure.full_volume if attempt.failure is not None else "",
+        seen.spec.reducer if task.kind is TaskKind.REDUCE else seen.spec.mapper_of(task.split),
     )
