@@ -111,17 +111,18 @@ class Pipeline:
 
     async def _map_to_shuffle(self, work: v1.MapWork) -> v1.Done:
         store = await self._map_output_store()
+        space = store.space()
         writer = MapOutputWriter(
             store.directory(work.output_path),
             work.partitions,
             self._keys.partitioner(work.partitioner, unpack_keys(work.splitters)),
             self._budget_bytes,
             self._keys.combiner(self._programs.combiner()),
-            store.space(),
+            space,
         )
         try:
             sink = ShuffleSink(writer, self._reporter, self._keys.order)
-            async with self._telling_of_room(writer):
+            async with self._telling_of_room(writer, space.disk.name):
                 await self._map(work, sink)
                 summary = await writer.finish()
                 sink.tell(summary.spilled)
@@ -142,7 +143,7 @@ class Pipeline:
     async def _map_to_part(self, work: v1.MapWork) -> v1.Done:
         writer = await self._part_writer()
         try:
-            async with self._telling_of_room(writer):
+            async with self._telling_of_room(writer, Volume.OUTPUT):
                 await self._map(work, _PartSink(writer, self._reporter, "map_output_records"))
                 return await self._finish(writer)
         except BaseException:
@@ -202,7 +203,7 @@ class Pipeline:
         reducer = self._programs.reducer()
         writer = await self._part_writer()
         try:
-            async with self._telling_of_room(writer):
+            async with self._telling_of_room(writer, Volume.OUTPUT):
                 async with aclosing(pairs), aclosing(self._counted_groups(self._keys.restored(pairs))) as counted:
                     await reducer.reduce(counted, _PartSink(writer, self._reporter, ""))
                 return await self._finish(writer)
@@ -256,13 +257,13 @@ class Pipeline:
         self._reporter.fetched(more_bytes)
 
     @asynccontextmanager
-    async def _telling_of_room(self, writer: MapOutputWriter | PartWriter) -> AsyncIterator[None]:
-        """A full volume's error says how much is missing, as long as what was written is there."""
+    async def _telling_of_room(self, writer: MapOutputWriter | PartWriter, volume: Volume) -> AsyncIterator[None]:
+        """The error of the volume that is written to says how much is missing, as long as what was written is there."""
         try:
             yield
         except VolumeFull as error:
             place = self._place_of(error.volume)
-            if place is not None and not error.needed_bytes:
+            if error.volume == volume and place is not None and not error.needed_bytes:
                 needed_bytes = whole_bytes(
                     writer.made_bytes, self._reporter.input_bytes, self._reporter.input_bytes_total
                 )
