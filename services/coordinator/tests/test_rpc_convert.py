@@ -16,6 +16,7 @@ from apollo_common.assignment import (
 )
 from apollo_common.ids import AttemptId, JobId, attempt_id, map_task_id, reduce_task_id, sample_task_id
 from apollo_common.key_samples import SAMPLED_BYTES, pack_keys, unpack_keys
+from apollo_common.record_format import WrongRecordFormat, parse_record_format
 from apollo_common.storage.port import StorageAccess
 from apollo_common.timings import Timings
 from apollo_coordinator.core.model import LargestGroup, Task, TaskKind
@@ -111,6 +112,14 @@ def test_a_reduce_attempt_carries_its_map_outputs_in_order_and_its_upload():
     assert (got.output.format, got.output.compression, got.output.separator) == ("jsonl", "zstd", " ")
     assert got.output.access.secret_access_key == "secret-out"
     assert got.map is None
+
+
+def test_records_in_place_of_a_split_come_with_one_that_no_worker_reads():
+    """Not even one that knows no such records: it would map all of the split, and the job would count it twice."""
+    got = over_the_wire(order(MAP, records=b"packed")).map
+    assert (got.records, decode_split(got.split).pieces) == (b"packed", SPLIT.pieces)
+    with pytest.raises(WrongRecordFormat):
+        parse_record_format(decode_split(got.split).format)
 
 
 def test_a_sampler_maps_the_beginning_of_its_split_and_a_map_gets_the_splitters():

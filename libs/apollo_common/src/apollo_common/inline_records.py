@@ -7,6 +7,10 @@ import json
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+SPLIT_FORMAT: Final = "records"
+"""No record format, in place of a split's: a worker that knows no such records fails, and does not read the split."""
 
 _HEADER_BYTES = struct.Struct("<I")
 

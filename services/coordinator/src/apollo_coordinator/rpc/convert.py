@@ -1,10 +1,12 @@
 """What the engine says about attempts, to and from the wire. Pure."""
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 from apollo_common.assignment import decode_counters, decode_part_uploads, encode_split
 from apollo_common.ids import AttemptId, TaskId
+from apollo_common.inline_records import SPLIT_FORMAT
 from apollo_common.key_samples import SAMPLED_BYTES, unpack_keys
 from apollo_common.storage.port import AttemptAccess, StorageAccess
 from apollo_common.timings import NO_TIMINGS, Step, Timings
@@ -139,8 +141,9 @@ def _map_work(order: AttemptOrder) -> v1.MapWork:
     spec, task = order.spec, order.task
     if task.split is None:
         raise ValueError(f"{order.attempt_id}: a map attempt without a split")
+    split = replace(task.split, format=SPLIT_FORMAT) if order.records else task.split
     return v1.MapWork(
-        split=encode_split(task.split),
+        split=encode_split(split),
         access=_access(order.input_access),
         partitioner=spec.partitioner,
         partitions=spec.n_reducers,
