@@ -78,8 +78,9 @@ async def test_of_a_long_record_the_beginning_is_told():
         fails_on(lambda _: True, exit_status=1),
         Program(lambda records: ProgramExited("it ended", exit_status=3) if len(records) > 1 else None),
         Program(lambda _: ProgramStartFailed("no such interpreter")),
+        Program(lambda _: ValueError("a defect of the search")),
     ],
-    ids=["none fails", "alone it ends otherwise", "only several", "it does not start"],
+    ids=["none fails", "alone it ends otherwise", "only several", "it does not start", "a defect"],
 )
 async def test_nothing_is_found_where_no_record_is_to_blame(program):
     assert await find(program, lines(b"a", b"b", b"c")) is None
