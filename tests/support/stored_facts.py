@@ -157,6 +157,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptAccepted(
         81, REDUCE, OUTPUT, {"apollo": {}}, replace(TIMINGS, start_ms=9), 12, LargestGroup("hot", 7, 9)
     ),
+    facts.JobAccepted(82, JOB, replace(SPEC, remap_of=FIRST)),
 )
 
 SUMMARY = JobSummary(

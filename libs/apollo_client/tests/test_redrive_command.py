@@ -109,6 +109,8 @@ async def test_without_a_terminal_it_says_how_to_go_on(api, redrive):
     assert len(api.jobs.jobs()) == 1
     status, out, err = await redrive(job, *place, "--yes")
     assert (status, made(api, out).mapper.name) == (0, "cat")
+    assert "3.0 MiB in 1 map task" in err
+    assert "To go on" not in err
     status, out, err = await redrive(job, *place, "--overwrite", "--remap")
     assert (status, err) == (0, "")
 

@@ -73,6 +73,8 @@ async def test_all_may_be_mapped_again_as_a_job_of_its_own(api):
     status, document = await redrive(api, job, remap=True, name="whole")
     assert (status, document["job"]["name"]) == (201, "whole")
     assert "redriveOf" not in document["job"]
+    spec = api.jobs.job(JobId(document["job"]["id"])).spec
+    assert (spec.redrive_of, spec.remap_of) == ("", job.id)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,40 @@ async def test_attempts_get_the_records_and_reduces_both_jobs_map_outputs(site):
         assert replay.order.records == order.records
 
 
+async def remap(engine, job):
+    spec = replace(engine.job(job).spec, mapper=FIXED, output_path="http://store:9/out/again", remap_of=job)
+    return await ended(engine, (await engine.submit(spec, None)).job.id)
+
+
+async def test_all_is_mapped_again_as_it_was_read_the_first_time(site):
+    pieces = site.input.inputs[PLACES["input_paths"][0]]
+    came_later = Split((SplitPiece("s3://in/later", 0, 5, 5, "v"),))
+    async with site.coordinator(FEW_TASKS) as engine:
+        job = await first_job(site, engine)
+        site.input.inputs[PLACES["input_paths"][0]] = [came_later, *reversed(pieces)]
+        new = await remap(engine, job)
+        maps = [task for task in await engine.tasks(new.id) if task.kind is TaskKind.MAP]
+        assert [task.split for task in maps] == pieces
+        assert all(task.attempts for task in maps)
+
+
+@pytest.mark.parametrize("change", ["another version", "gone", "nothing at all"])
+async def test_an_input_that_is_another_now_is_not_mapped_again(site, change):
+    async with site.coordinator(FEW_TASKS) as engine:
+        job = await first_job(site, engine)
+        place = PLACES["input_paths"][0]
+        if change == "another version":
+            site.input.inputs[place] = [Split((SplitPiece("s3://in/k", 0, 30, 30, "w"),))]
+        elif change == "gone":
+            site.input.inputs[place] = [Split((SplitPiece("s3://in/other", 0, 30, 30, "v"),))]
+        else:
+            site.input.inputs.clear()
+        new = await remap(engine, job)
+        assert (new.status, new.failure.reason) == (JobStatus.FAILED, "input_changed")
+        assert f"s3://in/k is gone, or changed since job {job} read it" in new.failure.message
+        assert not await engine.tasks(new.id)
+
+
 async def test_tasks_that_are_in_memory_no_more_are_read_again_after_a_restart(site):
     async with site.coordinator(FEW_TASKS) as engine:
         job = await first_job(site, engine)

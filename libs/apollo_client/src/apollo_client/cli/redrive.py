@@ -50,7 +50,10 @@ def redrive(
     try:
         return work(everything=remap)
     except MapOutputsGone as error:
-        if not (yes or _agrees(job_id, error)):
+        cost = _cost(job_id, error)
+        if yes:
+            click.echo(cost, err=True)
+        elif not _agrees(cost):
             return STATUS_FAILED
     return work(everything=True)
 
@@ -91,13 +94,16 @@ async def _see_through(client: RestClient, job: str, *, as_json: bool) -> int:
         raise
 
 
-def _agrees(job: str, gone: MapOutputsGone) -> bool:
-    """Asks, if there is somebody to ask."""
-    cost = (
+def _cost(job: str, gone: MapOutputsGone) -> str:
+    return (
         f"The map outputs of job {job} are not kept, so all of its input has to be mapped again: "
         f"{format_size(gone.input_bytes)} in {gone.map_tasks} map task{'' if gone.map_tasks == 1 else 's'}, which took "
         f"{in_words(gone.map_milliseconds / 1000)} of its workers' time."
     )
+
+
+def _agrees(cost: str) -> bool:
+    """Asks, if there is somebody to ask."""
     if sys.stdin.isatty():
         click.echo(cost, err=True)
         return click.confirm("Map all of it?", default=False, err=True)

@@ -48,6 +48,7 @@ async def resolve_redrive(
         name=job.spec.name if body.name is None else body.name,
         credentials_secret="" if secrets is not None else job.spec.credentials_secret,
         redrive_of="" if body.remap else job.id,
+        remap_of=job.id if body.remap else "",
         user=user,
         idempotency_key=idempotency_key,
         body_digest=body_digest,

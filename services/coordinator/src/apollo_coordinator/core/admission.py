@@ -37,8 +37,8 @@ def check(state: State, spec: JobSpec) -> None:
         raise OutputExists(
             f"job {holder} is writing to {spec.output_path}; wait for it, stop it, or name another output"
         )
-    if spec.redrive_of and spec.redrive_of not in state.jobs:
-        raise UnknownJob(f"there is no job {spec.redrive_of} any more")
+    if spec.earlier_job and spec.earlier_job not in state.jobs:
+        raise UnknownJob(f"there is no job {spec.earlier_job} any more")
     if state.unfinished_jobs >= state.limits.max_unfinished_jobs:
         raise LimitExceeded(
             f"{state.unfinished_jobs} jobs are unfinished, which is the limit; submit again when some have ended"

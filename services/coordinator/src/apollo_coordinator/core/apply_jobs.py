@@ -44,12 +44,12 @@ def job_accepted(state: State, fact: facts.JobAccepted) -> None:
     note_artifacts(state, job)
     if fact.spec.idempotency_key:
         state.idempotency[fact.spec.idempotency_key] = job.id
-    if fact.spec.redrive_of:
-        _hold(state, JobId(fact.spec.redrive_of))
+    if fact.spec.earlier_job:
+        _hold(state, JobId(fact.spec.earlier_job))
 
 
 def _hold(state: State, job: JobId) -> None:
-    """A redrive reads what the job has left: it is not forgotten meanwhile."""
+    """A redrive needs what the job has left: it is not forgotten meanwhile."""
     state.redriven[job] = state.redriven.get(job, 0) + 1
     if state.redriven[job] == 1:
         state.ended = [entry for entry in state.ended if entry[1] != job]
@@ -193,8 +193,8 @@ def job_cleaned(state: State, fact: facts.JobCleaned) -> None:
     state.unscaled.pop(fact.job, None)
     state.troubled.pop(fact.job, None)
     _note_ended(state, queue.job)
-    if queue.job.spec.redrive_of:
-        _let_go(state, JobId(queue.job.spec.redrive_of))
+    if queue.job.spec.earlier_job:
+        _let_go(state, JobId(queue.job.spec.earlier_job))
 
 
 def job_restored(state: State, fact: facts.JobRestored) -> None:

@@ -179,7 +179,8 @@ def _adopted_output_lost(job: Job, event: events.FetchFailed) -> Failure:
     """No task of this job can make it again."""
     message = (
         f"map output {event.map_attempt}, which this job took over from job {job.spec.redrive_of}, cannot be read: "
-        f"{event.failure.message}; have all the input mapped again: apollo redrive {job.spec.redrive_of} --remap"
+        f"{event.failure.message}; have all the input mapped again: apollo redrive {job.spec.redrive_of} --remap, "
+        "with the same --mapper and --output"
     )
     return Failure(FetchFailed.reason, message, retryable=False, attempt=event.map_attempt)
 

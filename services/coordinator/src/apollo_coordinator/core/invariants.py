@@ -200,7 +200,7 @@ def _check_totals(state: State) -> None:
     _require(state.outputs == reserved, "outputs of uncleaned jobs are reserved, each once", at=sorted(reserved))
     _require(state.tasks_at_hand == sum(state.at_hand.values()), "tasks at hand are counted", at=state.tasks_at_hand)
     _require(state.tasks_at_hand <= state.limits.max_ended_tasks_at_hand, "and are bounded", at=state.tasks_at_hand)
-    needed = {queue.job.spec.redrive_of for queue in state.queues.values()}
+    needed = {queue.job.spec.earlier_job for queue in state.queues.values()}
     cleaned = sorted(job.id for job in state.jobs.values() if job.id not in state.queues and job.id not in needed)
     _require(sorted(job for _, job in state.ended) == cleaned, "every cleaned job waits for its retention", at=cleaned)
     _require(set(state.redriven) == needed - {""}, "jobs that redrives need are held", at=sorted(state.redriven))

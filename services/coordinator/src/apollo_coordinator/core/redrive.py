@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from apollo_common.assignment import Counters, Split
 from apollo_common.bad_records import BAD_RECORDS, BISECTION_RUNS, QUARANTINED_BYTES
-from apollo_common.errors import MapOutputsGone, PermanentError
+from apollo_common.errors import InputChanged, MapOutputsGone, PermanentError
 from apollo_common.ids import AttemptId
 from apollo_coordinator.core.adoption import AdoptedOutput, Adoption, BadRecordRange, Origin
 from apollo_coordinator.core.bad_records import bad_records
@@ -96,6 +96,22 @@ def what_mapping_all_costs(job: Job, why: str) -> MustMapAgain:
         input_bytes=sum(task.input_bytes for task in job.maps),
         map_milliseconds=sum(job.map_timings.by_step().values()),
     )
+
+
+def same_splits(job: Job, found: Sequence[Split]) -> tuple[Split, ...]:
+    """What `job`, whose tasks are at hand, has read. `found`: what lies at its inputs now, where more may have come.
+
+    InputChanged names the first object that is gone or another.
+    """
+    there = {(piece.url, piece.version) for split in found for piece in split.pieces}
+    splits = tuple(task.split for task in job.maps if task.split is not None)
+    for piece in (piece for split in splits for piece in split.pieces):
+        if (piece.url, piece.version) not in there:
+            raise InputChanged(
+                f"{piece.url} is gone, or changed since job {job.id} read it, so the redrive cannot map the same input "
+                "again: for the input as it is now, submit a new job with the better mapper"
+            )
+    return splits
 
 
 def plan_redrive(job: Job, sizes: Mapping[AttemptId, Sequence[int]]) -> tuple[tuple[Split, ...], Adoption]:

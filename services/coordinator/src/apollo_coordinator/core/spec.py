@@ -118,6 +118,7 @@ class JobSpec:
     kubernetes: PodOverrides | None = None  # of the worker pods
     user: str = ""  # who submitted it; empty: nobody was asked
     redrive_of: str = ""  # a job: of its input only the bad records are mapped, and its map outputs reduced with them
+    remap_of: str = ""  # a job: the very splits that it read are mapped again
     idempotency_key: str = ""  # after the user and a line break, if there is one
     body_digest: str = ""  # of the request, to tell a retry from another job under the same key
 
@@ -125,6 +126,11 @@ class JobSpec:
     def reads_input(self) -> bool:
         """Whether attempts read what lies at the input paths; those of a redrive get records with their orders."""
         return not self.redrive_of
+
+    @property
+    def earlier_job(self) -> str:
+        """The one whose tasks this job is planned from; empty of a job that is planned from what lies at its inputs."""
+        return self.redrive_of or self.remap_of
 
     @property
     def each_input(self) -> tuple[JobInput, ...]:

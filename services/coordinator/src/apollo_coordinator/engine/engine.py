@@ -318,7 +318,8 @@ class Engine(JobQueries):
         self._admit(spec)
         access = await named_secrets(spec, self._ports.credentials) or secrets or NO_SECRETS
         if spec.reads_input:
-            await self._ports.planner.check_input(spec, access.input_access)
+            if not spec.remap_of:  # else the plan tells whether all that the earlier job read is there
+                await self._ports.planner.check_input(spec, access.input_access)
             await self._ports.planner.check_apart(spec, access)
         await self._ports.committer.check_free(spec, access.output_access)
         # Not undone when the caller goes away: half a submission must not stay.

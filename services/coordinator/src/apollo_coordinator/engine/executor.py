@@ -21,7 +21,7 @@ from apollo_coordinator.engine.attempts import AttemptRunner, Post
 from apollo_coordinator.engine.orders import OrderBook
 from apollo_coordinator.engine.ports import EnginePorts, failure_from
 from apollo_coordinator.engine.quarantine import Quarantine
-from apollo_coordinator.engine.redrives import planned
+from apollo_coordinator.engine.redrives import planned, splits_again
 from apollo_coordinator.engine.retry import retried
 from apollo_coordinator.engine.settings import EngineSettings
 from apollo_coordinator.order import OutputTarget
@@ -126,8 +126,11 @@ class Executor:
         if job.spec.redrive_of:
             earlier = await self._with_tasks(JobId(job.spec.redrive_of))
             return events.InputPlanned(job.id, *await planned(earlier, self._ports.bad_records))
-        access = await self._orders.access(job.id)
-        return events.InputPlanned(job.id, tuple(await self._ports.planner.plan(job.spec, access.input_access)))
+        access = (await self._orders.access(job.id)).input_access
+        if job.spec.remap_of:
+            earlier = await self._with_tasks(JobId(job.spec.remap_of))
+            return events.InputPlanned(job.id, await splits_again(earlier, job.spec, self._ports.planner, access))
+        return events.InputPlanned(job.id, tuple(await self._ports.planner.plan(job.spec, access)))
 
     async def _open_output(self, command: commands.OpenOutput) -> None:
         attempt, worker = command.attempt, command.worker

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Sequence
 
 from apollo_common.assignment import Split
-from apollo_common.errors import ObjectNotFound
+from apollo_common.errors import InputNotFound, ObjectNotFound
 from apollo_common.ids import AttemptId
 from apollo_common.inline_records import InlineRecord, encode_records
+from apollo_common.storage.port import StorageAccess
 from apollo_coordinator.core.adoption import Adoption, BadRecordRange
 from apollo_coordinator.core.bad_records import bad_records
 from apollo_coordinator.core.model import Job
-from apollo_coordinator.core.redrive import plan_redrive, what_mapping_all_costs
-from apollo_coordinator.ports import BadRecordStore, IntermediateStore
+from apollo_coordinator.core.redrive import plan_redrive, same_splits, what_mapping_all_costs
+from apollo_coordinator.core.spec import JobSpec
+from apollo_coordinator.ports import BadRecordStore, InputPlanner, IntermediateStore
 
 
 async def check_map_outputs(job: Job, intermediate: IntermediateStore) -> None:
@@ -34,6 +36,15 @@ async def planned(job: Job, store: BadRecordStore) -> tuple[tuple[Split, ...], A
                 raise _gone(task.accepted)
             sizes[task.accepted] = [record.size_bytes for record in found]
     return await asyncio.to_thread(plan_redrive, job, sizes)
+
+
+async def splits_again(earlier: Job, spec: JobSpec, planner: InputPlanner, access: StorageAccess) -> tuple[Split, ...]:
+    """The splits that `earlier` has read, to be mapped again. InputChanged unless all of them are as they were then."""
+    try:
+        found = await planner.plan(spec, access)
+    except InputNotFound:
+        found = ()
+    return await asyncio.to_thread(same_splits, earlier, found)
 
 
 async def packed_records(records: BadRecordRange, store: BadRecordStore) -> bytes:

@@ -196,8 +196,9 @@ class MemoryInput:
     async def check_apart(self, spec: JobSpec, access: JobSecrets) -> None:
         """Its inputs lie nowhere."""
 
-    async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:  # noqa: ARG002 - as above
+    async def plan(self, spec: JobSpec, access: StorageAccess) -> Sequence[Split]:
         self.mishaps.meet()
+        await self.check_input(spec, access)
         return [split for path in spec.input_paths for split in self.inputs[path]]
 
 
