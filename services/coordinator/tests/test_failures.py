@@ -34,7 +34,8 @@ def a_crash(number: int = 0, **changes) -> Failure:
 
 def another(cause: int) -> Failure:
     """Another cause for each number."""
-    return Failure("program_exited", f"the mapper failed {'again ' * cause}", exit_status=1)
+    tens, ones = divmod(cause, 26)
+    return Failure("program_exited", f"the mapper failed by {chr(97 + tens)}{chr(97 + ones)}", exit_status=1)
 
 
 def only(job: Job) -> FailureGroup:
