@@ -155,7 +155,7 @@ FACTS: tuple[facts.DurableFact, ...] = (
     facts.AttemptFailed(34, MAP, replace(FAILURE, bad_record=RecordPlace("s3://bucket/in", 9, 4, "bad\n"))),
     facts.AttemptStarted(80, MAP, WORKER, workers=4, worker_joined_ms=3),
     facts.AttemptAccepted(
-        81, REDUCE, OUTPUT, {"apollo": {}}, replace(TIMINGS, start_ms=9), 12, LargestGroup("hot", 7, 9)
+        81, REDUCE, OUTPUT, {"apollo": {}}, replace(TIMINGS, start_ms=9, search_ms=8), 12, LargestGroup("hot", 7, 9)
     ),
     facts.JobAccepted(82, JOB, replace(SPEC, remap_of=FIRST)),
 )

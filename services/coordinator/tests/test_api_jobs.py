@@ -274,7 +274,9 @@ async def test_timings_are_shown_by_phase_and_of_attempts_that_told_some(api):
     assert "timings" not in attempt
     job.map_timings = job.maps[0].attempts[0].timings = Timings(program_ms=90, sort_ms=10)
     (attempt,) = (await api.call("GET", attempts))[1]
-    zeros = dict.fromkeys(["start", "read", "merge", "send", "program", "receive", "sort", "write", "commit"], 0)
+    zeros = dict.fromkeys(
+        ["start", "search", "read", "merge", "send", "program", "receive", "sort", "write", "commit"], 0
+    )
     assert attempt["timings"] == zeros | {"program": 90, "sort": 10}
     _, timings = await api.call("GET", f"/api/v1/jobs/{job.id}/timings")
     assert timings == {"mapper": zeros | {"program": 90, "sort": 10}, "reducer": zeros}

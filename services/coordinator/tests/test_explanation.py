@@ -105,6 +105,12 @@ def a_job(maps: list[list[A]], reduces: list[A] | None = None, *, commit: float 
     return job
 
 
+def ended(job: Job, status: JobStatus, at: float) -> Job:
+    """Without a result."""
+    job.status, job.committing_ms, job.ended_ms = status, None, round(1000 * at)
+    return job
+
+
 def seen_of(job: Job, now_ms: int = 0) -> Seen:
     look = Look(job, worker_cap=CAP, now_ms=now_ms)
     while look.go_on(100):
@@ -131,17 +137,19 @@ BUSY_ELSEWHERE = [[A(30, 40, joined=-5)], [A(0, 10, "w2", joined=-5)]]
 STARTING = [[A(30, 40, joined=29)], [A(30, 40, "w2", joined=29)]]
 FAILED = {"status": AttemptStatus.FAILED, "failure": "program_exited", "told": False}
 FULL = FAILED | {"failure": VolumeFull.reason, "full": "the intermediate volume"}
+CUT = {"status": AttemptStatus.CANCELLED, "told": False}
 BACKUP = [A(0, 40, status=AttemptStatus.CANCELLED, told=False), A(30, 40, "w2", speculative=True)]
 HOT = [A(10, 12, f"w{n}", workers=4) for n in range(3)]
 SKEWED = A(10, 90, "w4", size=4096 * MIB, keys=6400)
 
 CASES = {
     "one worker of eight": (
-        a_job(in_rounds(8, 1, 5)), "too-few-workers", "33 s of 40 s", "Raise the pool's workers from 1 to 8.",
+        a_job(in_rounds(8, 1, 5)), "too-few-workers", "33 s of 40 s",
+        "Have 8 workers instead of 1, as by `apollo up --workers 8`.",
     ),
     "maxWorkers": (
         a_job(in_rounds(8, 2, 10), spec=replace(SPEC, max_workers=2)), "max-workers", "28 s of 40 s",
-        "Raise maxWorkers from 2 to 8, and have as many in the pool, which had 2.",
+        "Raise maxWorkers from 2 to 8, and have as many, as by `apollo up --workers 8`.",
     ),
     "maxWorkers, and the pool has more": (
         a_job(in_rounds(8, 2, 10, there=20), spec=replace(SPEC, max_workers=2)), "max-workers", "28 s of 40 s",
@@ -254,16 +262,16 @@ def test_a_job_that_runs_is_explained_until_now():
     job.maps.append(replace(waits, attempts=[], status=TaskStatus.SCHEDULED, accepted=None, ended_ms=None))
     first = lines_of(job, now=40)[0]
     assert (first.finding, first.figures["wallMilliseconds"]) == ("too-few-workers", 40_000)
-    assert "Raise the pool's workers from 1 to 5." in first.fix
+    assert "Have 5 workers instead of 1" in first.fix
 
 
-def test_a_job_that_waits_for_its_first_worker_shows_what_the_pool_says():
+def test_a_job_that_waits_for_its_first_worker_shows_why():
     job = Job(JobId("j"), SPEC, 0, JobStatus.RUNNING, started_ms=0, planned=True, planned_ms=100)
     job.maps = [replace(a_task(TaskKind.MAP, 0, A(0, 0)), attempts=[], status=TaskStatus.SCHEDULED, ended_ms=None)]
     job.trouble = "no node has 4 CPUs free"
     (line,) = lines_of(job, now=60)
     assert (line.finding, line.text) == (
-        "worker-start", "No worker has come yet, for 60 s of 60 s. The pool says: no node has 4 CPUs free.",
+        "worker-start", "No worker has come yet, for 60 s of 60 s. The coordinator says: no node has 4 CPUs free.",
     )  # fmt: skip
 
 
@@ -304,9 +312,81 @@ def test_a_job_that_failed_names_the_attempts_that_did():
     """A task that was done before them is not what it ended with."""
     job = a_job([[A(0, 1)], [A(0, 5, "w2", **FAILED), A(6, 20, **FAILED), A(21, 40, "w2", **FAILED)]])
     job.status, job.committing_ms, job.ended_ms = JobStatus.FAILED, None, 40_000
-    first = lines_of(job)[0]
-    assert (first.finding, first.figures["failed"]) == ("retries", 3)
-    assert "took 40 s of 40 s" in first.text
+    failed, vain = lines_of(job)
+    assert (failed.text, failed.fix) == (
+        "The job failed: maps 100 % of 40 s.", "See `apollo failures j` before anything else.",
+    )  # fmt: skip
+    assert (vain.finding, vain.figures["failed"], vain.fix) == ("retries", 3, "")
+    assert "took 40 s of 40 s" in vain.text
+
+
+def test_a_job_that_failed_is_given_no_advice_on_its_speed():
+    """Nor is what was cancelled at its end called a wait."""
+    maps = [
+        [A(0, 10, "w1", **FAILED)],
+        [A(0, 10, "w2", **FAILED)],
+        [A(10, 20, "w1", **FAILED), A(20, 40, "w1", **FAILED)],
+        [A(10, 40, "w2", **CUT)],
+    ]
+    lines = lines_of(ended(a_job(maps), JobStatus.FAILED, 40))
+    assert lines[0].finding == "failed"
+    assert {(line.finding, line.setting, line.fix) for line in lines[1:]} == {
+        ("retries", "", ""), ("too-few-workers", "", ""),
+    }  # fmt: skip
+
+
+def test_attempts_cancelled_at_the_end_of_a_stopped_job_ran():
+    (line,) = lines_of(ended(a_job([[A(0, 60, workers=2, **CUT)]]), JobStatus.STOPPED, 60))
+    assert line.text == "It was stopped, and nothing stands out: maps 100 % of 60 s."
+
+
+def test_the_search_for_bad_records_is_a_cause_of_its_own():
+    """It makes no straggler of the task, and its program not slow."""
+    job = a_job([[A(0, 10)], [A(0, 80, "w2")]])
+    searched = job.maps[1]
+    searched.attempts[0].timings = Timings(start_ms=500, search_ms=70_000, program_ms=5_000, sort_ms=4_500)
+    searched.counters["apollo"] |= {"bad_records": 3, "bisection_runs": 43}
+    first, *more = lines_of(job)
+    assert (first.finding, first.text) == (
+        "search", "Looking for 3 bad records took 70 s of 80 s, in 43 runs of the mapper.",
+    )  # fmt: skip
+    assert first.fix == "A mapper that takes them need not be searched for them: see `apollo bad j`."
+    assert not {"straggler", "skew", "attempt-starts"} & {line.finding for line in more}
+    searched.counters["apollo"] |= {"bad_records": 0}
+    assert (
+        lines_of(job)[0].text == "Looking for bad records took 70 s of 80 s, in 43 runs of the mapper; none was found."
+    )
+
+
+def test_what_running_attempts_have_not_told_yet_is_not_called_starting():
+    job = a_job([[A(0, 60, workers=1, told=False, status=AttemptStatus.RUNNING)]])
+    running = job.maps[0].attempts[0]
+    job.status, job.ended_ms, job.committing_ms = JobStatus.RUNNING, None, None
+    assert [line.finding for line in lines_of(job, now=0.8)] == ["balanced"]
+    running.timings = Timings(start_ms=1_000, program_ms=9_000)
+    (line,) = lines_of(job, now=60)
+    assert (line.finding, line.figures["programShare"]) == ("program", 0.9)
+    assert line.text.endswith("59 s of 60 s on the critical path.")
+
+
+def test_shares_of_a_phase_add_up():
+    """Also where a job runs, and where attempts failed."""
+    maps = [
+        [A(0, 10, program=0.4, sort=0.1)],
+        [A(0, 5, "w2", **FAILED), A(5, 20, "w2", program=0.4, sort=0.1)],
+        [A(10, 30, program=0.4, sort=0.1, status=AttemptStatus.RUNNING)],
+    ]
+    job = a_job(maps)
+    job.status, job.ended_ms, job.committing_ms = JobStatus.RUNNING, None, None
+    job.maps[2].attempts[0].timings = Timings(start_ms=2_000, program_ms=8_000)
+    figures = {key: value for line in lines_of(job, now=40) for key, value in line.figures.items()}
+    # 40 s are told: in vain 5, program 4 + 6 + 8, starts 5 + 7.5 + 2
+    assert (figures["programShare"], figures["startShare"]) == (0.45, pytest.approx(0.3625, abs=0.001))
+
+
+def test_what_starting_a_few_quick_attempts_takes_is_no_finding():
+    job = a_job([[A(0, 0.2, program=0.2, sort=0.1, size=10)]])
+    assert [line.finding for line in lines_of(job)] == ["balanced", "program", "sort"]
 
 
 def test_a_built_in_is_as_fast_as_it_is():

@@ -24,7 +24,7 @@ from apollo_worker.shuffle.arena import PairArena
 from apollo_worker.shuffle.data_file import DataFile
 from apollo_worker.shuffle.segments import SegmentReader
 from apollo_worker.shuffle.volume_store import VolumeStore
-from apollo_worker.steps import StepClock, Timed, counting, doing, timed_by
+from apollo_worker.steps import StepClock, Timed, counting, doing, timed_by, wholly
 
 SLOW_SECONDS = 100.0
 BUDGET_BYTES = 16 << 20
@@ -97,6 +97,19 @@ def test_work_ahead_of_its_time_counts_only_while_it_is_waited_for(clock, now):
     with timed_by(clock), doing(Step.MERGE):
         now.passes(20)
     assert spent(clock) == {"program": 1, "read": 10, "merge": 20}
+
+
+def test_what_goes_on_inside_is_part_of_a_step_that_takes_all(clock, now):
+    with timed_by(clock):
+        with wholly(Step.SEARCH):
+            now.passes(1)
+            with doing(Step.START):
+                now.passes(10)
+        now.passes(2)
+        with pytest.raises(KeyError), wholly(Step.SEARCH):
+            raise KeyError
+        now.passes(3)
+    assert spent(clock) == {"search": 11, "program": 5}
 
 
 def test_one_mark_serves_many_times(clock, now):

@@ -10,6 +10,7 @@ class Step(StrEnum):
     """In the order in which a record meets them."""
 
     START = "start"  # the program is put in its place and started, until it runs
+    SEARCH = "search"  # a map runs the program on parts of its split, to find bad records
     READ = "read"  # a map waits for its input, a reduce for map outputs
     MERGE = "merge"  # a reduce brings its input into the order of the keys
     SEND = "send"  # the program is given its input
@@ -30,6 +31,7 @@ class Timings:
     """Of one attempt they add up to its time on the worker: what goes on at once shares a moment evenly."""
 
     start_ms: int = 0
+    search_ms: int = 0
     read_ms: int = 0
     merge_ms: int = 0
     send_ms: int = 0
@@ -47,10 +49,15 @@ class Timings:
         """Milliseconds."""
         return {step: getattr(self, field) for step, field in _FIELDS.items()}
 
+    @property
+    def total_ms(self) -> int:
+        return sum(self.by_step().values())
+
     def plus(self, other: "Timings", sign: int = 1) -> "Timings":
         """Step by step; with `sign` -1 the other is taken away."""
         return Timings(
             self.start_ms + sign * other.start_ms,
+            self.search_ms + sign * other.search_ms,
             self.read_ms + sign * other.read_ms,
             self.merge_ms + sign * other.merge_ms,
             self.send_ms + sign * other.send_ms,

@@ -29,7 +29,7 @@ from apollo_worker.core.record_rows import RecordRows, without
 from apollo_worker.failure import failed_event
 from apollo_worker.ports import Mapper
 from apollo_worker.reporting import check_counter_group
-from apollo_worker.steps import Timed
+from apollo_worker.steps import wholly
 
 MAX_CHUNK_BYTES: Final = 16 << 20  # of input, or one block: what the mapper is run on first
 _BUDGET_SHARE: Final = 4  # of the memory budget, for a chunk; and for what was found, which is kept to be told again
@@ -74,11 +74,12 @@ class BadRecordSearch:
         explains, such as ProgramStartFailed. The caller closes `blocks`.
         """
         chunker = Chunker(self._chunk_bytes)
-        async for block in Timed(Step.READ, blocks):
-            for chunk in chunker.add(block):
+        with wholly(Step.SEARCH):
+            async for block in blocks:
+                for chunk in chunker.add(block):
+                    await self._search(chunk)
+            for chunk in chunker.rest():
                 await self._search(chunk)
-        for chunk in chunker.rest():
-            await self._search(chunk)
         self._reporter.status(f"skips {_bad_records(len(self._found.bad))} of {self._found.records}")
         return self._found
 

@@ -30,6 +30,7 @@ class StepClock:
         self._spent = dict.fromkeys(Step, 0.0)
         self._going_on: dict[Step, int] = {}  # and how often
         self._instead: dict[Step, Step] = {}
+        self._whole: Step | None = None
 
     def begin(self, step: Step) -> None:
         with self._lock:
@@ -49,6 +50,12 @@ class StepClock:
             self._pass()
             self._instead[step] = other
 
+    def give_all(self, step: Step | None) -> None:
+        """From now on every moment is the step's, whatever goes on. None: no longer."""
+        with self._lock:
+            self._pass()
+            self._whole = step
+
     def spent_seconds(self) -> dict[Step, float]:
         """Until now."""
         with self._lock:
@@ -58,8 +65,8 @@ class StepClock:
     def _pass(self) -> None:
         now = self._now_seconds()
         passed, self._at = now - self._at, now
-        if not self._going_on:
-            self._spent[Step.PROGRAM] += passed
+        if self._whole is not None or not self._going_on:
+            self._spent[self._whole or Step.PROGRAM] += passed
             return
         share = passed / len(self._going_on)
         for step in self._going_on:
@@ -103,6 +110,20 @@ def counting(step: Step, *, as_: Step) -> Iterator[None]:
         yield
     finally:
         clock.swap(step, step)
+
+
+@contextmanager
+def wholly(step: Step) -> Iterator[None]:
+    """Meanwhile the attempt does nothing else: what goes on inside is part of the step."""
+    clock = _clock.get()
+    if clock is None:
+        yield
+        return
+    clock.give_all(step)
+    try:
+        yield
+    finally:
+        clock.give_all(None)
 
 
 class Timed(Generic[T]):

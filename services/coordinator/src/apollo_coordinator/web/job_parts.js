@@ -7,7 +7,7 @@ import { bar, count, duration, elapsed, moment, number, prose, short, size, stat
 const ENDED = ["succeeded", "failed", "stopped"];
 const LONG = 28; // characters; what is longer gets a line of its own
 const STEP_WORDS = {
-  start: "starting and ending", read: "waiting for input", merge: "merging", send: "feeding the program", program: "the program",
+  start: "starting and ending", search: "looking for bad records", read: "waiting for input", merge: "merging", send: "feeding the program", program: "the program",
   receive: "taking its output", sort: "sorting", write: "writing", commit: "committing",
 };
 

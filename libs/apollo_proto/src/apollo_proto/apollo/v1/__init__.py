@@ -946,6 +946,8 @@ class Timings(betterproto2.Message):
 
     start_ms: "int" = betterproto2.field(20, betterproto2.TYPE_INT64)
 
+    search_ms: "int" = betterproto2.field(21, betterproto2.TYPE_INT64)
+
 
 default_message_pool.register_message("apollo.v1", "Timings", Timings)
 

@@ -48,15 +48,15 @@ def for_max_workers(seen: Seen, phase: Phase) -> Advice:
     wanted = wanted_workers(phase, now)
     if wanted <= now:
         return NO_ADVICE
-    enough = f", and have as many in the pool, which had {phase.workers}" if phase.workers <= now else ""
+    enough = f", and have as many, as by `apollo up --workers {wanted}`" if phase.workers <= now else ""
     return Advice(f"Raise maxWorkers from {now} to {wanted}{enough}.", "maxWorkers")
 
 
-def for_pool(phase: Phase) -> Advice:
+def for_more_workers(phase: Phase) -> Advice:
     wanted = wanted_workers(phase, phase.workers)
     if wanted <= phase.workers:
         return NO_ADVICE
-    return Advice(f"Raise the pool's workers from {phase.workers} to {wanted}.", "workers")
+    return Advice(f"Have {wanted} workers instead of {phase.workers}, as by `apollo up --workers {wanted}`.", "workers")
 
 
 def for_tiny_tasks(seen: Seen, phase: Phase) -> Advice:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from apollo_common.errors import VolumeFull
 from apollo_common.timings import NO_TIMINGS, Step
 from apollo_coordinator.core.explanation.seen import Phase, Run, Seen
-from apollo_coordinator.core.model import TaskKind
+from apollo_coordinator.core.model import AttemptStatus, TaskKind
 
 UNLIKE_OTHERS = 2.0
 """An attempt that took so many times what others of its phase did, or read so many times as much, is unlike them."""
@@ -36,6 +36,7 @@ class Cause(StrEnum):
     SKEW = "skew"  # one task had far more to do than others
     STRAGGLER = "straggler"  # one task took far longer than others, with no more to do
     FEW_TASKS = "few-tasks"  # there were more workers than tasks
+    SEARCH = "search"  # for bad records
     PROGRAM = "program"
     READ = "read"
     MERGE = "merge"
@@ -47,6 +48,7 @@ class Cause(StrEnum):
 
 _OF_STEP = {
     Step.START: Cause.ATTEMPT_STARTS,
+    Step.SEARCH: Cause.SEARCH,
     Step.READ: Cause.READ,
     Step.MERGE: Cause.MERGE,
     Step.SEND: Cause.CONVERSATION,
@@ -112,7 +114,7 @@ def last_run(phase: Phase) -> Run | None:
     if phase.untried:
         return None
     candidates = [run for run in phase.runs if run.useful or (run.wasted and not phase.over)]
-    return max(candidates, key=lambda run: (run.ended_ms, -run.started_ms), default=None)
+    return max(candidates, key=lambda run: (run.ended_ms, run.wasted, -run.started_ms), default=None)
 
 
 # While the last task waited
@@ -183,7 +185,10 @@ def _holding(seen: Seen, running: int, there: int, coming: int, *, full: bool) -
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the workers of a phase did with their time, in shares of it."""
+    """What the workers of a phase did with their time, in shares of it.
+
+    What running attempts have not told yet is no part of it.
+    """
 
     useful: float
     starting: float
@@ -192,19 +197,20 @@ class Work:
 
 
 def work_of(phase: Phase) -> Work:
-    total_ms = sum(ended_ms - began_ms for began_ms, ended_ms in phase.stretches)
+    stretched_ms = sum(ended_ms - began_ms for began_ms, ended_ms in phase.stretches)
+    total_ms = stretched_ms - sum(run.untold_ms for run in phase.runs)
     wasted_ms = sum(run.duration_ms for run in phase.runs if run.wasted)
     useful_ms = sum(_useful_ms(run) for run in phase.runs if not run.wasted)
-    wasted = min(1.0, wasted_ms / total_ms) if total_ms else 0.0
-    useful = min(1.0 - wasted, useful_ms / total_ms) if total_ms else 1.0
+    wasted = min(1.0, wasted_ms / total_ms) if total_ms > 0 else 0.0
+    useful = min(1.0 - wasted, useful_ms / total_ms) if total_ms > 0 else 1.0
     return Work(useful, 1.0 - useful - wasted, wasted, total_ms)
 
 
 def _useful_ms(run: Run) -> int:
-    """All of it where nobody has told."""
+    """All of it where nobody has told, and nobody will."""
     if run.timings == NO_TIMINGS:
-        return run.duration_ms
-    return sum(run.timings.by_step().values()) - run.timings.start_ms
+        return run.duration_ms - run.untold_ms
+    return run.timings.total_ms - run.timings.start_ms
 
 
 # While the last task ran
@@ -212,23 +218,34 @@ def _useful_ms(run: Run) -> int:
 
 def _running(phase: Phase, last: Run) -> Iterator[Cost]:
     usual_ms = usual_duration_ms(phase, last)
-    left_ms = float(last.duration_ms)
+    yield Cost(Cause.SEARCH, last.timings.search_ms, run=last)
+    left_ms = float(last.work_ms)
     if usual_ms and left_ms >= UNLIKE_OTHERS * usual_ms:
         cause = Cause.SKEW if has_more_to_do(phase, last) else Cause.STRAGGLER
         yield Cost(cause, left_ms - usual_ms, run=last)
         left_ms = usual_ms
-    scale = left_ms / max(1, last.duration_ms)
+    scale = left_ms / max(1, last.work_ms)
     spare = max(0.0, 1.0 - phase.tasks / phase.workers) if phase.workers else 0.0
-    timed_ms = 0
-    for step, spent_ms in last.timings.by_step().items():
-        timed_ms += spent_ms
+    for step, spent_ms in _spent_ms(last).items():
         if step is Step.START or not spare or not may_have_more_tasks(phase):
             yield Cost(_OF_STEP[step], spent_ms * scale, run=last)
         else:
             yield Cost(Cause.FEW_TASKS, spent_ms * scale * spare, run=last)
             yield Cost(_OF_STEP[step], spent_ms * scale * (1 - spare), run=last)
-    if timed_ms:  # else it has told nothing, and nothing can be said
-        yield Cost(Cause.ATTEMPT_STARTS, max(0.0, last.duration_ms - timed_ms) * scale, run=last)
+
+
+def _spent_ms(run: Run) -> dict[Step, float]:
+    """What it took but for the search, by step: of one that has told nothing nothing can be said."""
+    spent_ms = {step: float(spent) for step, spent in run.timings.by_step().items()}
+    del spent_ms[Step.SEARCH]
+    if run.timings == NO_TIMINGS:
+        return spent_ms
+    if run.status is not AttemptStatus.RUNNING:
+        spent_ms[Step.START] += max(0, run.duration_ms - run.timings.total_ms)
+        return spent_ms
+    told_ms = sum(spent_ms.values()) - spent_ms[Step.START]  # it goes on as it has since it started
+    more = 1 + run.untold_ms / told_ms if told_ms else 1.0
+    return {step: spent if step is Step.START else spent * more for step, spent in spent_ms.items()}
 
 
 def others(phase: Phase, run: Run) -> list[Run]:
@@ -237,8 +254,8 @@ def others(phase: Phase, run: Run) -> list[Run]:
 
 
 def usual_duration_ms(phase: Phase, run: Run) -> float:
-    """How long others took; 0 where there is no other."""
-    return float(median([other.duration_ms for other in found])) if (found := others(phase, run)) else 0.0
+    """How long others took, but for looking for bad records; 0 where there is no other."""
+    return float(median([other.work_ms for other in found])) if (found := others(phase, run)) else 0.0
 
 
 def usual_bytes(phase: Phase, run: Run) -> float:

@@ -1,10 +1,12 @@
 """At most ten lines on why a job took as long as it did, the most important one first."""
 
+from dataclasses import replace
+
 from apollo_coordinator.core.explanation.attribution import Cause, Cost, attribute
 from apollo_coordinator.core.explanation.findings import Line, is_finding, tell
 from apollo_coordinator.core.explanation.seen import Seen
 from apollo_coordinator.core.explanation.words import percent, span
-from apollo_coordinator.core.model import TaskKind
+from apollo_coordinator.core.model import JobStatus, TaskKind
 
 MAX_LINES = 10
 
@@ -16,16 +18,19 @@ PROGRAM_BOUNDS_SHARE = 0.6
 """From here on something bounds a job. Below, nothing stands out; that programs work is what a job is there for."""
 
 BALANCED = "balanced"
+FAILED = "failed"
 
 
 def explain(seen: Seen) -> list[Line]:
     costs = [
         cost
         for cost in sorted(attribute(seen), key=lambda cost: -cost.spent_ms)
-        if cost.spent_ms >= LEAST_SHARE * seen.wall_ms and is_finding(cost)
+        if cost.spent_ms >= LEAST_SHARE * seen.wall_ms and is_finding(seen, cost)
     ]
     lines = [tell(seen, cost) for cost in costs if not _is_symptom(cost, costs)]
-    if not any(_bounds(seen, cost) for cost in costs):
+    if seen.status is JobStatus.FAILED:
+        lines = [_failed(seen), *(replace(line, setting="", fix="") for line in lines)]
+    elif not any(_bounds(seen, cost) for cost in costs):
         lines.insert(0, _balanced(seen))
     return lines[:MAX_LINES]
 
@@ -46,7 +51,17 @@ def _is_symptom(cost: Cost, costs: list[Cost]) -> bool:
 
 
 def _balanced(seen: Seen) -> Line:
+    what = "It was stopped, and nothing" if seen.status is JobStatus.STOPPED else "Nothing"
+    return Line(BALANCED, f"{what} stands out{_parts(seen)}.", {"wallMilliseconds": seen.wall_ms})
+
+
+def _failed(seen: Seen) -> Line:
+    """How much sooner a job could have failed helps nobody."""
+    fix = f"See `apollo failures {seen.job}` before anything else."
+    return Line(FAILED, f"The job failed{_parts(seen)}.", {"wallMilliseconds": seen.wall_ms}, fix=fix)
+
+
+def _parts(seen: Seen) -> str:
     names = {TaskKind.SAMPLE: "samplers", TaskKind.MAP: "maps", TaskKind.REDUCE: "reduces"}
     shares = [f"{names[phase.kind]} {percent(phase.duration_ms / seen.wall_ms)}" for phase in seen.phases]
-    parts = f": {', '.join(shares)} of {span(seen.wall_ms)}" if shares else ""
-    return Line(BALANCED, f"Nothing stands out{parts}.", {"wallMilliseconds": seen.wall_ms})
+    return f": {', '.join(shares)} of {span(seen.wall_ms)}" if shares else ""

@@ -25,6 +25,9 @@ from apollo_coordinator.core.spec import ProgramSource
 
 SHOWN_KEY_CHARS = 32
 
+LEAST_START_MS = 500
+"""For an attempt: of less nothing is said where there are few."""
+
 Figures = dict[str, int | float | str]
 
 
@@ -108,7 +111,7 @@ def _commit(seen: Seen, of_wall: str) -> Told:
 
 
 def _no_worker_yet(seen: Seen, of_wall: str) -> Told:
-    says = f" The pool says: {seen.trouble}." if seen.trouble else ""
+    says = f" The coordinator says: {seen.trouble}." if seen.trouble else ""
     return Told(f"No worker has come yet, for {of_wall}.{says}", {})
 
 
@@ -136,7 +139,7 @@ def _too_few_workers(matter: Matter) -> Told:
     text = (
         f"Too few workers: {matter.attempts} waited {matter.of_wall}, while {all_of_them} at work for others of them."
     )
-    return Told(text, {"workers": workers} | _wanted(matter.phase, workers), advice.for_pool(matter.phase))
+    return Told(text, {"workers": workers} | _wanted(matter.phase, workers), advice.for_more_workers(matter.phase))
 
 
 def _wanted(phase: Phase, workers: int) -> Figures:
@@ -164,7 +167,7 @@ def _full_volume(matter: Matter) -> Told:
 
 def _attempt_starts(matter: Matter) -> Told:
     phase, work = matter.phase, work_of(matter.phase)
-    each_ms = work.starting * work.total_ms / max(1, len(phase.runs))
+    each_ms = start_ms(phase)
     figures: Figures = {
         "tasks": phase.tasks,
         "startShare": round(work.starting, 3),
@@ -178,6 +181,22 @@ def _attempt_starts(matter: Matter) -> Told:
     what = "Tiny partitions" if phase.kind is TaskKind.REDUCE else "Tiny splits"
     text = f"{what}: {count(phase.tasks, matter.tasks)} of about {format_size(round(usual))}; {took}."
     return Told(text, figures | {"medianBytes": round(usual)}, given)
+
+
+def start_ms(phase: Phase) -> float:
+    """What it takes to start and end an attempt, on average."""
+    work = work_of(phase)
+    return work.starting * work.total_ms / max(1, len(phase.runs))
+
+
+def _search(matter: Matter) -> Told:
+    bad = sum(run.bad_records for run in matter.phase.runs)
+    runs = sum(run.search_runs for run in matter.phase.runs)
+    text = f"Looking for {count(bad, 'bad record')} took {matter.of_wall}, in {count(runs, 'run')} of the mapper."
+    if not bad:
+        text = f"Looking for bad records took {matter.of_wall}, in {count(runs, 'run')} of the mapper; none was found."
+    fix = f"A mapper that takes them need not be searched for them: see `apollo bad {matter.seen.job}`." if bad else ""
+    return Told(text, {"badRecords": bad, "runs": runs}, Advice(fix))
 
 
 def _retries(matter: Matter) -> Told:
@@ -203,7 +222,7 @@ def _skew(matter: Matter) -> Told:
     )
     text = (
         f"{what}: {matter.tasks} {run.task} had {format_size(run.input_bytes)} to read{more}, and ran "
-        f"{span(run.duration_ms)} where they took {span(usual_ms)}."
+        f"{span(run.work_ms)} where they took {span(usual_ms)}."
     )
     if largest := run.largest_group:
         text += f" The key {_shown(largest.key)} has {largest.records:,} of its {largest.of_records:,} values."
@@ -228,7 +247,7 @@ def _straggler(matter: Matter) -> Told:
     usual_ms = usual_duration_ms(phase, run)
     usual = f", where others took {span(usual_ms)}" if usual_ms else ""
     no_more = "" if has_more_to_do(phase, run) else ", and had no more to read"
-    text = f"A straggler: {matter.tasks} {run.task} ran {span(run.duration_ms)} on {run.worker}{usual}{no_more}."
+    text = f"A straggler: {matter.tasks} {run.task} ran {span(run.work_ms)} on {run.worker}{usual}{no_more}."
     figures: Figures = {
         "task": run.id.rpartition("-")[0],
         "worker": run.worker,
@@ -255,10 +274,11 @@ def _few_tasks(matter: Matter) -> Told:
 
 def _program(matter: Matter) -> Told:
     total, spent_ms = _timed(matter.phase)
+    mapped_ms = max(1, total - spent_ms.search_ms)
     share = spent_ms.program_ms / total
     role = "reducer" if matter.phase.kind is TaskKind.REDUCE else "mapper"
     records = sum(run.input_records for run in matter.phase.runs)
-    speed = f", at {rate(records, total)} records/s for each worker" if records else ""
+    speed = f", at {rate(records, mapped_ms)} records/s for each worker" if records else ""
     name = matter.run.program.given_name if matter.run.program is not None else ""
     which = f"{role} `{name}`" if matter.seen.spec.inputs and role == "mapper" else role
     text = (
@@ -267,7 +287,7 @@ def _program(matter: Matter) -> Told:
     )
     figures: Figures = {"programShare": round(share, 3), "program": name}
     if records:
-        figures["recordsPerSecond"] = round(1000 * records / total)
+        figures["recordsPerSecond"] = round(1000 * records / mapped_ms)
     return Told(
         text,
         figures,
@@ -340,15 +360,18 @@ def _conversation(matter: Matter) -> Told:
 
 
 def _timed(phase: Phase) -> tuple[int, Timings]:
-    """Of all attempts that tell: their time on workers in ms, at least 1, and what it went into."""
+    """The time of its attempts on workers in ms, as far as they told, at least 1, and what it went into."""
     spent_ms = NO_TIMINGS
     for run in phase.runs:
         spent_ms = spent_ms.plus(run.timings)
-    return max(1, sum(spent_ms.by_step().values())), spent_ms
+    return max(1, spent_ms.total_ms, work_of(phase).total_ms), spent_ms
 
 
-def is_finding(cost: Cost) -> bool:
-    """A built-in is as fast as it is: nobody can do anything about it."""
+def is_finding(seen: Seen, cost: Cost) -> bool:
+    """Whether anybody can do anything about it: a built-in is as fast as it is, and so is the start of few attempts."""
+    if cost.cause is Cause.ATTEMPT_STARTS and cost.phase is not None:
+        given = advice.for_tiny_tasks(seen, cost.phase)
+        return given is not NO_ADVICE or start_ms(cost.phase) >= LEAST_START_MS
     if cost.cause is not Cause.PROGRAM or cost.run is None:
         return True
     program = cost.run.program
@@ -372,6 +395,7 @@ _OF_PHASES: dict[Cause, Callable[[Matter], Told]] = {
     Cause.SKEW: _skew,
     Cause.STRAGGLER: _straggler,
     Cause.FEW_TASKS: _few_tasks,
+    Cause.SEARCH: _search,
     Cause.PROGRAM: _program,
     Cause.READ: _read,
     Cause.WRITE: _write,

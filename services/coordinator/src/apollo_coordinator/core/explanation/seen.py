@@ -6,6 +6,7 @@ from itertools import groupby, islice
 from typing import NamedTuple
 
 from apollo_common.assignment import Split
+from apollo_common.bad_records import BAD_RECORDS, BISECTION_RUNS
 from apollo_common.ids import AttemptId, JobId, WorkerId
 from apollo_common.record_format import parse_record_format
 from apollo_common.timings import Timings
@@ -41,11 +42,14 @@ class Run(NamedTuple):
     ended_ms: int  # now, of one that runs
     input_bytes: int  # 0: not known
     input_records: int  # 0: not known
+    bad_records: int  # that it found
+    search_runs: int  # of the mapper, to find them
     groups: int  # of keys, of a reduce; 0: not known
     largest_group: LargestGroup | None  # of those
     timings: Timings
     workers: int  # that could run attempts of the job when it began; 0: not known
     worker_joined_ms: int  # 0: not known
+    cut_off: bool  # it ran until the job ended without a result
     failure: str  # its reason
     full_volume: str  # where that is a full one: which
     program: ProgramRef | None  # that it ran
@@ -55,9 +59,19 @@ class Run(NamedTuple):
         return self.ended_ms - self.started_ms
 
     @property
+    def work_ms(self) -> int:
+        """Without looking for bad records."""
+        return max(0, self.duration_ms - self.timings.search_ms)
+
+    @property
+    def untold_ms(self) -> int:
+        """Of one that runs: since it last told what its time goes into. It may be anything."""
+        return max(0, self.duration_ms - self.timings.total_ms) if self.status is AttemptStatus.RUNNING else 0
+
+    @property
     def useful(self) -> bool:
-        """Whether it gave the task's result, or may still."""
-        return self.status in (AttemptStatus.SUCCEEDED, AttemptStatus.RUNNING)
+        """Whether it gave the task's result, or may still, or might have."""
+        return self.cut_off or self.status in (AttemptStatus.SUCCEEDED, AttemptStatus.RUNNING)
 
     @property
     def wasted(self) -> bool:
@@ -215,6 +229,7 @@ def _stretches(runs: list[Run]) -> Iterator[tuple[int, int]]:
 
 def _run(seen: Seen, task: Task, attempt: Attempt) -> Run:
     accepted = attempt.id == task.accepted
+    cancelled = attempt.status is AttemptStatus.CANCELLED and not task.accepted
     counters = (task.counters if accepted else attempt.counters or {}).get("apollo", {})
     return Run(
         attempt.id,
@@ -226,11 +241,14 @@ def _run(seen: Seen, task: Task, attempt: Attempt) -> Run:
         max(attempt.started_ms, seen.until_ms if attempt.ended_ms is None else attempt.ended_ms),
         size_bytes(task, attempt),
         counters.get("input_records", 0),
+        counters.get(BAD_RECORDS, 0),
+        counters.get(BISECTION_RUNS, 0),
         counters.get("reduce_input_groups", 0),
         attempt.largest_group,
         attempt.timings,
         attempt.workers,
         attempt.worker_joined_ms,
+        cancelled and attempt.ended_ms == seen.until_ms,
         attempt.failure.reason if attempt.failure is not None else "",
         attempt.failure.full_volume if attempt.failure is not None else "",
         seen.spec.reducer if task.kind is TaskKind.REDUCE else seen.spec.mapper_of(task.split),
