@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from apollo_client.cli.connection import coordinator_option, rest_client
-from apollo_client.cli.output import json_option, local_time, print_json, print_table
+from apollo_client.cli.output import json_option, local_time, print_json, print_table, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name
 from apollo_common.units import format_size
@@ -31,7 +31,7 @@ def push(*, file: Path, name: str | None, side_file: bool, coordinator: str | No
         if as_json:
             print_json(artifact)
         else:
-            click.echo(f"{artifact['name']}  {format_size(artifact['size'])}  {artifact['hash']}")
+            show(f"{artifact['name']}  {format_size(artifact['size'])}  {artifact['hash']}")
         return 0
 
     return run_async(work())

@@ -7,7 +7,7 @@ import click
 
 from apollo_client.cli.bad_records import preview, save, where, why
 from apollo_client.cli.connection import coordinator_option, rest_client
-from apollo_client.cli.output import counted, json_option, print_json, print_table
+from apollo_client.cli.output import counted, json_option, print_json, print_table, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name, Number
 from apollo_client.cli.wording import in_command_words
@@ -48,7 +48,7 @@ def bad(
         async with rest_client(coordinator) as client:
             if directory is not None:
                 saved = await save(client, job_id, directory)
-                click.echo(f"Saved {counted(saved, 'bad record')} in {directory}.", err=True)
+                show(f"Saved {counted(saved, 'bad record')} in {directory}.", err=True)
             elif number is None:
                 _list([record async for record in client.bad_records(job_id)], as_json=as_json)
             elif raw:
@@ -90,7 +90,7 @@ async def _show(client: RestClient, job: str, number: int, *, as_json: bool) -> 
         f"The record{rest}:",
         *_dump(content[:SHOWN_BYTES]),
     ]
-    click.echo("\n".join(lines))
+    show("\n".join(lines))
 
 
 def _dump(content: bytes) -> list[str]:

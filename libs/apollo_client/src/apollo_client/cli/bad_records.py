@@ -4,8 +4,8 @@ import json
 import signal
 from pathlib import Path
 
-import click
-
+from apollo_client.cli.harmless import harmless
+from apollo_client.cli.output import show
 from apollo_client.errors import BadRecordsNotSaved
 from apollo_client.rest import Document, RestClient
 from apollo_common.threads import in_thread
@@ -35,7 +35,7 @@ def why(record: Document) -> str:
 def preview(text: str, characters: int | None = PREVIEW_CHARACTERS) -> str:
     """For a terminal: nothing in it moves the cursor, and it stays on its line. None: all of it."""
     shown = text if characters is None else text[:characters]
-    safe = "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)
+    safe = harmless(shown, kept="")
     return f"{safe}..." if len(shown) < len(text) else safe
 
 
@@ -78,7 +78,7 @@ async def tell_of_bad_records(client: RestClient, job: Document, *, save_to: Pat
         return
     if save_to is not None:
         saved = await save(client, job["id"], save_to)
-        click.echo(
+        show(
             f"{skipped}: {save_to} has {'it' if saved == 1 else f'all {saved}'}."
             if not failed_for_them
             else f"{save_to} has the bad records that were found, {saved} of them.",
@@ -86,9 +86,9 @@ async def tell_of_bad_records(client: RestClient, job: Document, *, save_to: Pat
         )
     elif not stays:
         said = "The bad records go" if failed_for_them else f"{skipped}; they go"
-        click.echo(f"{said} with this command: give it `--bad-records DIR` to save them.", err=True)
+        show(f"{said} with this command: give it `--bad-records DIR` to save them.", err=True)
     elif not failed_for_them:
-        click.echo(f"{skipped}: see `apollo bad {job['id']}`.", err=True)
+        show(f"{skipped}: see `apollo bad {job['id']}`.", err=True)
 
 
 def _bad_records(count: int) -> str:

@@ -5,10 +5,9 @@ import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import click
-
 from apollo_client.cli.causes import cause_lines, first_record, how_many
-from apollo_client.cli.output import counted
+from apollo_client.cli.harmless import harmless
+from apollo_client.cli.output import counted, show
 from apollo_client.cli.wording import in_command_words
 from apollo_common.ids import parse_attempt_id
 from apollo_common.units import format_size
@@ -64,7 +63,7 @@ class LineDisplay:
         self.say(line)
 
     def say(self, line: str) -> None:
-        click.echo(line, err=True)
+        show(line, err=True)
 
 
 class BarDisplay:
@@ -111,7 +110,7 @@ class BarDisplay:
 
     def say(self, line: str) -> None:
         """Above the bars."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(harmless(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_line(job: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import click
 
 from apollo_client.cli.connection import coordinator_option, rest_client
-from apollo_client.cli.output import json_option, print_json
+from apollo_client.cli.output import json_option, print_json, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name
 from apollo_client.cli.wording import in_command_words
@@ -26,7 +26,7 @@ def explain(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
             print_json({"lines": lines})
         else:
             for line in lines:
-                click.echo(in_command_words(" ".join(filter(None, (line["text"], line.get("fix"))))))
+                show(in_command_words(" ".join(filter(None, (line["text"], line.get("fix"))))))
         return 0
 
     return run_async(work())

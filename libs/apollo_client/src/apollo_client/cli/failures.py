@@ -4,7 +4,7 @@ import click
 
 from apollo_client.cli.causes import cause_lines, first_record, foremost
 from apollo_client.cli.connection import coordinator_option, rest_client
-from apollo_client.cli.output import json_option, local_time, print_json
+from apollo_client.cli.output import json_option, local_time, print_json, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name
 from apollo_client.rest import Document
@@ -27,9 +27,9 @@ def failures(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
             for group in groups:
                 print_json(group)
         elif groups:
-            click.echo("\n\n".join("\n".join(_described(group)) for group in groups))
+            show("\n\n".join("\n".join(_described(group)) for group in groups))
         else:
-            click.echo(f"No attempt of job {job_id} has failed.", err=True)
+            show(f"No attempt of job {job_id} has failed.", err=True)
         return 0
 
     return run_async(work())

@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
-import click
-
 from apollo_client.cli.bad_records import tell_of_bad_records
 from apollo_client.cli.display import Display, counter_lines, failure_lines, progress_display, success_line
 from apollo_client.cli.log_lines import LogLines
-from apollo_client.cli.output import print_json
+from apollo_client.cli.output import print_json, show
 from apollo_client.cli.root import STATUS_FAILED
 from apollo_client.cli.timings import tell_timings
 from apollo_client.cli.wording import in_command_words
@@ -91,9 +89,9 @@ async def report(client: RestClient, job: Document, *, as_json: bool) -> int:
     """Say how a job ended; the exit status."""
     if job["status"] == "succeeded":
         counters = await client.counters(job["id"])
-        click.echo("\n".join([success_line(job, counters), *counter_lines(counters)]), err=True)
+        show("\n".join([success_line(job, counters), *counter_lines(counters)]), err=True)
     else:
-        click.echo("\n".join(failure_lines(job)), err=True)
+        show("\n".join(failure_lines(job)), err=True)
     if as_json:
         print_json(job)
     return 0 if job["status"] == "succeeded" else STATUS_FAILED
@@ -101,7 +99,7 @@ async def report(client: RestClient, job: Document, *, as_json: bool) -> int:
 
 async def stop_and_wait(client: RestClient, job: str) -> None:
     """Stop a job because the user left; bounded, and whatever goes wrong is said, not raised."""
-    click.echo(f"Stopping job {job}.", err=True)
+    show(f"Stopping job {job}.", err=True)
     try:
         async with asyncio.timeout(STOP_SECONDS):
             try:
@@ -109,11 +107,11 @@ async def stop_and_wait(client: RestClient, job: str) -> None:
             except RequestRefused as error:
                 if error.status != HTTPStatus.CONFLICT:
                     raise
-                click.echo(in_command_words(str(error)), err=True)  # it publishes its output, which is soon done
+                show(in_command_words(str(error)), err=True)  # it publishes its output, which is soon done
             async for _ in client.events(job):
                 pass
     except (TimeoutError, ApolloError) as error:
-        click.echo(f"Job {job} may still be running: {error or 'the coordinator takes too long to answer.'}", err=True)
+        show(f"Job {job} may still be running: {error or 'the coordinator takes too long to answer.'}", err=True)
 
 
 @asynccontextmanager

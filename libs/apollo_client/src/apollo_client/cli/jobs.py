@@ -9,7 +9,7 @@ from apollo_client.cli.causes import cause_lines
 from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.display import duration, failure_lines, progress_line
 from apollo_client.cli.following import see_through
-from apollo_client.cli.output import json_option, local_time, print_json, print_table
+from apollo_client.cli.output import json_option, local_time, print_json, print_table, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.timings import tell_timings
 from apollo_client.cli.values import Name
@@ -61,7 +61,7 @@ def job(*, job_id: str, timed: bool, coordinator: str | None, as_json: bool) -> 
             busy = _busy_lines([worker async for worker in client.workers()]) if waits else []
             if not as_json:
                 lines = _description(document, tasks) + busy + _attempt_lines(attempts, tasks)
-                click.echo("\n".join(lines + _end_lines(document)))
+                show("\n".join(lines + _end_lines(document)))
             if timed:
                 await tell_timings(client, job_id, as_json=as_json)
         if as_json:
@@ -84,7 +84,7 @@ def wait(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
             try:
                 return await see_through(client, job_id, as_json=as_json)
             except asyncio.CancelledError:
-                click.echo(f"The job goes on. Wait for it again with `apollo wait {job_id}`.", err=True)
+                show(f"The job goes on. Wait for it again with `apollo wait {job_id}`.", err=True)
                 raise
 
     return run_async(work())
@@ -100,7 +100,7 @@ def stop(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
     async def work() -> int:
         async with rest_client(coordinator) as client:
             document = await client.stop(job_id)
-        click.echo(f"Job {job_id} is {document.get('status', 'stopped')}.", err=True)
+        show(f"Job {job_id} is {document.get('status', 'stopped')}.", err=True)
         if as_json:
             print_json(document)
         return 0

@@ -7,6 +7,7 @@ import click
 
 from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.following import ENDED
+from apollo_client.cli.harmless import ProgramOutput
 from apollo_client.cli.log_lines import LogLines
 from apollo_client.cli.output import json_option, print_json
 from apollo_client.cli.running import run_async
@@ -25,14 +26,15 @@ _TASK = re.compile(r"[a-z0-9]+-[mr]-\d+")
 @coordinator_option
 @json_option
 def logs(*, what: str, follow: bool, coordinator: str | None, as_json: bool) -> int:
-    """Show what programs wrote to standard error: an attempt's as it is, a task's or job's line by line with ids."""
+    """Show what programs wrote to standard error: an attempt's as it is, a task's or job's line by line with ids.
+
+    On a terminal control characters are shown escaped; a file or a pipe gets them as they are.
+    """
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
             if _ATTEMPT.fullmatch(what) and not as_json:
-                async for chunk in client.log(what, follow=follow):
-                    sys.stdout.buffer.write(chunk)
-                    sys.stdout.buffer.flush()
+                await _copy(client, what, follow=follow)
             else:
                 await _Lines(client, as_json=as_json).print(what, follow=follow)
         return 0
@@ -40,12 +42,19 @@ def logs(*, what: str, follow: bool, coordinator: str | None, as_json: bool) -> 
     return run_async(work())
 
 
+async def _copy(client: RestClient, attempt: str, *, follow: bool) -> None:
+    output = ProgramOutput(sys.stdout)
+    async for chunk in client.log(attempt, follow=follow):
+        output.write(chunk)
+
+
 class _Lines:
     """Prints the lines of a job's, a task's or an attempt's logs, each with the attempt's id."""
 
     def __init__(self, client: RestClient, *, as_json: bool) -> None:
         self._client = client
-        self._lines = LogLines(client, _print_document if as_json else _print_line)
+        self._output = ProgramOutput(sys.stdout)
+        self._lines = LogLines(client, _print_document if as_json else self._print_line)
 
     async def print(self, what: str, *, follow: bool) -> None:
         if not follow:
@@ -77,9 +86,8 @@ class _Lines:
         job = await self._client.job(what.partition("-")[0])
         return job["status"] in ENDED or bool(_ATTEMPT.fullmatch(what))
 
-
-def _print_line(attempt: str, line: str) -> None:
-    click.echo(f"{attempt} | {line}")
+    def _print_line(self, attempt: str, line: str) -> None:
+        self._output.write(f"{attempt} | {line}\n".encode())
 
 
 def _print_document(attempt: str, line: str) -> None:

@@ -7,17 +7,27 @@ from typing import Any
 
 import click
 
+from apollo_client.cli.harmless import harmless
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON documents to standard output, one a line."
 )
 
 
+def show(text: str, *, err: bool = False) -> None:
+    """Lines for people, harmless whatever programs and records have to do with them."""
+    click.echo(harmless(text), err=err)
+
+
 def print_json(document: Any) -> None:
-    click.echo(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+    """In ASCII alone where anything in it could do something to a terminal."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    click.echo(text if text.isprintable() else json.dumps(document, separators=(",", ":")))
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as what they hold; the last one is not padded."""
+    """Columns as wide as what they hold; the last one is not padded. Every cell stays on its line."""
+    rows = [[harmless(cell, kept="") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     for row in (titles, *rows):
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]

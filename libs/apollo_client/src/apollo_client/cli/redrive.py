@@ -10,7 +10,7 @@ from apollo_client.cli.connection import coordinator_option, is_local, rest_clie
 from apollo_client.cli.display import in_words
 from apollo_client.cli.following import see_through, stop_and_wait
 from apollo_client.cli.joboptions import PROGRAM, JobRequest, location, program_file
-from apollo_client.cli.output import json_option, print_json
+from apollo_client.cli.output import json_option, print_json, show
 from apollo_client.cli.root import STATUS_FAILED
 from apollo_client.cli.running import run_async
 from apollo_client.cli.submission import submit_redrive
@@ -75,18 +75,18 @@ async def _redrive(job: str, request: JobRequest, coordinator: str | None, *, wa
         new = await submit_redrive(client, job, request)
         if not new["nReducers"] and "redriveOf" in new:
             note = f"Job {job} reduces nothing: the new output is to hold what its bad records give, and no more."
-            click.echo(note, err=True)
+            show(note, err=True)
         if wait:
             return await _see_through(client, new["id"], as_json=as_json)
     if as_json:
         print_json(new)
     else:
-        click.echo(new["id"])
+        show(new["id"])
     return 0
 
 
 async def _see_through(client: RestClient, job: str, *, as_json: bool) -> int:
-    click.echo(f"Job {job} is submitted.", err=True)
+    show(f"Job {job} is submitted.", err=True)
     try:
         return await see_through(client, job, as_json=as_json)
     except asyncio.CancelledError:
@@ -105,7 +105,7 @@ def _cost(job: str, gone: MapOutputsGone) -> str:
 def _agrees(cost: str) -> bool:
     """Asks, if there is somebody to ask."""
     if sys.stdin.isatty():
-        click.echo(cost, err=True)
+        show(cost, err=True)
         return click.confirm("Map all of it?", default=False, err=True)
-    click.echo(f"{cost} To go on, give --yes.", err=True)
+    show(f"{cost} To go on, give --yes.", err=True)
     return False

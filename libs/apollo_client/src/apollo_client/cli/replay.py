@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 import click
 
 from apollo_client.cli.connection import coordinator_option, rest_client
-from apollo_client.cli.output import json_option, print_json, print_table
+from apollo_client.cli.harmless import ProgramOutput
+from apollo_client.cli.output import json_option, print_json, print_table, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name, Number
 from apollo_client.cli.wording import in_command_words
@@ -77,19 +78,19 @@ def replay(
             document = await client.replay(asked.task, asked.attempt)
             if output is not None:
                 output.write_bytes(b"")
-            click.echo(_announcement(document["attempt"]), err=True)
+            show(_announcement(document["attempt"]), err=True)
             end = await run_again(
                 client,
                 document,
                 words=words,
                 output=output,
                 keep=keep,
-                stderr=_tell,
+                stderr=ProgramOutput(sys.stderr).write,
             )
         if as_json:
             print_json(_summary(document["attempt"], end))
         else:
-            click.echo(_verdict(document["attempt"], end, words), err=True)
+            show(_verdict(document["attempt"], end, words), err=True)
             rows = [[group, name, f"{value}"] for group, names in end.counters.items() for name, value in names.items()]
             print_table(["GROUP", "COUNTER", "VALUE"], rows)
         return 0 if end.failure is None else 1
@@ -132,11 +133,6 @@ def _writable(file: Path) -> Path:
     """Perhaps it is not, which is better known before the program runs. What is in it stays. OSError."""
     file.open("ab").close()
     return file.absolute()
-
-
-def _tell(content: bytes) -> None:
-    sys.stderr.buffer.write(content)
-    sys.stderr.buffer.flush()
 
 
 def _announcement(attempt: Document) -> str:

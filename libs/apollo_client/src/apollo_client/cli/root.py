@@ -82,9 +82,10 @@ def execute(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except ApolloError as error:
+        from apollo_client.cli.output import show
         from apollo_client.cli.wording import in_command_words
 
-        click.echo(f"apollo: {in_command_words(str(error))}", err=True)
+        show(f"apollo: {in_command_words(str(error))}", err=True)
         return STATUS_FAILED
     except Exception as error:
         if os.environ.get(_TRACEBACK):

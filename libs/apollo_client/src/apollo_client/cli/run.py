@@ -12,7 +12,7 @@ from apollo_client.cli.bad_records import check_empty
 from apollo_client.cli.connection import RUN_HERE, coordinator_or_here_option, is_local, rest_client
 from apollo_client.cli.following import see_through, stop_and_wait
 from apollo_client.cli.joboptions import JobRequest, job_options, job_request
-from apollo_client.cli.output import json_option
+from apollo_client.cli.output import json_option, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.submission import submit_job
 from apollo_client.errors import CoordinatorUnreachable
@@ -83,7 +83,7 @@ async def run_job(
     async with coordinator_address(coordinator, workers) as address, rest_client(address) as client:
         job = (await submit_job(client, request))["id"]
         if coordinator is not None:  # whoever loses this terminal needs it to find the job again
-            click.echo(f"Job {job} is submitted.", err=True)
+            show(f"Job {job} is submitted.", err=True)
         try:
             return await see_through(
                 client,

@@ -6,7 +6,7 @@ import click
 
 from apollo_client.cli.connection import coordinator_option, is_local, rest_client
 from apollo_client.cli.joboptions import JobRequest, job_options, job_request
-from apollo_client.cli.output import json_option, print_json
+from apollo_client.cli.output import json_option, print_json, show
 from apollo_client.cli.run import run_job
 from apollo_client.cli.running import run_async
 from apollo_client.cli.submission import submit_job
@@ -36,5 +36,5 @@ async def _submit(request: JobRequest, coordinator: str | None, *, as_json: bool
     if as_json:
         print_json(job)
     else:
-        click.echo(job["id"])
+        show(job["id"])
     return 0

@@ -4,10 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
 from apollo_client.cli.display import in_words
-from apollo_client.cli.output import print_json, print_table
+from apollo_client.cli.output import print_json, print_table, show
 from apollo_client.rest import Document, RestClient
 
 SHOWN_ATTEMPTS = 3  # of each phase
@@ -35,7 +33,7 @@ async def tell_timings(client: RestClient, job: str, *, as_json: bool) -> None:
     _print_sums(timings)
     slowest = await _slowest_attempts(client, job)
     if slowest:
-        click.echo()
+        show("")
         title = f"SLOWEST ({SHOWN_ATTEMPTS} of each phase)"
         print_table([title, "TOOK", "MOSTLY"], [_row(attempt) for attempt in slowest])
 
@@ -62,7 +60,7 @@ def _print_sums(timings: Mapping[str, Mapping[str, int]]) -> None:
     """`timings`: milliseconds by task type and step."""
     phases = [kind for kind in _PHASES if sum(timings[kind].values())]
     if not phases:
-        click.echo("No attempt has told where its time went.")
+        show("No attempt has told where its time went.")
         return
     titles = [title for kind in phases for title in (_PHASES[kind].upper(), "SHARE")]
     rows = [

@@ -3,6 +3,8 @@
 import sys
 import time
 
+from apollo_client.cli.harmless import harmless
+
 
 def info(logger: str, message: str) -> None:
     _write("INFO", logger, message)
@@ -17,7 +19,7 @@ def error(logger: str, message: str) -> None:
 
 
 def plain(message: str) -> None:
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{harmless(message)}\n")
     sys.stderr.flush()
 
 
