@@ -94,6 +94,20 @@ def test_a_job_with_one_percent_of_bad_records_ends_right(tmp_path: Path) -> Non
     assert counters["bisection_runs"] <= 2 + 2 * 4 * math.ceil(math.log2(len(lines)))
 
 
+def test_what_a_replay_keeps_of_a_skipping_attempt_runs_as_it_did(
+    coordinator: CoordinatorProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "in.txt").write_text("a 1\nbad 2\nc 3\n")
+    given = ["--mapper", AWK, "--reducers", 0, "--input", tmp_path / "in.txt"]
+    job = submitted(coordinator, tmp_path, *given, "--max-bad-records", 1)
+    assert coordinator.ended(job)["status"] == "succeeded"
+    kept = tmp_path / "kept"
+    again = apollo("replay", job, f"{job}-m-00000-2", "--keep", kept, APOLLO_COORDINATOR=coordinator.url)
+    assert (again.status, "It succeeds here, too." in again.stderr) == (0, True)
+    assert (kept / "input").read_bytes() == b"a 1\nc 3\n"
+    assert subprocess.check_output([kept / "run.sh"]) == read_parts(tmp_path / "out")
+
+
 def test_rows_of_csv_under_the_range_partitioner_for_a_program_that_speaks_frames(
     coordinator: CoordinatorProcess, tmp_path: Path
 ) -> None:
@@ -138,6 +152,8 @@ def test_an_object_of_many_that_kills_the_program(coordinator: CoordinatorProces
     assert (record["input"], record["offset"], record["signal"]) == ((folder / "b.gz").as_uri(), 0, 11)
     shown = bad(coordinator, job)
     assert "SIGSEGV" in shown.stdout
+    causes = apollo("failures", job, APOLLO_COORDINATOR=coordinator.url)
+    assert ["signal", "SIGSEGV"] in [line.split() for line in causes.stdout.splitlines()]
     assert bad(coordinator, job, 1, "--raw").stdout == "bbb"
 
 
@@ -158,6 +174,11 @@ def test_too_many_bad_records_fail_the_job_and_are_shown(coordinator: Coordinato
     )
     refused = bad(coordinator, job, "--save", tmp_path / "saved")
     assert (refused.status, "is not empty" in refused.stderr) == (1, True)
+    again = apollo("replay", job, "m-0", "--attempt", 2, cwd=tmp_path, APOLLO_COORDINATOR=coordinator.url)
+    assert (again.status, "It fails here in the same way: the program fails on more than 2" in again.stderr) == (
+        1,
+        True,
+    )
     unknown = bad(coordinator, job, 4)
     assert (unknown.status, "no bad record 4" in unknown.stderr) == (1, True)
 

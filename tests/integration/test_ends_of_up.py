@@ -32,8 +32,8 @@ class Up:
         self.seen = scene.given / "seen"
         (scene.given / "in.txt").write_text("a\nb\na\n")
 
-    def start(self) -> "Popen[bytes]":
-        arguments = ["up", "--workers", 1, "--port", self.port, "--data-dir", self.data]
+    def start(self, workers: int = 1) -> "Popen[bytes]":
+        arguments = ["up", "--workers", workers, "--port", self.port, "--data-dir", self.data]
         log = (self.scene.given / "up.log").open("ab")
         with log:
             process = self.scene.start(
@@ -145,6 +145,22 @@ def test_kept_intermediate_data_is_where_the_job_says_until_then(up: Up) -> None
     up.process.wait()
     up.start()
     assert list(kept.rglob("data.arrow"))
+
+
+def test_without_workers_what_was_done_is_shown_and_what_is_left_waits(up: Up) -> None:
+    done = up.submit("shell:cat")
+    assert up.end_of(done) == "succeeded"
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait()
+    up.start(workers=0)
+    left = up.submit("shell:cat")
+    wait_for(lambda: up.ask("GET", f"/jobs/{left}")["status"] == "running", "its plan")
+    assert up.ask("GET", f"/jobs/{done}")["status"] == "succeeded"
+    assert up.scene.named("apollo-worker") == []
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait()
+    up.start()
+    assert up.end_of(left) == "succeeded"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)

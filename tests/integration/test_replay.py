@@ -146,7 +146,7 @@ def test_which_attempt_is_asked_for(past):
     wrong = past.apollo("replay", past.witness, f"{past.picky}-m-00000")
     assert (wrong.status, "is no task of job" in wrong.stderr) == (2, True)
     unknown = past.apollo("replay", past.witness, "m-0", "--attempt", 9)
-    assert (unknown.status, "there is no attempt 9" in unknown.stderr) == (1, True)
+    assert (unknown.status, "there is no attempt 9" in unknown.stderr) == (3, True)
 
 
 def test_a_reduce_that_failed_fails_and_one_that_went_well_gives_the_same(past):
@@ -206,7 +206,7 @@ def test_a_command_runs_the_program(past, job, task):
 
 def test_a_command_that_is_not_there_is_told(past):
     missing = past.apollo("replay", past.witness, "m-0", "--under", "no-such-debugger -x")
-    assert (missing.status, "`no-such-debugger`, which is to run the program" in missing.stderr) == (1, True)
+    assert (missing.status, "`no-such-debugger`, which is to run the program" in missing.stderr) == (3, True)
 
 
 def test_an_interrupt_ends_the_program_and_leaves_nothing(past):
@@ -267,7 +267,7 @@ def test_a_debugger_has_the_terminal(past):
 
 def test_a_reduce_without_kept_map_outputs_says_what_would_help(past):
     refused = past.apollo("replay", past.counted, "r-0")
-    assert refused.status == 1
+    assert refused.status == 3
     assert "were removed when it ended" in refused.stderr
     assert "--keep-intermediate" in refused.stderr
 
@@ -279,7 +279,7 @@ def test_an_input_that_has_changed_is_told(past):
         refused = past.apollo("replay", past.witness, "m-0")
     finally:
         os.utime(past.input, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert refused.status == 1
+    assert refused.status == 3
     assert "cannot be run again here" in refused.stderr
     assert "changed" in refused.stderr
     assert "input " not in refused.stderr.partition("It runs again here.\n")[2].splitlines()[0]
@@ -308,10 +308,10 @@ def test_map_outputs_in_a_bucket_come_by_the_coordinator_and_input_by_ones_own_k
         own = {name: value for name, value in s3_server.environment.items() if "KEY" not in name}
         wrong = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
         refused = apollo("replay", job, "m-0", cwd=tmp_path, **here, **own, **wrong)
-        assert (refused.status, "The attempt cannot be run again here" in refused.stderr) == (1, True)
+        assert (refused.status, "The attempt cannot be run again here" in refused.stderr) == (3, True)
         allowed = apollo("replay", job, "m-0", "--output", "mapped", cwd=tmp_path, **here, **s3_server.environment)
         assert allowed.status == 0
         assert sorted((tmp_path / "mapped").read_text().replace("\t", "").splitlines()) == sorted(NUMBERS.splitlines())
         client.put_object(Bucket=s3_bucket, Key="in/numbers.txt", Body=NUMBERS[::-1].encode())
         changed = apollo("replay", job, "m-0", cwd=tmp_path, **here, **s3_server.environment)
-        assert (changed.status, "changed" in changed.stderr) == (1, True)
+        assert (changed.status, "changed" in changed.stderr) == (3, True)

@@ -258,11 +258,16 @@ async def test_explain_says_why_a_job_is_slow_in_the_words_of_the_command_line(a
 async def test_a_replay_that_does_not_begin_leaves_its_output_as_it_was(apollo, tmp_path):
     (tmp_path / "kept").write_text("of yesterday")
     refused = await apollo("replay", "nosuchjob", "m-0", "--output", "kept")
-    assert (refused.status, refused.out) == (1, "")
+    assert (refused.status, refused.out) == (3, "")
     assert "nosuchjob" in refused.err
     assert (tmp_path / "kept").read_text() == "of yesterday"
     refused = await apollo("replay", "nosuchjob", "m-0", "--output", "nowhere/new")
-    assert (refused.status, refused.err) == (1, "apollo: nowhere/new: No such file or directory.\n")
+    assert (refused.status, "--output nowhere/new: No such file or directory." in refused.err) == (2, True)
+
+
+def test_a_replay_of_two_attempts_at_once_is_wrong_usage():
+    done = CliRunner().invoke(cli, ["replay", "j", "m-00000-1", "--attempt", "0"])
+    assert (done.exit_code, "'m-00000-1' is attempt 1, and --attempt says 0" in done.output) == (2, True)
 
 
 async def test_no_job_runs_whose_bad_records_could_not_be_saved(api, apollo, tmp_path):
@@ -524,6 +529,19 @@ async def test_logs_are_followed_line_by_line(api, apollo, start):
     api.jobs.end(job, JobStatus.SUCCEEDED)
     assert (await following.end()).status == 0
     assert (await apollo("logs", attempt)).out == "first\nsecond\n"
+
+
+async def test_logs_that_are_empty_are_said_to_be(api, apollo):
+    job = api.jobs.job((await apollo("submit", *JOB, "--max-bad-records", "2")).out.strip())
+    api.jobs.start(job, maps=1, reduces=1)
+    attempt = job.maps[0].attempts[0].id
+    await api.logs.close_attempt(attempt)
+    for what in (attempt, job.id):
+        ended = await apollo("logs", what)
+        assert (ended.status, ended.out) == (0, "")
+        assert ended.err.startswith("No program has written to standard error.")
+        assert f"`apollo bad {job.id}`" in ended.err
+    assert (await apollo("logs", "--json", job.id)).err == ""
 
 
 async def test_logs_are_followed_no_further_when_their_reader_has_left(api, apollo, start):

@@ -1,5 +1,6 @@
 """What a waiting user reads."""
 
+from apollo_client.cli.causes import first_record, first_split
 from apollo_client.cli.display import MAX_SHOWN_COUNTERS, LineDisplay, counter_lines, failure_lines, progress_line
 
 
@@ -91,6 +92,14 @@ def test_a_failed_job_says_how_many_failed_alike_and_what_else_failed():
         "  also: 3 attempts of 2 tasks on 1 worker failed alike: KeyError: 2",
         "  | in map.py",
     ]
+
+
+def test_as_long_as_no_record_is_known_the_split_is_told():
+    group = a_group(firstRecord={"input": "s3://in/a", "offset": 7})
+    assert (first_record(group), first_split(group)) == ("", "begins at byte 7 of s3://in/a")
+    found = a_group(firstRecord={"input": "s3://in/a", "offset": 7, "size": 1, "preview": "b"})
+    assert (first_record(found), first_split(found)) == ("b at byte 7 of s3://in/a", "")
+    assert (first_record(a_group()), first_split(a_group())) == ("", "")  # a reduce's
 
 
 def test_an_attempt_that_failed_alone_is_not_counted():

@@ -199,7 +199,7 @@ class TestConnection:
     async def test_nobody_there_is_said_with_what_to_do(self, ask):
         async with RestClient(f"http://127.0.0.1:{free_port()}") as client:
             async with asyncio.timeout(rest.RESTART_PATIENCE_SECONDS / 2):
-                with pytest.raises(CoordinatorUnreachable, match="apollo up"):
+                with pytest.raises(CoordinatorUnreachable, match=r"apollo up --port \d+`, and with the --data-dir"):
                     await ask(client, "x")
 
     @pytest.mark.usefixtures("impatient")

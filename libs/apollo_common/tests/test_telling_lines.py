@@ -80,6 +80,29 @@ panic({0x45d120?, 0x489f40?})
 main.words()
 \t/tmp/a/map.go:7 +0x1d
 """
+IN_LIBRARIES = """\
+Traceback (most recent call last):
+  File "/tmp/a/work/map.py", line 9, in <module>
+    run(map=pairs)
+  File "/tmp/a/sdk/apollo_sdk/program.py", line 70, in run
+    link.serve()
+  File "/tmp/a/work/map.py", line 6, in pairs
+    row = json.loads(line)
+          ^^^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/json/__init__.py", line 346, in loads
+    return _default_decoder.decode(s)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/json/decoder.py", line 355, in raw_decode
+    raise JSONDecodeError("Expecting value", s, err.value) from None
+json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)
+"""
+JAVA_IN_LIBRARIES = """\
+Exception in thread "main" java.lang.NumberFormatException: For input string: "x17"
+\tat java.base/java.lang.NumberFormatException.forInputString(NumberFormatException.java:67)
+\tat java.base/java.lang.Integer.parseInt(Integer.java:668)
+\tat Map.parse(Map.java:1)
+\tat Map.main(Map.java:2)
+"""
 RUST = """\
 
 thread 'main' (15582) panicked at src/map.rs:1:28:
@@ -110,7 +133,7 @@ R = "Error in f(x) : object 'y' not found\nCalls: f\nExecution halted\n"
             PYTHON_CRASH,
             [
                 "Fatal Python error: Segmentation fault",
-                'File "/usr/lib/python3.11/ctypes/__init__.py", line 519 in string_at',
+                'File "map.py", line 1 in <module>',
             ],
         ),
         (
@@ -122,6 +145,27 @@ R = "Error in f(x) : object 'y' not found\nCalls: f\nExecution halted\n"
             [
                 'Caused by: java.lang.NumberFormatException: For input string: "x17"',
                 "at java.base/java.lang.NumberFormatException.forInputString(NumberFormatException.java:67)",
+            ],
+        ),
+        (
+            IN_LIBRARIES,
+            [
+                'File "/tmp/a/work/map.py", line 6, in pairs',
+                "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+            ],
+        ),
+        (
+            IN_LIBRARIES.replace("/tmp/a/work", "/x/lib/python3/site-packages"),  # all of it
+            [
+                'File "/usr/lib/python3.11/json/decoder.py", line 355, in raw_decode',
+                "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+            ],
+        ),
+        (
+            JAVA_IN_LIBRARIES,
+            [
+                'Exception in thread "main" java.lang.NumberFormatException: For input string: "x17"',
+                "at Map.parse(Map.java:1)",
             ],
         ),
         (NODE, ["Error: bad record 17", "at words (/tmp/a/map.js:2:9)"]),
@@ -145,7 +189,8 @@ R = "Error in f(x) : object 'y' not found\nCalls: f\nExecution halted\n"
     ],
     ids=[
         *("python", "python-cut", "python-group", "python-crash", "python-syntax"),
-        *("java", "node", "go", "go-again", "rust", "rust-of-old", "ruby"),
+        *("java", "python-libraries", "python-libraries-only", "java-libraries"),
+        *("node", "go", "go-again", "rust", "rust-of-old", "ruby"),
     ],
 )
 def test_a_traceback_tells_by_its_error_and_its_innermost_frame(stderr, lines):
@@ -171,6 +216,7 @@ def test_a_traceback_tells_by_its_error_and_its_innermost_frame(stderr, lines):
         ("2026-11-23 13:00:00,123 INFO closing\n", ["2026-11-23 13:00:00,123 INFO closing"]),
         (" 10 %\r 20 %\rcannot go on\n", ["cannot go on"]),
         ("\x1b[31mred\x1b[0m \x07\u202egnol\n", ["red gnol"]),
+        ("no\x1b]0;title\x07 \x1b]8;;x\x1b\\link\n", ["no link"]),
     ],
 )
 def test_without_a_traceback_the_last_line_tells_that_is_no_noise(stderr, lines):

@@ -99,6 +99,17 @@ class TestReplay:
         assert (await replay(api, job.maps[0], attempt="2"))[0] == 404
         assert (await replay(api, job.maps[0], attempt="-1"))[0] == 422
 
+    async def test_an_attempt_that_showed_how_its_program_fails_comes_before_a_search_in_vain(self, api):
+        job = await a_job(api, maxBadRecords=5)
+        (task,) = job.maps
+        task.attempts.append(Attempt(attempt_id(task.id, 2), WorkerId("w2"), 3300))
+        reasons = ("program_exited", "program_exited", "too_many_bad_records")
+        for attempt, reason in zip(task.attempts, reasons, strict=True):
+            attempt.status, attempt.failure = AttemptStatus.FAILED, Failure(reason, "no", retryable=False)
+        assert (await replay(api, task))[1]["attempt"]["number"] == 1
+        del task.attempts[:2]
+        assert (await replay(api, task))[1]["attempt"]["number"] == 2
+
     async def test_it_is_the_owners_and_leaves_a_line(self, api):
         job = await a_job(api)
         assert (await replay(api, job.maps[0], "vera"))[0] == 403

@@ -71,7 +71,7 @@ class BadRecordsNotSaved(PermanentError):
 
 
 class CannotReplay(ApolloError):
-    """An attempt cannot be run again here with what it had there."""
+    """An attempt cannot be run again here with what it had there, or nobody tells what that was."""
 
     reason = "cannot_replay"
 

@@ -33,6 +33,7 @@ _ELSEWHERE: Final = (
     RequestRefused,
 )
 """What says nothing of the program: the attempt cannot be run here as it was there."""
+_OF_BAD_RECORDS: Final = frozenset((errors.TooManyBadRecords.reason, errors.QuarantineFull.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,13 @@ class Replayed:
     failure: Document | None
 
     def fails_like(self, other: Document) -> bool:
-        """Whether it has the same cause as a failure of the API, as far as their fingerprints tell."""
-        return self.failure is not None and _fingerprint(self.failure) == _fingerprint(other)
+        """Whether it has the same cause as a failure of the API, as far as their fingerprints tell.
+
+        A search for bad records that ended for their number or size has no cause but that; the coordinator words it.
+        """
+        if self.failure is None or self.failure["reason"] != other.get("reason"):
+            return False
+        return other["reason"] in _OF_BAD_RECORDS or _fingerprint(self.failure) == _fingerprint(other)
 
 
 class CoordinatorSource:

@@ -25,6 +25,7 @@ from yarl import URL
 
 from apollo_client.errors import CoordinatorUnreachable, FieldError, MapOutputsGone, NotACoordinator, RequestRefused
 from apollo_client.sse import EventParser, JobEvent
+from apollo_common.addresses import is_loopback
 
 Document = dict[str, Any]
 
@@ -53,7 +54,7 @@ _CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] =
     (ssl.SSLError, "What listens at {url} speaks no TLS: write http:// if the coordinator is meant to be called so."),
     (socket.gaierror, "The name in {url} does not resolve."),
     # The latter of a Unix socket.
-    ((ConnectionRefusedError, FileNotFoundError), "Nothing listens at {url}. Start a coordinator with `apollo up`."),
+    ((ConnectionRefusedError, FileNotFoundError), "Nothing listens at {url}. Start a coordinator with {command}."),
     (aiohttp.ConnectionTimeoutError, "Nothing answers at {url}; is the address right, and does no firewall stop it?"),
     (TimeoutError, "Something listens at {url}, but it does not answer: the coordinator may be stopped or overloaded."),
     (aiohttp.ClientResponseError, "What listens at {url} does not speak HTTP; is it a coordinator?"),
@@ -397,7 +398,17 @@ class RestClient:
             return error
         cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
         said = next(sentence for kind, sentence in _CAUSES if isinstance(cause, kind))
-        return CoordinatorUnreachable(f"{said.format(url=self.url, cause=cause)} {_ANOTHER}")
+        return CoordinatorUnreachable(
+            f"{said.format(url=self.url, cause=cause, command=_starting(self.url))} {_ANOTHER}"
+        )
+
+
+def _starting(url: str) -> str:
+    """The command for a coordinator at this address, as far as it is of this machine."""
+    place = URL(url)
+    if place.port in (None, URL(DEFAULT_URL).port) or not is_loopback(place.host or ""):
+        return "`apollo up`"
+    return f"`apollo up --port {place.port}`, and with the --data-dir that it had"
 
 
 async def _pause(seconds: float) -> float:

@@ -1,27 +1,39 @@
 """Which lines of a failed program's standard error say why it failed. Pure.
 
-Of a traceback the line that names the error, and the innermost frame: that of Python (also of the interpreter's own
-crash), Go, Rust, and of the languages that write `at PLACE` under the error, as Java, .NET and JavaScript do, or `from
-PLACE`, as Ruby. Of anything else the last line that is no noise, with what is indented below it.
+Of a traceback the line that names the error, and the innermost frame that is in no library: that of Python (also of
+the interpreter's own crash), Go, Rust, and of the languages that write `at PLACE` under the error, as Java, .NET and
+JavaScript do, or `from PLACE`, as Ruby. Of anything else the last line that is no noise, with what is indented below
+it.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 MAX_LINES: Final = 3
 MAX_LINE_CHARACTERS: Final = 300
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-9;?]*[ -/]*[@-~]"
+    r"|[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 """Escape sequences of terminals, and characters that nobody reads."""
 
 _PYTHON_FRAME = re.compile(r'([\s|+-]*)File "[^"]+", line \d+')
+_PYTHON_LIBRARY = re.compile(
+    r'[^"]*"(?:[^"]*/(?:(?:site|dist)-packages|lib(?:64)?/python\d[^"/]*|apollo_sdk)/|<frozen )'
+)
 _PYTHON_DECORATION = re.compile(r"[\s|+-]*")
 _PYTHON_CRASH = "Fatal Python error: "
 _GO_ERROR = re.compile(r"(?:panic|fatal error): ")
 _GO_ROUTINE = re.compile(r"goroutine \d+ .*\[.*\]:$")
 _GO_RUNTIME = re.compile(r"panic\(|runtime[./]")
 _RUST_ERROR = re.compile(r"thread '.*'(?: \(\d+\))? panicked at ")
+_LIBRARY_PLACE = re.compile(
+    r"\s+at (?:(?:java|jdk)\.[\w.]+/|(?:java|javax|jdk|sun|scala|kotlin|System)\.|.*[( ]node:|.*/node_modules/)"
+    r"|\s+from .*/(?:gems|lib/ruby)/"
+)
 _PLACE_BELOW = re.compile(r"\s+(?:at \S|from \S+:\d+)")
 _MORE_BELOW = re.compile(r"\s+\.\.\. \d+ (?:more|common frames)")
 _NOISE = re.compile(
@@ -47,18 +59,28 @@ def telling_lines(stderr: str) -> Telling:
 
 
 def _python(lines: Sequence[str]) -> list[str]:
-    """The frame innermost in the last traceback, and the error below it; of a crash the error above its frames."""
+    """A frame of the last traceback, and the error below it; of a crash the error above its frames."""
     crash = _last_index(lines, lambda line: line.startswith(_PYTHON_CRASH))
     if crash is not None:
-        frames = (line for line in lines[crash:] if _PYTHON_FRAME.match(line))
-        return [lines[crash], *list(frames)[:1]]
+        frames = [line for line in lines[crash:] if _PYTHON_FRAME.match(line)]
+        return [lines[crash], *_own(frames, _PYTHON_LIBRARY)]
     at = _last_index(lines, lambda line: _PYTHON_FRAME.match(line) is not None)
     if at is None:
         return []
     depth = _depth(lines[at])
     below = (line for line in lines[at + 1 :] if line.strip(" |+-") and _depth(line) < depth)
     error = next(below, None)
-    return [line[_depth(line) :] for line in (lines[at], error)] if error is not None else []
+    if error is None:
+        return []
+    within = takewhile(lambda line: _depth(line) >= depth, reversed(lines[: at + 1]))
+    inner_first = [line for line in within if _PYTHON_FRAME.match(line) and _depth(line) == depth]
+    (frame,) = _own(inner_first, _PYTHON_LIBRARY)
+    return [line[_depth(line) :] for line in (frame, error)]
+
+
+def _own(places: Sequence[str], library: re.Pattern[str]) -> list[str]:
+    """The first that is in none, or else the first."""
+    return [place for place in places if not library.match(place)][:1] or list(places[:1])
 
 
 def _depth(line: str) -> int:
@@ -88,12 +110,13 @@ def _rust(lines: Sequence[str]) -> list[str]:
 
 
 def _placed_below(lines: Sequence[str]) -> list[str]:
-    """The last line with places indented below it, which is the cause of the others, and the first of the places."""
+    """The last line with places indented below it, which is the cause of the others, and one of the places."""
     for at in range(len(lines) - 2, -1, -1):
         line, below = lines[at : at + 2]
         is_place = _PLACE_BELOW.match(line) or _MORE_BELOW.match(line)
         if line.strip() and not is_place and _PLACE_BELOW.match(below):
-            return [line, below]
+            places = takewhile(_PLACE_BELOW.match, lines[at + 1 :])
+            return [line, *_own(list(places), _LIBRARY_PLACE)]
     return []
 
 

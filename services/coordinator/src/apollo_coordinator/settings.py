@@ -29,7 +29,7 @@ class CoordinatorSettings(Settings):
     token_roles: CommaSeparated = ()  # of those: USER=ROLE, group:GROUP=ROLE
 
     pool: Literal["process", "static", "kubernetes"] = "process"
-    workers: int = Field(default=2, ge=1, le=1000)  # process pool: at most
+    workers: int = Field(default=2, ge=0, le=1000)  # process pool: at most
     worker_orphan_seconds: float = Field(default=60, ge=0)  # process pool: outlive a dead coordinator; 0: die with it
     worker_addresses: CommaSeparated = ()  # static pool: host:port, or a DNS name that stands for several
     worker_token: SecretStr = SecretStr("")  # static pool: shared by all

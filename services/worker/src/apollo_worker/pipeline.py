@@ -65,7 +65,9 @@ class Pipeline:
         places: Places,
         reporter: AttemptReporter,
         budget_bytes: int,
+        found: Found | None = None,
     ) -> None:
+        """`found`: of an attempt whose bad records were looked for already."""
         self._assignment = assignment
         self._programs = programs
         self._places = places
@@ -75,7 +77,7 @@ class Pipeline:
         self._rows_expected = 0
         self._rows_read = 0
         self._largest_group = LargestGroup()
-        self._found: Found | None = None  # of a skipping attempt
+        self.found = found  # of a skipping attempt, once it has read its input to the end
 
     async def run(self) -> v1.Done:
         """What the attempt's kind asks for. Errors: those of input, program, shuffle and output."""
@@ -83,8 +85,8 @@ class Pipeline:
             return await self._reduce(self._assignment.reduce)
         if self._assignment.map is None:
             raise PermanentError(f"attempt {self._assignment.attempt_id} neither maps nor reduces")
-        if self._assignment.map.max_bad_records:
-            self._found = await self._bad_records(self._assignment.map)
+        if self._assignment.map.max_bad_records and self.found is None:
+            self.found = await self._bad_records(self._assignment.map)
         if self._assignment.map.sample_bytes:
             return await self._sample(self._assignment.map)
         if self._assignment.map.partitions:
@@ -157,8 +159,8 @@ class Pipeline:
             try:
                 await mapper.map(blocks, sink)
             except ProgramError as error:
-                if self._found is not None:
-                    tell_of_search(error, self._found)
+                if self.found is not None:
+                    tell_of_search(error, self.found)
                 raise
 
     async def _bad_records(self, work: v1.MapWork) -> Found:
@@ -175,8 +177,8 @@ class Pipeline:
 
     def _records(self, work: v1.MapWork, reader: RecordReader) -> AsyncGenerator[RecordBlock, None]:
         """What is to be mapped, or searched for bad records."""
-        if self._found is not None:
-            return skipping(reader.blocks(), self._found)
+        if self.found is not None:
+            return skipping(reader.blocks(), self.found)
         return beginning(reader.blocks(), work.sample_bytes) if work.sample_bytes else reader.blocks()
 
     def _reader(self, work: v1.MapWork) -> RecordReader:

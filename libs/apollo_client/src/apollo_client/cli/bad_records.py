@@ -1,11 +1,10 @@
 """A job's bad records for people: in a table, in the message at its end, as files."""
 
 import json
-import signal
 from pathlib import Path
 
 from apollo_client.cli.harmless import harmless
-from apollo_client.cli.output import show
+from apollo_client.cli.output import show, signal_name
 from apollo_client.errors import BadRecordsNotSaved
 from apollo_client.rest import Document, RestClient
 from apollo_common.threads import in_thread
@@ -25,10 +24,7 @@ def why(record: Document) -> str:
     if "exitStatus" in record:
         return f"exit status {record['exitStatus']}"
     if "signal" in record:
-        try:
-            return signal.Signals(record["signal"]).name
-        except ValueError:
-            return f"signal {record['signal']}"
+        return signal_name(record["signal"])
     return str(record["reason"]).removeprefix("program_").replace("_", " ")
 
 

@@ -27,13 +27,19 @@ def how_many(group: Group) -> str:
 
 
 def first_record(group: Group) -> str:
-    """Where the first attempt failed, as far as that is known; empty of what reads no input."""
-    record = group.get("firstRecord")
-    if not record:
+    """A record on which the program fails in this way, and where it is; empty as long as none is known."""
+    record = group.get("firstRecord", {})
+    if "preview" not in record:
         return ""
-    if "preview" in record:
-        return f"{preview(record['preview'])} at byte {record['offset']} of {record['input']}"
-    return f"after byte {record['offset']} of {record['input']}"
+    return f"{preview(record['preview'])} at byte {record['offset']} of {record['input']}"
+
+
+def first_split(group: Group) -> str:
+    """Where the split of the first attempt begins, in which no record is known to be to blame; empty of a reduce."""
+    record = group.get("firstRecord", {})
+    if not record or "preview" in record:
+        return ""
+    return f"begins at byte {record['offset']} of {record['input']}"
 
 
 def foremost(groups: list[Group]) -> list[Group]:

@@ -167,7 +167,7 @@ def failure_lines(job: dict[str, Any]) -> list[str]:
 def _alike(job: dict[str, Any], failure: dict[str, Any]) -> list[str]:
     """A record on which attempts failed as the one did by which the job failed, and how many those were."""
     same = [group for group in job.get("failures", []) if group["fingerprint"] == failure.get("fingerprint")]
-    lines = [f"  record: {first_record(group)}" for group in same if "preview" in group.get("firstRecord", {})]
+    lines = [f"  record: {first_record(group)}" for group in same if first_record(group)]
     return lines + [f"  {how_many(group)} failed alike" for group in same if group["attempts"] > 1]
 
 

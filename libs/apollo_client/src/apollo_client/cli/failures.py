@@ -2,9 +2,9 @@
 
 import click
 
-from apollo_client.cli.causes import cause_lines, first_record, foremost
+from apollo_client.cli.causes import cause_lines, first_record, first_split, foremost
 from apollo_client.cli.connection import coordinator_option, rest_client
-from apollo_client.cli.output import json_option, local_time, print_json, show
+from apollo_client.cli.output import json_option, local_time, print_json, show, signal_name
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name
 from apollo_client.rest import Document
@@ -37,7 +37,8 @@ def failures(*, job_id: str, coordinator: str | None, as_json: bool) -> int:
 
 def _described(group: Document) -> list[str]:
     headline, *told = cause_lines(group)
-    ended = {"exit status": group.get("exitStatus"), "signal": group.get("signal")}
+    signal = signal_name(group["signal"]) if "signal" in group else None
+    ended = {"exit status": group.get("exitStatus"), "signal": signal}
     return [
         headline,
         *(f"  {line}" for line in told),
@@ -46,5 +47,6 @@ def _described(group: Document) -> list[str]:
         f"  first        {local_time(group['firstTime'])}, {group['firstAttempt']}",
         *([f"  last         {local_time(group['lastTime'])}"] if group["attempts"] > 1 else []),
         *([f"  first record {first_record(group)}"] if first_record(group) else []),
+        *([f"  first split  {first_split(group)}"] if first_split(group) else []),
         f"  fingerprint  {group['fingerprint']}",
     ]

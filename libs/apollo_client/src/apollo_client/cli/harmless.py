@@ -17,12 +17,14 @@ class ProgramOutput:
     """What a program wrote, on a stream of ours: byte for byte, but harmless on a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
+        self.empty = True
         self._stream = stream
         # Pieces end in the midst of characters.
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace") if stream.isatty() else None
 
     def write(self, content: bytes) -> None:
         """And flush. OSError."""
+        self.empty = False
         if self._decoder is not None:
             content = harmless(self._decoder.decode(content)).encode(self._stream.encoding, "backslashreplace")
         self._stream.buffer.write(content)

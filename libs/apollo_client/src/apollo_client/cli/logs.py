@@ -9,7 +9,7 @@ from apollo_client.cli.connection import coordinator_option, rest_client
 from apollo_client.cli.following import ENDED
 from apollo_client.cli.harmless import ProgramOutput
 from apollo_client.cli.log_lines import LogLines
-from apollo_client.cli.output import json_option, print_json
+from apollo_client.cli.output import json_option, print_json, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name
 from apollo_client.rest import RestClient
@@ -33,27 +33,33 @@ def logs(*, what: str, follow: bool, coordinator: str | None, as_json: bool) -> 
 
     async def work() -> int:
         async with rest_client(coordinator) as client:
+            output = ProgramOutput(sys.stdout)
             if _ATTEMPT.fullmatch(what) and not as_json:
-                await _copy(client, what, follow=follow)
+                async for chunk in client.log(what, follow=follow):
+                    output.write(chunk)
             else:
-                await _Lines(client, as_json=as_json).print(what, follow=follow)
+                await _Lines(client, output, as_json=as_json).print(what, follow=follow)
+            if output.empty and not as_json:
+                await _tell_of_nothing(client, what)
         return 0
 
     return run_async(work())
 
 
-async def _copy(client: RestClient, attempt: str, *, follow: bool) -> None:
-    output = ProgramOutput(sys.stdout)
-    async for chunk in client.log(attempt, follow=follow):
-        output.write(chunk)
+async def _tell_of_nothing(client: RestClient, what: str) -> None:
+    job = await client.job(what.partition("-")[0])
+    searched = (
+        f" What it did in a search for bad records, `apollo bad {job['id']}` has." if job["maxBadRecords"] else ""
+    )
+    show(f"No program has written to standard error.{searched}", err=True)
 
 
 class _Lines:
     """Prints the lines of a job's, a task's or an attempt's logs, each with the attempt's id."""
 
-    def __init__(self, client: RestClient, *, as_json: bool) -> None:
+    def __init__(self, client: RestClient, output: ProgramOutput, *, as_json: bool) -> None:
         self._client = client
-        self._output = ProgramOutput(sys.stdout)
+        self._output = output
         self._lines = LogLines(client, _print_document if as_json else self._print_line)
 
     async def print(self, what: str, *, follow: bool) -> None:

@@ -1,6 +1,7 @@
 """How commands print: JSON documents one a line, tables, times, numbers."""
 
 import json
+import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +40,14 @@ def local_time(at_ms: int | None) -> str:
     if at_ms is None:
         return "-"
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def signal_name(number: int) -> str:
+    """`SIGSEGV`; of one that has no name here its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def counted(number: int, what: str) -> str:

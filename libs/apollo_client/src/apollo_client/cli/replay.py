@@ -14,9 +14,11 @@ from apollo_client.cli.output import json_option, print_json, print_table, show
 from apollo_client.cli.running import run_async
 from apollo_client.cli.values import Name, Number
 from apollo_client.cli.wording import in_command_words
+from apollo_client.errors import CannotReplay
 from apollo_client.replaying import Replayed
 from apollo_client.replaying import replay as run_again
 from apollo_client.rest import Document
+from apollo_common.errors import ApolloError
 
 _MAX_ATTEMPT: Final = 1_000_000
 _TASK: Final = re.compile(r"(?:([a-z0-9]{1,40})-)?([smr])-(\d{1,9})(?:-(\d{1,7}))?")
@@ -61,7 +63,8 @@ def replay(
     as_json: bool,
 ) -> int:
     """Run one attempt of a job again on this machine, with the same program, side files, parameters, variables and
-    input; status 0 if it succeeds here, 1 if it fails. TASK is a task's id, or its end: m-3 is the fourth map task.
+    input; status 0 if it succeeds here, 1 if it fails, 3 if it was not run, or not to its end. TASK is a task's id, or
+    its end: m-3 is the fourth map task.
 
     Needs no worker. A map's input must be what it was; a reduce needs the map outputs that --keep-intermediate keeps.
 
@@ -95,7 +98,10 @@ def replay(
             print_table(["GROUP", "COUNTER", "VALUE"], rows)
         return 0 if end.failure is None else 1
 
-    return run_async(work())
+    try:
+        return run_async(work())
+    except ApolloError as error:
+        raise CannotReplay(str(error)) from error
 
 
 def _asked(job: str, text: str, attempt: int | None) -> _Asked:
@@ -105,9 +111,10 @@ def _asked(job: str, text: str, attempt: int | None) -> _Asked:
         raise click.UsageError(
             f"{text!r} is no task of job {job}: write m-3 for its fourth map task, r-0 for a reduce."
         )
-    if attempt is None and found[4] is not None:
-        attempt = int(found[4])
-    return _Asked(f"{job}-{found[2]}-{int(found[3]):05d}", attempt)
+    named = int(found[4]) if found[4] is not None else attempt
+    if attempt is not None and attempt != named:
+        raise click.UsageError(f"{text!r} is attempt {named}, and --attempt says {attempt}: give one of them.")
+    return _Asked(f"{job}-{found[2]}-{int(found[3]):05d}", named)
 
 
 def _words(under: str | None) -> list[str]:
@@ -123,15 +130,21 @@ def _words(under: str | None) -> list[str]:
 
 
 def _empty(directory: Path) -> Path:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if any(directory.iterdir()):
-        raise click.UsageError(f"--keep {directory}: there is something in it; name a new directory.")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise click.UsageError(f"--keep {directory}: there is something in it; name a new directory.")
+    except OSError as error:
+        raise click.UsageError(f"--keep {directory}: {error.strerror}.") from error
     return directory.absolute()
 
 
 def _writable(file: Path) -> Path:
-    """Perhaps it is not, which is better known before the program runs. What is in it stays. OSError."""
-    file.open("ab").close()
+    """Perhaps it is not, which is better known before the program runs. What is in it stays."""
+    try:
+        file.open("ab").close()
+    except OSError as error:
+        raise click.UsageError(f"--output {file}: {error.strerror}.") from error
     return file.absolute()
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 
 from apollo_client import __version__
+from apollo_client.errors import CannotReplay
 from apollo_common.errors import ApolloError
 
 STATUS_FAILED = 1
+STATUS_NOT_RUN = 3  # of `apollo replay`, whose 1 says that the program has failed
 STATUS_INTERRUPTED = 130
 
 _TRACEBACK = "APOLLO_TRACEBACK"
@@ -86,7 +88,7 @@ def execute(arguments: list[str]) -> int:
         from apollo_client.cli.wording import in_command_words
 
         show(f"apollo: {in_command_words(str(error))}", err=True)
-        return STATUS_FAILED
+        return STATUS_NOT_RUN if isinstance(error, CannotReplay) else STATUS_FAILED
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise

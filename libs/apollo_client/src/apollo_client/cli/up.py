@@ -24,13 +24,20 @@ Look at its jobs with a browser at {url}. In another terminal:
   export APOLLO_COORDINATOR={url}
   apollo submit --wait --mapper 'shell:tr -s " " "\\n"' --reducer builtin:count --input FILE --output DIRECTORY"""
 
+_NO_WORKERS = "Look at its jobs with a browser at {url}. No worker is started, so those that have not ended wait."
+
 
 @click.command(short_help="Run a coordinator with workers on this machine.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", default=4750, show_default=True, type=Number(1, 65535), metavar="N", help="The port to listen on."
 )
-@click.option("--workers", type=Number(1, 1000), metavar="N", help="Worker processes.  [one for each processor]")
+@click.option(
+    "--workers",
+    type=Number(0, 1000),
+    metavar="N",
+    help="Worker processes; 0 only to look at jobs.  [one for each processor]",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -50,7 +57,7 @@ def up(*, host: str, port: int, workers: int | None, data_dir: Path | None) -> i
             "or APOLLO_TOKENS_FILE for tokens with roles."
         )
     directory = (data_dir or _default_data_dir()).absolute()
-    return run_async(_serve(host, port, workers or default_workers(), directory))
+    return run_async(_serve(host, port, default_workers() if workers is None else workers, directory))
 
 
 async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
@@ -86,7 +93,7 @@ async def _serve(host: str, port: int, workers: int, directory: Path) -> int:
         click.echo(f"Apollo listens at {coordinator.url} and keeps its data in {directory}.", err=True)
         if is_loopback(host) and os.environ.get("APOLLO_TOKEN"):
             click.echo(_NOT_ASKED_FOR.format(host=host), err=True)
-        click.echo(_EXAMPLE.format(url=coordinator.url), err=True)
+        click.echo((_EXAMPLE if workers else _NO_WORKERS).format(url=coordinator.url), err=True)
         await coordinator.wait()
     finally:
         await coordinator.close()

@@ -42,6 +42,11 @@ def _by_a_record(failure: Failure | None) -> bool:
     return failure is not None and failure.reason in _REASONS
 
 
+def of_the_quarantine(failure: Failure | None) -> bool:
+    """Whether a search has failed that found more bad records than may be skipped or kept."""
+    return failure is not None and failure.reason in _OF_THE_QUARANTINE
+
+
 def allowance(job: Job) -> int:
     """How many bad records a skipping attempt may find. One at least: only then it tells of those that are too many."""
     return max(1, job.spec.max_bad_records - bad_records(job.counters))
@@ -72,7 +77,7 @@ def too_many(job: Job, failure: Failure) -> Failure:
 
 def quarantining(job: Job) -> list[tuple[Task, AttemptId]]:
     """The attempts whose bad records count, in order of their tasks: accepted ones, and one that found too many."""
-    blamed = job.failure.attempt if job.failure is not None and job.failure.reason in _OF_THE_QUARANTINE else ""
+    blamed = job.failure.attempt if job.failure is not None and of_the_quarantine(job.failure) else ""
     found: list[tuple[Task, AttemptId]] = []
     for task in (*job.samplers, *job.maps):  # what an accepted sampler has found, the maps find again
         if task.accepted is not None and bad_records(task.counters):

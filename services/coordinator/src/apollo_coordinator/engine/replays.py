@@ -6,7 +6,7 @@ from dataclasses import replace
 from apollo_common.errors import MapOutputsGone, UnknownJob
 from apollo_common.storage.location import resolve_inputs
 from apollo_common.storage.port import StorageAccess
-from apollo_coordinator.core.bad_records import skips
+from apollo_coordinator.core.bad_records import of_the_quarantine, skips
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Job, Task, TaskKind
 from apollo_coordinator.core.state import locate
 from apollo_coordinator.engine.orders import map_outputs, output_path
@@ -50,7 +50,8 @@ def _chosen(task: Task, number: int | None) -> Attempt:
         raise UnknownJob(f"no attempt of task {task.id} has begun")
     if number is None:
         failed = [attempt for attempt in task.attempts if attempt.status is AttemptStatus.FAILED]
-        return (failed or task.attempts)[-1]
+        searched = [attempt for attempt in failed if of_the_quarantine(attempt.failure)]  # long, and shows no traceback
+        return ([attempt for attempt in failed if attempt not in searched] or failed or task.attempts)[-1]
     for attempt in task.attempts:
         if locate(attempt.id).attempt_number == number:
             return attempt

@@ -12,6 +12,7 @@ from apollo_common.errors import PermanentError, ProgramStartFailed
 from apollo_common.settings import SandboxMode
 from apollo_proto.apollo import v1
 from apollo_worker.artifact.context import UNWATCHED, Watch
+from apollo_worker.bad_records import Found
 from apollo_worker.cache import ArtifactCache
 from apollo_worker.events import EventLog
 from apollo_worker.failure import STDERR_TAIL_BYTES, failed_event
@@ -99,12 +100,18 @@ class Replay:
         for digest in sorted(digests):
             await self._cache.store(digest, self._sizes[digest], self._source.artifact(digest))
         with self._cache.pinned(digests):
-            if self._options.keep is not None:
-                await self._keep(self._options.keep)
-            return await self._run()
+            keep, skips = self._options.keep, self._assignment.map is not None and self._assignment.map.max_bad_records
+            if keep is not None and not skips:
+                await self._keep(keep, None)
+            end, found = await self._run()
+            if keep is not None and skips:
+                await self._keep(keep, found)
+            return end
 
-    async def _keep(self, directory: Path) -> None:
-        """A pass of its own over the input, bad records included, because a program need not read all of it."""
+    async def _keep(self, directory: Path, found: Found | None) -> None:
+        """A pass of its own over the input, because a program need not read all of it. Without the bad records that
+        were `found`: then the program reads what it has read here.
+        """
         assignment = v1.TaskAssignment.parse(bytes(self._assignment))
         if assignment.map is not None:
             assignment.map.max_bad_records = 0
@@ -120,9 +127,10 @@ class Replay:
         )
         places = replace(self._places, volume=self._directory / "unused")
         if await programs.write():
-            await Pipeline(assignment, programs, places, unheard, self._budget_bytes).run()
+            await Pipeline(assignment, programs, places, unheard, self._budget_bytes, found).run()
 
-    async def _run(self) -> ReplayEnd:
+    async def _run(self) -> tuple[ReplayEnd, Found | None]:
+        """And the bad records that it has skipped."""
         programs = AttemptPrograms(
             self._assignment,
             self._cache,
@@ -132,12 +140,15 @@ class Replay:
             self._sandbox,
             self._watch,
         )
+        pipeline = Pipeline(self._assignment, programs, self._places, self._reporter, self._budget_bytes)
+        failure = None
         try:
-            await Pipeline(self._assignment, programs, self._places, self._reporter, self._budget_bytes).run()
+            await pipeline.run()
         except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result
-            return ReplayEnd(self._reporter.counters(), failure=failed_event(error, self._reporter.stderr_tail))
-        await self._write_map_output()
-        return ReplayEnd(self._reporter.counters())
+            failure = failed_event(error, self._reporter.stderr_tail)
+        else:
+            await self._write_map_output()
+        return ReplayEnd(self._reporter.counters(), failure), pipeline.found
 
     async def _write_map_output(self) -> None:
         """To the user's file, where the attempt has left its output on what it takes for a volume."""

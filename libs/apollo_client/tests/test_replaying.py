@@ -1,0 +1,24 @@
+"""Whether a replay has failed as the attempt did."""
+
+import pytest
+
+from apollo_client.replaying import Replayed
+
+EXITED = {"reason": "program_exited", "message": "exit status 1", "exitStatus": 1, "stderrTail": "no amount in 'a'"}
+TOO_MANY = {"reason": "too_many_bad_records", "message": "the program fails on more than 2 bad records; the last: ..."}
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "alike"),
+    [
+        (EXITED, EXITED | {"stderrTail": "no amount in 'b'"}, True),
+        (EXITED, EXITED | {"stderrTail": "cannot open /etc/hosts"}, False),
+        (EXITED, TOO_MANY, False),
+        # A coordinator words it for the whole job.
+        (TOO_MANY | {"message": "the map program fails on more than 2 records, and the job's ..."}, TOO_MANY, True),
+        ({}, EXITED, False),
+        (EXITED, None, False),
+    ],
+)
+def test_alike(there, here, alike):
+    assert Replayed({}, here).fails_like(there) is alike
