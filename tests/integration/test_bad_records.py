@@ -189,7 +189,7 @@ def test_a_program_that_fails_on_no_record_alone_says_so(coordinator: Coordinato
     job = submitted(coordinator, tmp_path, *given, "--max-bad-records", 2)
     ended = coordinator.ended(job)
     assert (ended["status"], ended["failure"]["reason"]) == ("failed", "program_exited")
-    assert "no single record makes the program fail" in ended["failure"]["message"]
+    assert "fails on records only together" in ended["failure"]["message"]
     assert listed(coordinator, job) == []
 
 

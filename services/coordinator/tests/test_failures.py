@@ -49,6 +49,17 @@ def fail(world: World, job: Job, failure: Failure, task: int = 0) -> None:
     world.wait(500)
 
 
+def test_what_a_search_for_bad_records_adds_makes_no_other_cause(world):
+    job = world.job(max_attempts=10)
+    plain = Failure("program_exited", "the mapper failed", exit_status=3)
+    searched = replace(plain, message=f"{plain.message}. The job may skip bad records, but it fails on none alone")
+    world.workers("w0")
+    for failure in (plain, searched):
+        fail(world, job, failure)
+        world.wait(60_000)
+    assert only(job).attempts == 2
+
+
 def test_attempts_that_fail_alike_are_one_group(world):
     job = world.job(maps=3)
     world.workers("w0", "w1", "w2")

@@ -18,6 +18,7 @@ from apollo_common.errors import (
     ProgramStartFailed,
     ProgramTimeout,
     QuarantineFull,
+    RecordsFailOtherwise,
     TooManyBadRecords,
 )
 from apollo_proto.apollo import v1
@@ -173,7 +174,7 @@ async def test_a_program_that_fails_on_many_records_together_is_given_up():
     """However many may be skipped."""
     mapper = PickyMapper(lambda records: ProgramExited("too many", exit_status=1) if len(records) > 1 else None)
     search, _ = a_search(mapper, allowed=10_000)
-    assert await search.find(stream([lines_block([b"a"] * 4096)])) == Found([], 4096)
+    assert await search.find(stream([lines_block([b"a"] * 4096)])) == Found([], 4096, unexplained=True)
     assert mapper.runs == 1 + 2 * 12
 
 
@@ -190,10 +191,69 @@ async def test_failures_that_no_record_explains_cost_no_more_than_one_bad_record
     assert mapper.runs <= 1 + 2 * (len(found.bad) + 1) * 6
 
 
+def raised(line: int, error: str) -> ProgramExited:
+    """As a Python program ends."""
+    failure = ProgramExited(error, exit_status=1)
+    failure.stderr_tail = (
+        f'Traceback (most recent call last):\n  File "/m.py", line {line}, in <module>\n    x\n{error}\n'.encode()
+    )
+    return failure
+
+
+def wants_header(records: list[bytes]) -> ProgramExited | None:
+    """Takes the first record for a header, and fails on any other there."""
+    if records[0] != b"shop,amount":
+        return raised(3, f"AssertionError: unexpected header {records[0].decode()!r}")
+    return raised(5, "ValueError: invalid literal") if b"x,n/a" in records else None
+
+
+@pytest.mark.parametrize("allowed", [3, 1000])
+async def test_records_on_which_a_program_fails_only_without_those_before_them_are_not_bad(allowed):
+    records = [b"shop,amount", *(b"s%d,1" % number for number in range(60)), b"x,n/a", b"s,2"]
+    search, _ = a_search(PickyMapper(wants_header), allowed=allowed)
+    with pytest.raises(RecordsFailOtherwise, match="may be good") as refused:
+        await search.find(stream([lines_block(records)]))
+    assert "Together: ValueError: invalid literal; alone: AssertionError: unexpected header" in str(refused.value)
+
+
+async def test_a_program_may_fail_for_several_causes_of_which_the_first_hides_the_others():
+    def fails(records: list[bytes]) -> Exception | None:
+        causes = {b"x": raised(3, "ValueError: no number"), b"y": raised(4, "KeyError: 'y'"), b"z": ProgramTimeout("z")}
+        return next((causes[record] for record in records if record in causes), None)
+
+    mapper = PickyMapper(fails)
+    search, _ = a_search(mapper)
+    assert await search.find(stream([lines_block([b"a", b"x", b"b", b"y", b"x", b"z", b"c", b"d"])])) == Found(
+        [1, 3, 4, 5], 8
+    )
+    assert mapper.runs <= 1 + 2 * 4 * 3 + 1
+
+
+async def test_a_record_that_only_fails_where_another_is_missing_is_not_skipped_with_the_bad_one():
+    def fails(records: list[bytes]) -> Exception | None:
+        if b"bad" in records:
+            return raised(5, "ValueError: bad")
+        return raised(3, "EOFError: too few") if len(records) == 1 and records != [b"good"] else None
+
+    search, _ = a_search(PickyMapper(fails))
+    with pytest.raises(RecordsFailOtherwise):
+        await search.find(stream([lines_block([b"bad", b"odd", b"good", b"good"])]))
+
+
+async def test_what_a_program_says_without_a_traceback_tells_no_causes_apart():
+    def fails(records: list[bytes]) -> Exception | None:
+        error = ProgramExited("broken", exit_status=2)
+        error.stderr_tail = b"read %d lines, then %s\n" % (len(records), b"-".join(records))
+        return error if b"x" in records else None
+
+    search, _ = a_search(PickyMapper(fails))
+    assert await search.find(stream([lines_block([b"a", b"x", b"c", b"x"])])) == Found([1, 3], 4)
+
+
 async def test_a_record_over_a_mebibyte_is_not_skipped():
     search, _ = a_search(fails_on(lambda record: len(record) > 9))
     with pytest.raises(
-        BadRecordTooLarge, match=r"the record at byte 2 of s3://bucket/in.txt .* with 1.0 MiB .*cannot take"
+        BadRecordTooLarge, match=r"the record at byte 2 of s3://bucket/in.txt .* with 1,048,577 bytes .*cannot take"
     ):
         await search.find(stream([lines_block([b"a", b"x" * ((1 << 20) + 1)])]))
 
@@ -221,10 +281,13 @@ def test_a_failure_of_the_second_pass_says_that_skipping_does_not_help():
     tell_of_search(none, Found([], 10))
     tell_of_search(some, Found([1, 2], 10))
     assert str(none) == (
-        "the program gave up. The job may skip bad records, but no single record makes the program fail: the cause "
-        "lies elsewhere"
+        "the program gave up. The job may skip bad records, but the program fails on no single record, and so none "
+        "can be said to be bad"
     )
-    assert "2 bad records of the input were left out, and no other single one makes it fail" in str(some)
+    assert "2 bad records of the input were left out, and it fails on no other single one" in str(some)
+    together = ProgramError("the program gave up")
+    tell_of_search(together, Found([], 10, unexplained=True))
+    assert "fails on records only together, and on no single one: it keeps something" in str(together)
 
 
 def test_a_program_may_not_count_in_the_built_in_group_while_it_is_searched_either():

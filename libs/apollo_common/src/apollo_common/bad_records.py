@@ -10,6 +10,9 @@ from apollo_common.errors import ApolloError, ProgramExited, ProgramProtocolErro
 ERRORS_OF_RECORDS: Final[tuple[type[ApolloError], ...]] = (ProgramExited, ProgramTimeout, ProgramProtocolError)
 """How a program fails that a record has broken."""
 
+SEARCHED: Final = ". The job may skip bad records, but "
+"""Begins what a skipping attempt's failure says beside its cause, which is that of the attempts before."""
+
 MAX_BAD_RECORD_BYTES: Final = 1 << 20
 """The largest record that can be quarantined, and so skipped."""
 

@@ -211,6 +211,12 @@ class TooManyBadRecords(PermanentError):
     reason = "too_many_bad_records"
 
 
+class RecordsFailOtherwise(PermanentError):
+    """The mapper fails on records alone otherwise than on them together: it keeps something between them."""
+
+    reason = "records_fail_otherwise"
+
+
 class BadRecordTooLarge(PermanentError):
     """A record makes the mapper fail that is too large to be kept, and is therefore not skipped."""
 

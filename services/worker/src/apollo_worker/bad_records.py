@@ -5,7 +5,7 @@ until single records are left. The second pass, an ordinary one, goes without th
 """
 
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -17,10 +17,19 @@ from apollo_common.bad_records import (
     MAX_BAD_RECORD_BYTES,
     MAX_QUARANTINE_BYTES,
     QUARANTINED_BYTES,
+    SEARCHED,
 )
-from apollo_common.errors import ApolloError, BadRecordTooLarge, ProgramError, QuarantineFull, TooManyBadRecords
+from apollo_common.errors import (
+    ApolloError,
+    BadRecordTooLarge,
+    ProgramError,
+    QuarantineFull,
+    RecordsFailOtherwise,
+    TooManyBadRecords,
+)
+from apollo_common.fingerprints import fingerprint
+from apollo_common.telling_lines import telling_lines
 from apollo_common.timings import Step
-from apollo_common.units import format_size
 from apollo_proto.apollo import v1
 from apollo_worker.core.bisection import Span, bisection, max_runs
 from apollo_worker.core.columns import PairBatch, RecordBlock
@@ -51,6 +60,7 @@ class Found:
 
     bad: list[int] = field(default_factory=list)  # numbers of records within the input, from 0, in order
     records: int = 0  # that were read
+    unexplained: bool = False  # the mapper fails on some of them together, and on none of these alone
 
 
 class BadRecordSearch:
@@ -70,8 +80,8 @@ class BadRecordSearch:
         self._runs = 0
 
     async def find(self, blocks: AsyncIterator[RecordBlock]) -> Found:
-        """TooManyBadRecords, BadRecordTooLarge, QuarantineFull, whatever reading raises, and errors that no record
-        explains, such as ProgramStartFailed. The caller closes `blocks`.
+        """TooManyBadRecords, RecordsFailOtherwise, BadRecordTooLarge, QuarantineFull, whatever reading raises, and
+        errors that no record explains, such as ProgramStartFailed. The caller closes `blocks`.
         """
         chunker = Chunker(self._chunk_bytes)
         with wholly(Step.SEARCH):
@@ -87,19 +97,35 @@ class BadRecordSearch:
         """Where the mapper fails in ways that no single records explain, a search is given up once it has taken more
         runs than the next bad record would have.
         """
-        search = bisection(Span(0, chunk.records))
-        span, runs, found = next(search), 0, 0
+        whole = Span(0, chunk.records)
+        search = bisection(whole)
+        span, runs = next(search), 0
+        together: ApolloError | None = None
+        singles = _Singles()
         with suppress(StopIteration):
-            while runs < max_runs(chunk.records, found + 1):
+            while runs < max_runs(chunk.records, singles.found + 1):
                 error = await self._try(chunk, span)
                 runs += 1
-                if error is not None and span.records == 1:
+                together = together or error  # the first run is on all of them
+                if error is not None and together is not None and span.records == 1:
+                    singles.add(span.start, error, together)
                     self._quarantine(chunk, span.start, error)
-                    found += 1
+                    self._check_allowance(chunk, singles, error, together)
                 span = search.send(error is not None)
+        if together is not None:
+            if singles.others and (not singles.alike or await self._try(chunk, whole, singles.alike) is None):
+                raise _otherwise(chunk, singles, together)
+            self._found.unexplained |= not singles.found
         self._found.records += chunk.records
 
-    async def _try(self, chunk: Chunk, span: Span) -> ApolloError | None:
+    def _check_allowance(self, chunk: Chunk, singles: "_Singles", error: ApolloError, together: ApolloError) -> None:
+        if len(self._found.bad) <= self._allowed:
+            return
+        if singles.others and not singles.alike:
+            raise _otherwise(chunk, singles, together)
+        raise TooManyBadRecords(f"the program fails on more than {_bad_records(self._allowed)}; the last: {error}")
+
+    async def _try(self, chunk: Chunk, span: Span, left_out: Sequence[int] = ()) -> ApolloError | None:
         """How the mapper fails on these records; None if it does not."""
         self._runs += 1
         self._reporter.add(BISECTION_RUNS, 1)
@@ -107,7 +133,10 @@ class BadRecordSearch:
             f"looks for bad records: run {self._runs} of the mapper, {len(self._found.bad)} found in "
             f"{self._found.records + span.start} records"
         )
-        async with aclosing(_streamed(chunk.blocks(span))) as blocks:
+        records = _streamed(chunk.blocks(span))
+        if left_out:
+            records = skipping(records, Found(list(left_out), chunk.records))
+        async with aclosing(records) as blocks:
             try:
                 await self._mapper.map(blocks, _Nowhere())
             except ERRORS_OF_RECORDS as error:
@@ -117,11 +146,11 @@ class BadRecordSearch:
     def _quarantine(self, chunk: Chunk, record: int, error: ApolloError) -> None:
         rows, row = chunk.row(record)
         content, block = rows.content(row), rows.block
-        where = f"the record at byte {rows.offset(row)} of {block.input_url}"
+        where = _place(chunk, record)
         if len(content) > MAX_BAD_RECORD_BYTES:
             raise BadRecordTooLarge(
-                f"{where} makes the program fail, and with {format_size(len(content))} it is too large to be kept "
-                f"aside (the limit is {format_size(MAX_BAD_RECORD_BYTES)}), so it is not skipped: mend the program, or "
+                f"{where} makes the program fail, and with {len(content):,} bytes it is too large to be kept "
+                f"aside (the limit is {MAX_BAD_RECORD_BYTES:,}), so it is not skipped: mend the program, or "
                 f"take the record out of the input. It fails with: {error}"
             )
         failed = failed_event(error)
@@ -149,8 +178,54 @@ class BadRecordSearch:
                 stderr_tail=failed.stderr_tail,
             )
         )
-        if len(self._found.bad) > self._allowed:
-            raise TooManyBadRecords(f"the program fails on more than {_bad_records(self._allowed)}; the last: {error}")
+
+
+class _Singles:
+    """Records of a chunk that the mapper fails on alone, apart by whether it fails as it does on the whole chunk.
+
+    The others may have a cause of their own, which the first hides; or the mapper only fails on them without the
+    records before them.
+    """
+
+    def __init__(self) -> None:
+        self.alike: list[int] = []
+        self.others: list[tuple[int, ApolloError]] = []
+
+    @property
+    def found(self) -> int:
+        return len(self.alike) + len(self.others)
+
+    def add(self, record: int, error: ApolloError, together: ApolloError) -> None:
+        if _cause(error) == _cause(together):
+            self.alike.append(record)
+        else:
+            self.others.append((record, error))
+
+
+def _cause(error: ApolloError) -> tuple[str, int, bool, str]:
+    """How a program failed, without what differs from run to run: of what it said nothing but a traceback counts."""
+    failed = failed_event(error)
+    stderr = failed.stderr_tail.decode(errors="replace")
+    said = ""
+    if telling_lines(stderr).traceback:
+        said = fingerprint(
+            reason=failed.reason, program="", message="", exit_status=failed.exit_status, signal=None, stderr=stderr
+        )
+    return failed.reason, failed.exit_status, bool(failed.signal), said
+
+
+def _otherwise(chunk: Chunk, singles: _Singles, together: ApolloError) -> RecordsFailOtherwise:
+    record, error = singles.others[0]
+    return RecordsFailOtherwise(
+        f"no record is skipped: {_place(chunk, record)} may be good, for on it alone the map program fails otherwise "
+        "than on the records together. It keeps something from one record to the next, such as a header line, and so "
+        f"cannot be searched for bad ones: let it pass over them by itself. Together: {together}; alone: {error}"
+    )
+
+
+def _place(chunk: Chunk, record: int) -> str:
+    rows, row = chunk.row(record)
+    return f"the record at byte {rows.offset(row)} of {rows.block.input_url}"
 
 
 async def skipping(blocks: AsyncGenerator[RecordBlock, None], found: Found) -> AsyncGenerator[RecordBlock, None]:
@@ -170,10 +245,15 @@ async def skipping(blocks: AsyncGenerator[RecordBlock, None], found: Found) -> A
 
 def tell_of_search(error: ProgramError, found: Found) -> None:
     """Add to a failure of the second pass that skipping has not helped."""
-    words = "no single record makes the program fail"
+    words = "the program fails on no single record, and so none can be said to be bad"
+    if found.unexplained:
+        words = (
+            "the program fails on records only together, and on no single one: it keeps something from one to the "
+            "next, such as a header line or a sum, and so cannot be searched for bad ones"
+        )
     if found.bad:
-        words = f"{_bad_records(len(found.bad))} of the input were left out, and no other single one makes it fail"
-    error.args = (f"{error}. The job may skip bad records, but {words}: the cause lies elsewhere",)
+        words = f"{_bad_records(len(found.bad))} of the input were left out, and it fails on no other single one"
+    error.args = (f"{error}{SEARCHED}{words}",)
 
 
 class Unheard:

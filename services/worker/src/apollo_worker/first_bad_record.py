@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Final
 
+from apollo_common.errors import RecordsFailOtherwise
 from apollo_common.logging import get_logger
 from apollo_proto.apollo import v1
 from apollo_worker.bad_records import BadRecordSearch
@@ -38,6 +39,8 @@ async def first_bad_record(
     try:
         async with asyncio.timeout(MAX_SEARCH_SECONDS), aclosing(blocks), aclosing(_bounded(blocks)) as some:
             await search.find(some)
+    except RecordsFailOtherwise:
+        return None
     except Exception as error:  # noqa: BLE001 - as above; TooManyBadRecords: one was found
         _log.debug("search for a bad record ended", error=str(error))
     if not found or _end(found[0]) != _end(failed):

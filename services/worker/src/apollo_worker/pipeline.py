@@ -93,6 +93,11 @@ class Pipeline:
             return await self._map_to_shuffle(self._assignment.map)
         return await self._map_to_part(self._assignment.map)
 
+    @property
+    def searched_in_vain(self) -> bool:
+        """Whether the attempt has looked for bad records, and every other one that looks would find as little."""
+        return self._found is not None and self._found.unexplained and not self._found.bad
+
     async def first_bad_record(self, failed: v1.Failed) -> v1.RecordPlace | None:
         """A record on which the program fails as the attempt has, if it was to be looked for."""
         work = self._assignment.map

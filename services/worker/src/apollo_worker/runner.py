@@ -69,6 +69,7 @@ class Runner:
                     if await in_thread(self._meter.kills) > kills:
                         tell_of_memory(error, self._memory.limit_bytes, await in_thread(self._meter.peak_bytes))
                     failed = failed_event(error)
+                    failed.retryable = failed.retryable and not pipeline.searched_in_vain
                 failed.bad_record = await pipeline.first_bad_record(failed)
                 return failed
         except Exception as error:  # noqa: BLE001 - whatever happens to an attempt is its result

@@ -10,6 +10,7 @@ from signal import SIGKILL
 from typing import Final
 
 from apollo_common import errors
+from apollo_common.bad_records import SEARCHED
 from apollo_common.fingerprints import fingerprint
 from apollo_common.telling_lines import telling_lines
 from apollo_coordinator.core.model import Attempt, AttemptStatus, Failure, FailureGroup, Job, Task, TaskKind
@@ -72,7 +73,7 @@ def with_fingerprint(job: Job, task: Task, failure: Failure) -> Failure:
     made = fingerprint(
         reason=failure.reason,
         program=failure.program or program_of(job, task, failure.reason),
-        message=failure.message,
+        message=failure.message.partition(SEARCHED)[0],
         exit_status=failure.exit_status,
         signal=failure.signal,
         stderr=failure.stderr_tail,
