@@ -96,7 +96,7 @@ class Pipeline:
     @property
     def searched_in_vain(self) -> bool:
         """Whether the attempt has looked for bad records, and every other one that looks would find as little."""
-        return self._found is not None and self._found.unexplained and not self._found.bad
+        return self.found is not None and self.found.unexplained and not self.found.bad
 
     async def first_bad_record(self, failed: v1.Failed) -> v1.RecordPlace | None:
         """A record on which the program fails as the attempt has, if it was to be looked for."""
