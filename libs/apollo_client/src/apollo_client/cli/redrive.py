@@ -52,7 +52,7 @@ def redrive(
     except MapOutputsGone as error:
         cost = _cost(job_id, error)
         if yes:
-            click.echo(cost, err=True)
+            show(cost, err=True)
         elif not _agrees(cost):
             return STATUS_FAILED
     return work(everything=True)
