@@ -8,6 +8,7 @@ from selenium.webdriver.common.keys import Keys
 
 STAY = "window.stays = true"  # gone if the page was loaded anew
 FAILS = """shell:echo '<img src=x onerror="document.title=1">' >&2; echo 'ValueError: no such number' >&2; exit 3"""
+REVERSED = "\u202ebackwards"
 HOSTILE = """<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>"""
 
 
@@ -135,6 +136,17 @@ def test_what_users_write_is_text(browser, desk):
         browser.shows(words)
         assert browser.evaluate("return document.querySelectorAll('main :is(img, script, i, b)').length") == 0
         assert browser.evaluate("return document.title") not in ("1", "owned")
+
+
+def test_marks_that_turn_text_around_are_shown(browser, desk):
+    job = desk.submit(REVERSED, FAILS, maxAttempts=1)
+    desk.ended(job)
+    browser.open(desk.at(""))
+    row = f"tr:has(a[href='#/jobs/{job}'])"
+    browser.shows("\\u202ebackwards", row)
+    browser.shows(job, row)  # the id of a job with a name
+    browser.open(desk.at(f"jobs/{job}"))
+    browser.shows("\\u202ebackwards", "h1")
 
 
 def test_nothing_is_asked_of_anybody_else(browser, desk, done):

@@ -20,6 +20,8 @@ def test_where_it_is():
         ({"reason": "program_exited", "signal": 11}, "SIGSEGV"),
         ({"reason": "program_exited", "signal": 99}, "signal 99"),
         ({"reason": "program_timeout"}, "timeout"),
+        ({"reason": "program_timeout", "stderr": " \n"}, "timeout"),
+        ({"reason": "program_exited", "exitStatus": 1, "stderr": "m.py\nKeyError: \x1b[x\n\n"}, "KeyError: \\x1b[x"),
         ({"reason": "program_protocol_error"}, "protocol error"),
     ],
 )

@@ -21,6 +21,10 @@ def where(record: Document) -> str:
 
 
 def why(record: Document) -> str:
+    """The last that the mapper said on standard error, as on the web page; of one that said nothing, how it ended."""
+    said = str(record.get("stderr", "")).strip()
+    if said:
+        return preview(said.splitlines()[-1].strip())
     if "exitStatus" in record:
         return f"exit status {record['exitStatus']}"
     if "signal" in record:

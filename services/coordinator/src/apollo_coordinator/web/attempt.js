@@ -1,7 +1,7 @@
 // One attempt: where and how long it ran, how it ended, and what its program writes to standard error.
 
 import { all, isFinal, patiently, rest, text } from "./api.js";
-import { make, section, show } from "./dom.js";
+import { make, plain, section, show } from "./dom.js";
 import { attemptLink } from "./job_parts.js";
 import { elapsed, moment, prose, short, size, status } from "./words.js";
 
@@ -95,7 +95,7 @@ class Log {
   append(news) {
     const { pre } = this;
     const atEnd = pre.scrollHeight - pre.scrollTop - pre.clientHeight < AT_END_PX;
-    pre.append(news);
+    pre.append(plain(news));
     this.shown += news.length;
     while (this.shown > SHOWN_CHARACTERS && pre.firstChild !== pre.lastChild) {
       this.shown -= pre.firstChild.length;

@@ -8,8 +8,14 @@ export function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (typeof child === "string" ? plain(child) : child)));
   return element;
+}
+
+/** Marks that turn the direction of the text around them are shown as their numbers: what is read is what is there. */
+export function plain(text) {
+  return text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
 }
 
 /** Fills `parent` with what `render` makes of `data`, unless it shows just that already. */

@@ -19,6 +19,10 @@ export async function showJob({ main, signal, connected, title }, id) {
   const story = new Story();
   const timeline = new Timeline((attempt) => {
     location.hash = `#/attempts/${encodeURIComponent(attempt)}`;
+  }, () => {
+    const { maps, reduces } = job.progress;
+    const waits = job.status === "queued" || (job.status === "running" && !maps.running && !maps.completed && !reduces.completed);
+    return waits ? "No attempt has started yet." : story.ended === null ? "" : "No attempt was started.";
   });
   const names = ["head", "notices", "phases", "explanation", "failures", "bad", "slow", "timings", "counters"];
   const part = Object.fromEntries(names.map((name) => [name, make("div", { class: `part-${name}` })]));

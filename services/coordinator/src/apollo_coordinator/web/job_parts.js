@@ -102,19 +102,24 @@ function cause(failure) {
 /** Of a record that was found, or else of the split that has it. */
 function place({ input, offset, preview }) {
   const path = make("span", { class: "path" }, input);
-  return preview === undefined ? ["First in the split of ", path, ` from byte ${number(offset)}`] : [`First record: byte ${number(offset)} of `, path];
+  return preview === undefined ? [`Its split begins at byte ${number(offset)} of `, path] : [`First record: byte ${number(offset)} of `, path];
 }
 
 export function badRecords([job, records]) {
   if (!records?.length) return [];
   const { whole } = table("Bad records", [["#", "figure"], "Where", "Record", "Why"], records.map((record) => make("tr", {},
     make("td", { class: "figure" }, record.number),
-    make("td", { class: "path" }, `${record.input} at ${number(record.offset)}`),
+    make("td", { class: "path" }, `byte ${number(record.offset)} of ${record.input}`),
     make("td", { class: "preview" }, record.preview),
-    make("td", { class: "note" }, prose(record.message)))));
+    make("td", { class: "note reason", title: record.message }, why(record)))));
   const total = job.badRecords ?? records.length;
   const more = total > records.length ? `The first ${records.length} of ${number(total)}. ` : "";
   return section("Bad records", make("p", { class: "note" }, prose(`${more}\`apollo bad ${job.id}\` shows and saves them.`)), whole);
+}
+
+/** The last that the mapper said, as in `apollo bad`; of one that said nothing, how it ended. */
+function why({ stderr, message }) {
+  return stderr.trim().split("\n").at(-1).trim() || prose(message);
 }
 
 export function stragglers(slow) {

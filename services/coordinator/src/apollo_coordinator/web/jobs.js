@@ -119,7 +119,7 @@ function row(job) {
   const { maps, reduces } = job.progress;
   const done = maps.completed + reduces.completed;
   const total = maps.total + reduces.total;
-  const notes = [job.user, job.trouble && `waits: ${job.trouble}`].filter(Boolean).join(" · ");
+  const notes = [job.name && job.id, job.user, job.trouble && `waits: ${job.trouble}`].filter(Boolean).join(" · ");
   return make("tr", {},
     make("td", { class: "name" }, make("a", { class: "row", href: `#/jobs/${encodeURIComponent(job.id)}` }, job.name || job.id),
       notes && make("div", { class: "note" }, notes)),

@@ -12,8 +12,10 @@ const LEGEND = [
 ];
 
 export class Timeline {
-  constructor(open) {
+  /** `open` is called with the id of an attempt, `nothing` gives the words for a timeline without any. */
+  constructor(open, nothing) {
     this.open = open;
+    this.nothing = nothing;
     this.lanes = new Map(); // worker -> {attempts}
     this.seen = 0;
     this.undrawn = 0; // attempts of workers that have no lane
@@ -237,7 +239,7 @@ export class Timeline {
 
   say(attempt) {
     if (!attempt) {
-      const hint = this.seen ? "Point at an attempt, or go through them with the arrow keys." : "No attempt has started yet.";
+      const hint = this.seen ? "Point at an attempt, or go through them with the arrow keys." : this.nothing();
       if (this.caption.textContent !== hint) this.caption.textContent = hint;
       return;
     }
