@@ -2,10 +2,26 @@
 
 import pytest
 
-from apollo_client.cli.bad_records import preview, tell_of_bad_records, where, why
+from apollo_client.cli.bad_records import preview, tell_of_bad_records, where, why, without_commands
 
 JOB = {"id": "j", "status": "succeeded", "badRecords": 2}
 FAILED = {"id": "j", "status": "failed", "badRecords": 0, "failure": {"reason": "too_many_bad_records"}}
+
+
+SHOWN = "".join(f"  /in:{n}  exit status 3  a\\tb\n" for n in range(5)) + "  ...\n"
+
+
+class Client:
+    async def bad_records(self, _job):
+        for number in range(6):
+            yield {"input": "file:///in", "offset": number, "reason": "x", "exitStatus": 3, "preview": "a\tb"}
+
+
+def test_a_failure_names_no_command_where_nobody_is_left_to_ask():
+    message = "maxBadRecords of 2 allows no more: see them with `apollo bad j`, then mend the program"
+    failed = FAILED | {"failure": FAILED["failure"] | {"message": message}}
+    assert without_commands(failed)["failure"]["message"] == "maxBadRecords of 2 allows no more: mend the program"
+    assert without_commands(JOB) == JOB
 
 
 def test_where_it_is():
@@ -51,13 +67,14 @@ def test_a_preview_does_nothing_to_the_terminal(text, shown):
         (
             JOB,
             False,
-            "2 bad records were skipped; they go with this command: give it `--bad-records DIR` to save them.\n",
+            "2 bad records were skipped; they go with this command: give it `--bad-records DIR` to save them.\n"
+            + SHOWN,
         ),
         (FAILED, True, ""),  # its failure names the command
-        (FAILED, False, "The bad records go with this command: give it `--bad-records DIR` to save them.\n"),
+        (FAILED, False, "The bad records go with this command: give it `--bad-records DIR` to save them.\n" + SHOWN),
         (JOB | {"badRecords": 0}, True, ""),
     ],
 )
 async def test_what_a_job_says_of_them_at_its_end(job, stays, said, capsys):
-    await tell_of_bad_records(None, job, save_to=None, stays=stays)
+    await tell_of_bad_records(Client(), job, save_to=None, stays=stays)
     assert capsys.readouterr().err == said

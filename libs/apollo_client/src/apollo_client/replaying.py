@@ -5,8 +5,9 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,8 +65,16 @@ class CoordinatorSource:
     def artifact(self, digest: str) -> AsyncGenerator[bytes, None]:
         return self._client.artifact_bytes(digest)
 
-    def map_output(self, attempt: str, file: str, offset: int, length_bytes: int) -> AsyncGenerator[bytes, None]:
-        return self._client.map_output(attempt, file, offset, length_bytes)
+    async def map_output(self, attempt: str, file: str, offset: int, length_bytes: int) -> AsyncGenerator[bytes, None]:
+        try:
+            async with aclosing(self._client.map_output(attempt, file, offset, length_bytes)) as content:
+                async for chunk in content:
+                    yield chunk
+        except RequestRefused as error:
+            if error.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            what = f"map output {attempt}, which the attempt read, is damaged: its file is shorter than it was"
+            raise errors.FetchFailed(what, task="", attempt=attempt) from None
 
 
 async def replay(

@@ -50,7 +50,11 @@ def bad(
                 saved = await save(client, job_id, directory)
                 show(f"Saved {counted(saved, 'bad record')} in {directory}.", err=True)
             elif number is None:
-                _list([record async for record in client.bad_records(job_id)], as_json=as_json)
+                records = [record async for record in client.bad_records(job_id)]
+                if records or as_json:
+                    _list(records, as_json=as_json)
+                else:
+                    show(f"Job {(await client.job(job_id))['id']} has skipped no records.", err=True)
             elif raw:
                 sys.stdout.buffer.write(await client.bad_record_bytes(job_id, number))
                 sys.stdout.buffer.flush()

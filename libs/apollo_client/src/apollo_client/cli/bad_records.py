@@ -11,6 +11,9 @@ from apollo_common.threads import in_thread
 
 INDEX = "index.jsonl"
 PREVIEW_CHARACTERS = 48
+SHOWN_RECORDS = 5
+"""At the end of a job whose records go with the command."""
+
 TOO_MANY = frozenset({"too_many_bad_records", "quarantine_full"})
 """Reasons of jobs that failed for their bad records, and have them all the same."""
 
@@ -87,8 +90,27 @@ async def tell_of_bad_records(client: RestClient, job: Document, *, save_to: Pat
     elif not stays:
         said = "The bad records go" if failed_for_them else f"{skipped}; they go"
         show(f"{said} with this command: give it `--bad-records DIR` to save them.", err=True)
+        await _show_some(client, job["id"])
     elif not failed_for_them:
         show(f"{skipped}: see `apollo bad {job['id']}`.", err=True)
+
+
+async def _show_some(client: RestClient, job: str) -> None:
+    """The first few, where nobody can ask for them later."""
+    records = [record async for record in client.bad_records(job)]
+    for record in records[:SHOWN_RECORDS]:
+        show(f"  {where(record)}  {why(record)}  {preview(record['preview'])}", err=True)
+    if len(records) > SHOWN_RECORDS:
+        show("  ...", err=True)
+
+
+def without_commands(job: Document) -> Document:
+    """A job whose failure names no command that shows its bad records: there is nobody left to ask."""
+    failure = job.get("failure")
+    if failure is None or failure["reason"] not in TOO_MANY:
+        return job
+    message = failure["message"].replace(f"see them with `apollo bad {job['id']}`, then ", "")
+    return {**job, "failure": {**failure, "message": message}}
 
 
 def _bad_records(count: int) -> str:

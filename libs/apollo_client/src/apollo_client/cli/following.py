@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
-from apollo_client.cli.bad_records import tell_of_bad_records
+from apollo_client.cli.bad_records import tell_of_bad_records, without_commands
 from apollo_client.cli.display import Display, counter_lines, failure_lines, progress_display, success_line
 from apollo_client.cli.log_lines import LogLines
 from apollo_client.cli.output import print_json, show
@@ -44,7 +44,7 @@ async def see_through(
     ended = await follow(client, job, as_json=as_json, logs=logs)
     if timed:
         await tell_timings(client, job, as_json=as_json)
-    status = await report(client, ended, as_json=as_json)
+    status = await report(client, ended if stays else without_commands(ended), as_json=as_json)
     await tell_of_bad_records(client, ended, save_to=save_bad_records, stays=stays)
     return status
 
