@@ -444,7 +444,7 @@ def test_an_empty_name_is_wrong_usage(command):
             ["run", "--input-with", "cat.py", "x.tsv", "--reducer", "cat.py", "--output", "y"],
             "'--reducer' stands where PROGRAM, FORMAT or PATH should; give all three",
         ),
-        (["up", "--workers", "0"], "0 is not in the range 1<=x<=1000."),
+        (["up", "--workers", "-1"], "-1 is not in the range 0<=x<=1000."),
         (["up", "--host", "nowhere.invalid"], "--host nowhere.invalid: this name does not resolve"),
     ],
 )
