@@ -10,6 +10,7 @@ from apollo_common.errors import VolumeFull
 from apollo_common.ids import AttemptId, JobId, TaskId, WorkerId
 from apollo_common.timings import NO_TIMINGS, Timings
 from apollo_coordinator.clock import SystemClock
+from apollo_coordinator.core.explanation.attribution import Cause, attribute
 from apollo_coordinator.core.explanation.explain import MAX_LINES, explain
 from apollo_coordinator.core.explanation.findings import Line
 from apollo_coordinator.core.explanation.seen import Look, Seen
@@ -338,6 +339,27 @@ def test_a_job_that_failed_is_given_no_advice_on_its_speed():
 def test_attempts_cancelled_at_the_end_of_a_stopped_job_ran():
     (line,) = lines_of(ended(a_job([[A(0, 60, workers=2, **CUT)]]), JobStatus.STOPPED, 60))
     assert line.text == "It was stopped, and nothing stands out: maps 100 % of 60 s."
+
+
+def test_who_waits_for_its_next_attempt_waits_for_what_workers_do():
+    """Two failures of each task take a second; then the third waits until the search of the others has ended."""
+    failed = {"status": AttemptStatus.FAILED, "failure": "program_exited", "program": 0, "sort": 0}
+    job = a_job(
+        [
+            [A(0, 0.5, "w1", **failed), A(1, 1.5, "w2", **failed), A(2, 30, "w1", program=0.01, sort=0)],
+            [A(0, 0.5, "w2", **failed), A(1, 1.5, "w1", **failed), A(2, 29, "w2", program=0.01, sort=0)],
+            [A(0.5, 1, "w1", **failed), A(1.5, 2, "w2", **failed), A(29, 33, "w2", program=0.01, sort=0)],
+        ]
+    )
+    for task in job.maps:
+        last = task.attempts[-1]
+        last.timings = Timings(search_ms=last.ended_ms - last.started_ms - 10, program_ms=10)
+        task.counters["apollo"] |= {"bad_records": 10, "bisection_runs": 120}
+    spent_ms = {cost.cause: cost.spent_ms for cost in attribute(seen_of(job))}
+    assert spent_ms[Cause.SEARCH] > 0.85 * 33_000
+    assert spent_ms[Cause.RETRIES] < 0.1 * 33_000
+    assert sum(spent_ms.values()) == pytest.approx(33_000)
+    assert explain(seen_of(job))[0].text == "Looking for 30 bad records took 30 s of 33 s, in 360 runs of the mapper."
 
 
 def test_the_search_for_bad_records_is_a_cause_of_its_own():

@@ -6,8 +6,9 @@ waited, the workers were at work for other tasks, or not there, or held by someb
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -96,17 +97,32 @@ def _outside_phases(seen: Seen) -> Iterator[Cost]:
 def _of_phase(seen: Seen, phase: Phase) -> Iterator[Cost]:
     last = last_run(phase)
     if last is None:
-        yield from _waiting(seen, phase, phase.ended_ms)
+        yield from _waiting(seen, phase, phase.began_ms, phase.ended_ms)
         return
-    first = next(run for run in phase.runs if run.task == last.task)
-    yield from _waiting(seen, phase, first.started_ms)
+    tries = [run for run in phase.runs if run.task == last.task]
+    first = tries[0]
+    yield from _waiting(seen, phase, phase.began_ms, first.started_ms)
     if last.wasted:
         yield Cost(Cause.RETRIES, last.ended_ms - first.started_ms, run=first)
         return
     if last is not first:
-        backs_up = last.speculative and not first.wasted
-        yield Cost(Cause.STRAGGLER if backs_up else Cause.RETRIES, last.started_ms - first.started_ms, run=first)
+        if last.speculative and not first.wasted:
+            yield Cost(Cause.STRAGGLER, last.started_ms - first.started_ms, run=first)
+        else:
+            yield from _retrying(seen, phase, tries[: tries.index(last) + 1])
     yield from _running(phase, last)
+
+
+def _retrying(seen: Seen, phase: Phase, tries: list[Run]) -> Iterator[Cost]:
+    """Until the last of a task's attempts began: those before it ran in vain, and between them the task waited."""
+    at_ms = tries[0].started_ms
+    for run, following in pairwise(tries):
+        vain_until_ms = min(max(run.ended_ms, at_ms), following.started_ms)
+        yield Cost(Cause.RETRIES, vain_until_ms - at_ms, run=tries[0])
+        for cost in _waiting(seen, phase, vain_until_ms, following.started_ms):
+            put_off = cost.cause is Cause.OTHER_JOBS  # a worker was free: it is the delay before another try
+            yield replace(cost, cause=Cause.RETRIES, run=tries[0]) if put_off else cost
+        at_ms = following.started_ms
 
 
 def last_run(phase: Phase) -> Run | None:
@@ -120,22 +136,22 @@ def last_run(phase: Phase) -> Run | None:
 # While the last task waited
 
 
-def _waiting(seen: Seen, phase: Phase, until_ms: int) -> Iterator[Cost]:
-    """Of the time from the phase's beginning until then."""
+def _waiting(seen: Seen, phase: Phase, since_ms: int, until_ms: int) -> Iterator[Cost]:
     spent_ms = dict.fromkeys(Cause, 0.0)
-    for cause, waited_ms in _held_up(seen, phase, until_ms):
+    for cause, waited_ms in _held_up(seen, phase, since_ms, until_ms):
         spent_ms[cause] += waited_ms
     work = work_of(phase)
     for cause, waited_ms in spent_ms.items():
         if cause in (Cause.MAX_WORKERS, Cause.TOO_FEW_WORKERS):
             yield Cost(Cause.ATTEMPT_STARTS, waited_ms * work.starting)
             yield Cost(Cause.RETRIES, waited_ms * work.wasted)
+            yield Cost(Cause.SEARCH, waited_ms * work.searching)
             yield Cost(cause, waited_ms * work.useful)
         else:
             yield Cost(cause, waited_ms)
 
 
-def _held_up(seen: Seen, phase: Phase, until_ms: int) -> Iterator[tuple[Cause, float]]:
+def _held_up(seen: Seen, phase: Phase, since_ms: int, until_ms: int) -> Iterator[tuple[Cause, float]]:
     """From one change to the next: by what, and for how long."""
     joined_ms = sorted({run.worker: run.worker_joined_ms for run in phase.runs}.values())
     marks = [_Mark(until_ms), *(_Mark(at_ms) for at_ms in joined_ms)]
@@ -149,12 +165,12 @@ def _held_up(seen: Seen, phase: Phase, until_ms: int) -> Iterator[tuple[Cause, f
     there = first.workers if first is not None and first.worker_joined_ms <= phase.began_ms else 0
     at_ms, running, full = phase.began_ms, 0, False
     for mark in sorted(marks, key=lambda mark: mark.at_ms):
-        passed_ms = min(mark.at_ms, until_ms) - at_ms
+        passed_ms = min(mark.at_ms, until_ms) - max(at_ms, since_ms)
         if passed_ms > 0:
             coming = len(joined_ms) - bisect_right(joined_ms, at_ms)
             for cause, share in _holding(seen, running, there, coming, full=full):
                 yield cause, passed_ms * share
-            at_ms += passed_ms
+        at_ms = max(at_ms, min(mark.at_ms, until_ms))
         running += mark.change
         there = mark.workers or there
         full = full if mark.full is None else mark.full
@@ -191,6 +207,7 @@ class Work:
     """
 
     useful: float
+    searching: float  # for bad records
     starting: float
     wasted: float
     total_ms: int
@@ -202,15 +219,17 @@ def work_of(phase: Phase) -> Work:
     wasted_ms = sum(run.duration_ms for run in phase.runs if run.wasted)
     useful_ms = sum(_useful_ms(run) for run in phase.runs if not run.wasted)
     wasted = min(1.0, wasted_ms / total_ms) if total_ms > 0 else 0.0
-    useful = min(1.0 - wasted, useful_ms / total_ms) if total_ms > 0 else 1.0
-    return Work(useful, 1.0 - useful - wasted, wasted, total_ms)
+    search_ms = sum(run.timings.search_ms for run in phase.runs if not run.wasted)
+    searching = min(1.0 - wasted, search_ms / total_ms) if total_ms > 0 else 0.0
+    useful = min(1.0 - wasted - searching, useful_ms / total_ms) if total_ms > 0 else 1.0
+    return Work(useful, searching, 1.0 - useful - searching - wasted, wasted, total_ms)
 
 
 def _useful_ms(run: Run) -> int:
     """All of it where nobody has told, and nobody will."""
     if run.timings == NO_TIMINGS:
         return run.duration_ms - run.untold_ms
-    return run.timings.total_ms - run.timings.start_ms
+    return run.timings.total_ms - run.timings.start_ms - run.timings.search_ms
 
 
 # While the last task ran
