@@ -200,6 +200,7 @@ def the_journal_is_slow(watched: Watched) -> None:
 
     with watched.fault("ApolloJournalSlow"):
         job = watched.services.submit(**watched.job(mapperName="shell:sleep 0.3; cat", splitSize=2 << 10))
+        wait_for(lambda: maps_completed(watched, job), "the first map: from here on there are facts all the time")
         hold_up(10)
         watched.until_it_fires("ApolloJournalSlow", act=lambda: hold_up(3.5))
     watched.services.stop(job)
