@@ -6,9 +6,9 @@ from pathlib import Path
 from apollo_common.errors import VolumeFull
 from apollo_common.volumes import Volume, shortage
 
-MIN_FREE_BYTES = (
-    1 << 20
-)  # below it no job, upload, log or bad record is taken, so that jobs which run can still be journaled
+MIN_FREE_BYTES = 1 << 20
+"""Below it no job, upload, log or bad record is taken, so that jobs which run can still be journaled."""
+
 RESERVE_BYTES = 1 << 20
 START_BYTES = 128 << 10  # what opening a journal may write
 
